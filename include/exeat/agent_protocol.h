@@ -1,0 +1,170 @@
+/* agent_protocol.h: what a proxy and a host agent say to each other, version 1. Enough to write either side in any
+ * language: an endpoint product can take the agent's place. exeatd and exeat-agent both include it; it has no
+ * dependencies beside the C preprocessor.
+ *
+ * TRANSPORT
+ *   A Unix stream socket (later: TLS over TCP for a gateway; nothing below depends on which). Messages are JSON
+ *   objects (RFC 8259), UTF-8, one a line, ended by LF (RS and CR are not used; a CR before the LF is white space).
+ *   A line is at most AGENT_LINE_BYTES bytes, its LF included; a longer one closes the link. So do more than
+ *   AGENT_BAD_LINES_MAX lines that cannot be understood. Integers are within 0 .. 2^53-1 unless said otherwise.
+ *   Unknown members are ignored. An unknown `type` is answered with an error. A member given twice is an error.
+ *   Bytes of the host that are not UTF-8 (paths, arguments) are written with each such byte as U+FFFD; control
+ *   characters are escaped. A path with U+FFFD in it therefore is not exact: never open it, never approve it.
+ *   Both sides may close at any time. A side that does not read is disconnected once its peer's output queue is full.
+ *
+ * WHO MAY SPEAK
+ *   The agent checks SO_PEERCRED: only root, the agent's own user and the users it was told to allow. Others see the
+ *   connection close with nothing written. The proxy checks SO_PEERCRED likewise, hence: listen() only after the
+ *   privileges were dropped, for the credentials are taken at that moment. The socket's folder is 0750.
+ *
+ * hello   the first message of each side, sent at once without waiting for the other's.
+ *   {"v":1,"type":"hello","program":"exeat-agent","version":"0.1.0",
+ *    "host":{"name":"ws-17","id":"32 hex digits of /etc/machine-id, or null"},
+ *    "capabilities":{"owner":"proc","bpf":false,"degraded":["other users' processes: no CAP_SYS_PTRACE"]}}
+ *   {"v":1,"type":"hello","program":"exeatd","version":"0.1.0","proxies":["127.0.0.1:3128","[::1]:3128"]}
+ *   `v` is the highest version the side speaks; the lower of both is used. `proxies` (at most AGENT_PROXIES_MAX)
+ *   are the proxy's listeners; "0.0.0.0:3128" or "[::]:3128" is any address of the host with that port. The agent answers
+ *   only for connections whose proxy end is one of them AND is really listened on, in the agent's network
+ *   namespace, by a socket whose owner is the link's peer user (or root's, where the proxy bound it before it dropped
+ *   privileges). A second hello replaces the list (a reload). `degraded` is for people: one sentence each.
+ *   `owner` says how connections are attributed: "proc" (who holds the socket now, by /proc) or "bpf".
+ *
+ * ask     proxy -> agent, only after its hello.
+ *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",
+ *    "proxy":"127.0.0.1:3128","want_hash":true,"hash_wait_ms":200,"full":false}
+ *   `id` is the asker's and is echoed. `nonce` is 16 lower-case hex digits, fresh for each ask, and echoed: an answer whose
+ *   pair is not outstanding is dropped. `client` is the client's own end as the proxy accepted it, `proxy` the
+ *   accepted socket's own end (getsockname), never a wildcard. `hash_wait_ms` bounds how long the answer may wait for the
+ *   hash of an executable not hashed yet (default 0, at most AGENT_HASH_WAIT_MAX_MS). `full` asks for the whole
+ *   sender even if this link had it (the proxy forgot). Answers may come in any order.
+ *
+ * answer  agent -> proxy.
+ *   {"v":1,"type":"answer","id":7,"nonce":"0123456789abcdef","host":"ws-17","confidence":"exact",
+ *    "basis":"holder_now","reason":null,"holders":[],"sender_ref":"4242.918273.17","sender":{...}}
+ *   confidence, and what `sender_ref` is then:
+ *     exact      one process was found, by `basis`; sender_ref names it
+ *     ambiguous  several processes hold the socket: `holders` lists their pids (at most AGENT_HOLDERS_MAX); no sender
+ *     stale      the sender was right when it was recorded and cannot be confirmed now; sender_ref names it
+ *     unknown    no sender
+ *   basis: "holder_now" (who holds the socket at the time of the answer) or "connect" (who called connect()).
+ *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
+ *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
+ *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed) or when the agent
+ *   forgot having sent it: an agent remembers at least AGENT_LINK_SENDERS refs by least recent answer. A proxy that does
+ *   not know a ref asks again with "full":true. Refs mean nothing on another link.
+ *
+ *   sender, every member always present, null where not known:
+ *     pid, start_ticks (since boot, field 22 of /proc/PID/stat), start_ms (Unix time), name (comm),
+ *     executable (absolute path as the kernel says it, in the process' own root), executable_deleted (bool),
+ *     sha256 (64 hex digits of the bytes that run), hash_state ("done" | "pending" | "failed"),
+ *     package {"name","version","verified"} or null: who owns the file by path; verified null: not checked,
+ *     script: absolute path of the script an interpreter runs, or null; script_kind: null (not an interpreter) |
+ *       "file" | "command" (-c, -e) | "module" (-m) | "stdin" | "interactive" | "unclear" (could not be told: treat as an
+ *       unapproved script); script_sha256,
+ *     arguments [..] (secrets replaced by "[redacted]"), arguments_truncated (bool), cwd,
+ *     uid (real), user, login_uid (audit loginuid; null when unset), login_user,
+ *     parents [{"pid","executable","name"}] nearest first, up to pid 1 or AGENT_PARENTS_MAX,
+ *     unit (systemd unit), container (id), writable_by_user (bool or null: a user other than root can replace the executable,
+ *       by the file or a folder above it: its path is no identity then),
+ *     provenance {"executable":"kernel", ...}: for executable, sha256, package, script, arguments, cwd, user, login_uid,
+ *       parents, unit, writable_by_user: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
+ *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |
+ *       "unavailable" (not there).
+ *
+ * error   either way: {"v":1,"type":"error","id":7 or null,"code":"bad_ask","text":"client: not an endpoint"}
+ *   codes: bad_json, bad_message, bad_hello, bad_ask, unknown_type, no_hello (ask before hello), version.
+ *   An error never carries a sender; an ask that got one is unanswered and means confidence unknown. */
+#ifndef EXEAT_AGENT_PROTOCOL_H
+#define EXEAT_AGENT_PROTOCOL_H
+
+#define AGENT_PROTOCOL_VERSION 1
+
+#define AGENT_LINE_BYTES       65536 /* a line with its LF */
+#define AGENT_BAD_LINES_MAX    16    /* not understood, in one link's life */
+#define AGENT_PROXIES_MAX      64    /* endpoints in a hello */
+#define AGENT_DEGRADED_MAX     16    /* sentences in a hello */
+#define AGENT_HOLDERS_MAX      16    /* pids in an ambiguous answer */
+#define AGENT_ARGUMENTS_MAX    128   /* arguments in a sender; arguments_truncated beyond */
+#define AGENT_ARGUMENTS_BYTES  8192  /* all arguments of a sender together */
+#define AGENT_PARENTS_MAX      16
+#define AGENT_PATH_BYTES       4096 /* any one string of a sender, NUL included */
+#define AGENT_HASH_WAIT_MAX_MS 10000
+#define AGENT_LINK_SENDERS     4096 /* refs that an agent remembers having sent on a link, at least */
+
+#define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
+
+/* X(NAME, "name on the wire", "what it means, for people") */
+#define AGENT_REASONS(X)                                                                                     \
+    X(NONE, "none", "")                                                                                      \
+    X(NO_SUCH_SOCKET, "no_such_socket", "this host has no such connection")                                  \
+    X(VANISHED, "vanished", "the client's socket was closed before its owner was found")                     \
+    X(ORPHAN, "orphan", "no process holds the client's socket any more")                                     \
+    X(SEVERAL_HOLDERS, "several_holders", "several processes hold the client's socket")                      \
+    X(NOT_PERMITTED, "not_permitted", "the agent may not look into all processes, and found none")           \
+    X(NOT_OURS, "not_ours", "the connection does not end at a listener of the asking proxy")                 \
+    X(CHANGED, "changed", "the process or the socket changed while it was looked at")                        \
+    X(BUSY, "busy", "the agent has too many questions waiting")                                              \
+    X(REMOTE, "remote", "the client is not on a host with an agent")                                         \
+    X(TIMEOUT, "timeout", "the agent did not answer in time")                                                \
+    X(NO_AGENT, "no_agent", "no agent is connected")                                                         \
+    X(FAILED, "failed", "the agent could not look: a system call failed")                                    \
+    X(UNKNOWN, "unknown", "a reason this program does not know")
+
+/* X(NAME, "name on the wire") */
+#define AGENT_CONFIDENCES(X)                                                                                 \
+    X(UNKNOWN, "unknown")                                                                                    \
+    X(AMBIGUOUS, "ambiguous")                                                                                \
+    X(STALE, "stale")                                                                                        \
+    X(EXACT, "exact")
+
+#define AGENT_PROVENANCES(X)                                                                                 \
+    X(UNAVAILABLE, "unavailable")                                                                            \
+    X(KERNEL, "kernel")                                                                                      \
+    X(PROC, "proc")                                                                                          \
+    X(CACHE, "cache")                                                                                        \
+    X(DENIED, "denied")
+
+#define AGENT_HASH_STATES(X)                                                                                 \
+    X(PENDING, "pending")                                                                                    \
+    X(DONE, "done")                                                                                          \
+    X(FAILED, "failed")
+
+/* The fields whose provenance is told. */
+#define AGENT_FIELDS(X)                                                                                      \
+    X(EXECUTABLE, "executable")                                                                              \
+    X(SHA256, "sha256")                                                                                      \
+    X(PACKAGE, "package")                                                                                    \
+    X(SCRIPT, "script")                                                                                      \
+    X(ARGUMENTS, "arguments")                                                                                \
+    X(CWD, "cwd")                                                                                            \
+    X(USER, "user")                                                                                          \
+    X(LOGIN_UID, "login_uid")                                                                                \
+    X(PARENTS, "parents")                                                                                    \
+    X(UNIT, "unit")                                                                                          \
+    X(WRITABLE_BY_USER, "writable_by_user")
+
+/* NONE: the executable is no interpreter; null on the wire. */
+#define AGENT_SCRIPT_KINDS(X)                                                                                \
+    X(NONE, "none")                                                                                          \
+    X(FILE, "file")                                                                                          \
+    X(COMMAND, "command")                                                                                    \
+    X(MODULE, "module")                                                                                      \
+    X(STDIN, "stdin")                                                                                        \
+    X(INTERACTIVE, "interactive")                                                                            \
+    X(UNCLEAR, "unclear")
+
+#define AGENT_BASES(X)                                                                                       \
+    X(HOLDER_NOW, "holder_now")                                                                              \
+    X(CONNECT, "connect")
+
+#define AGENT_ERROR_CODES(X)                                                                                 \
+    X(BAD_JSON, "bad_json")                                                                                  \
+    X(BAD_MESSAGE, "bad_message")                                                                            \
+    X(BAD_HELLO, "bad_hello")                                                                                \
+    X(BAD_ASK, "bad_ask")                                                                                    \
+    X(BAD_ANSWER, "bad_answer")                                                                              \
+    X(UNKNOWN_TYPE, "unknown_type")                                                                          \
+    X(NO_HELLO, "no_hello")                                                                                  \
+    X(VERSION, "version")
+
+#endif

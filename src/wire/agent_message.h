@@ -1,0 +1,117 @@
+/* agent_message.h: the messages of include/exeat/agent_protocol.h as structs, for both sides: the proxy's agent link
+ * and exeat-agent encode with ..._write() and decode with agent_message_decode(). Pure: bytes in, structs out. */
+#ifndef EXEAT_WIRE_AGENT_MESSAGE_H
+#define EXEAT_WIRE_AGENT_MESSAGE_H
+
+#include "base/ip.h"
+#include "wire/sender.h"
+
+enum agent_confidence {
+#define X(name, text) AGENT_CONFIDENCE_##name,
+    AGENT_CONFIDENCES(X)
+#undef X
+        AGENT_CONFIDENCE_COUNT
+};
+
+enum agent_reason {
+#define X(name, wire, text) AGENT_REASON_##name,
+    AGENT_REASONS(X)
+#undef X
+        AGENT_REASON_COUNT
+};
+
+enum agent_basis {
+#define X(name, text) AGENT_BASIS_##name,
+    AGENT_BASES(X)
+#undef X
+        AGENT_BASIS_COUNT
+};
+
+enum agent_error_code {
+#define X(name, text) AGENT_ERROR_##name,
+    AGENT_ERROR_CODES(X)
+#undef X
+        AGENT_ERROR_COUNT
+};
+
+enum {
+    AGENT_NONCE_BYTES = 17,
+    AGENT_NAME_BYTES = 256,
+    AGENT_REF_BYTES = 64,
+    AGENT_TEXT_BYTES = 160
+}; /* NUL included */
+
+struct agent_hello {
+    int version; /* protocol */
+    char program[AGENT_NAME_BYTES], program_version[AGENT_NAME_BYTES];
+    char host_name[AGENT_NAME_BYTES], host_id[AGENT_NAME_BYTES]; /* "" when not told */
+    char owner[AGENT_NAME_BYTES];                                /* "proc", "bpf"; "" from a proxy */
+    bool bpf;
+    char degraded[AGENT_DEGRADED_MAX][AGENT_TEXT_BYTES];
+    size_t degraded_count;
+    struct endpoint proxies[AGENT_PROXIES_MAX];
+    size_t proxy_count;
+};
+
+struct agent_ask {
+    uint64_t id; /* below 2^53 */
+    char nonce[AGENT_NONCE_BYTES];
+    struct endpoint client, proxy;
+    bool want_hash, full;
+    unsigned hash_wait_ms;
+};
+
+struct agent_answer {
+    uint64_t id;
+    char nonce[AGENT_NONCE_BYTES];
+    char host[AGENT_NAME_BYTES];
+    enum agent_confidence confidence;
+    enum agent_basis basis;
+    enum agent_reason reason;
+    int64_t holders[AGENT_HOLDERS_MAX]; /* pids, when ambiguous */
+    size_t holder_count;
+    char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */
+    struct sender
+        *sender; /* counted; NULL when the answer carries the ref alone. Decoded: already rendered */
+};
+
+struct agent_error {
+    bool has_id;
+    uint64_t id;
+    enum agent_error_code code;
+    char text[AGENT_TEXT_BYTES]; /* for people */
+};
+
+enum agent_message_type { AGENT_MESSAGE_HELLO, AGENT_MESSAGE_ASK, AGENT_MESSAGE_ANSWER, AGENT_MESSAGE_ERROR };
+
+struct agent_message {
+    enum agent_message_type type;
+    union {
+        struct agent_hello hello;
+        struct agent_ask ask;
+        struct agent_answer answer;
+        struct agent_error error;
+    } u;
+};
+
+/* Finds the first line in what was received. PARSE_OK: *ret_line is a view into `received` without its LF, and
+ * *ret_used bytes are to be dropped after use. PARSE_MORE: no whole line yet. PARSE_BAD: longer than
+ * AGENT_LINE_BYTES: close the link. */
+enum parse agent_line_next(struct span received, struct span *ret_line, size_t *ret_used);
+
+/* One line without its LF. 0 fills *ret, which agent_message_free() must see. -1 fills *ret_error, ready to be
+ * sent back with agent_error_write(); *ret is untouched then. */
+int agent_message_decode(struct span line, struct agent_message *ret, struct agent_error *ret_error);
+void agent_message_free(struct agent_message *m); /* drops the reference to the answer's sender, if any */
+
+/* Each appends one line with its LF. 0, or -1 (nothing appended) when it does not fit into `out` or AGENT_LINE_BYTES. */
+int agent_hello_write(struct buf *out, const struct agent_hello *h);
+int agent_ask_write(struct buf *out, const struct agent_ask *a);
+int agent_answer_write(struct buf *out, const struct agent_answer *a); /* in full when a->sender is there */
+int agent_error_write(struct buf *out, const struct agent_error *e);
+
+const char *agent_confidence_name(enum agent_confidence c);
+const char *agent_reason_name(enum agent_reason r);
+const char *agent_reason_text(enum agent_reason r); /* for people; "" for NONE */
+
+#endif
