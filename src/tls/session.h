@@ -1,0 +1,50 @@
+/* session.h: one TLS session as bytes in, bytes out: OpenSSL over memory BIOs, no sockets. flow/ calls in (TLS to the proxy
+ * itself; the proxy's own TLS to the server of an https:// request); tested and fuzzed without a network. No OpenSSL type
+ * shows. A context is immutable and shared by the sessions of a snapshot; sessions belong to one worker. */
+#ifndef EXEAT_TLS_SESSION_H
+#define EXEAT_TLS_SESSION_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+#include <sys/types.h>
+
+struct tls_context; /* counted: freed with its last session */
+struct tls_session;
+
+/* The proxy's own certificate (PEM chain) and key file. TLS 1.2 and 1.3, ALPN offers http/1.1 only. NULL with reterr. */
+struct tls_context *tls_context_new_server(const char *certificate_file, const char *key_file, struct err *reterr);
+/* Verifies servers against the system's roots and, when not NULL, those of `ca_file` (PEM) too. NULL with reterr. */
+struct tls_context *tls_context_new_client(const char *ca_file, struct err *reterr);
+void tls_context_free(struct tls_context *take_c);
+
+struct tls_session *tls_session_accept(struct tls_context *c);
+/* `name` is a canonical host name or address text: sent as SNI when a name, and verified (SAN only, no CN fallback). */
+struct tls_session *tls_session_connect(struct tls_context *c, const char *name, bool name_is_ip);
+void tls_session_free(struct tls_session *take_s);
+
+enum tls_state { TLS_HANDSHAKING, TLS_OPEN, TLS_FAILED };
+
+/* Takes bytes from the wire and drives the handshake. Everything is taken; the caller bounds what it gives (<= 64 KiB). */
+enum tls_state tls_session_receive(struct tls_session *s, struct span wire_bytes);
+
+/* Starts a client's handshake (makes its hello), or goes on with one. */
+enum tls_state tls_session_handshake(struct tls_session *s);
+
+/* Plaintext; >0 bytes, 0 at close_notify, or: */
+enum { TLS_IO_AGAIN = -1, TLS_IO_FAILED = -2 };
+ssize_t tls_session_read(struct tls_session *s, void *ret_data, size_t size);
+ssize_t tls_session_write(struct tls_session *s, const void *data, size_t len); /* takes all, or says AGAIN/FAILED */
+void tls_session_finish(struct tls_session *s);                                   /* queues close_notify */
+
+/* What must be written to the wire: a view until the next call; then say how much went out. */
+struct span tls_session_outgoing(struct tls_session *s);
+void tls_session_sent(struct tls_session *s, size_t bytes);
+
+/* Why TLS_FAILED: one sentence; and whether it was the peer's certificate. */
+const char *tls_session_error(const struct tls_session *s);
+bool tls_session_certificate_failed(const struct tls_session *s);
+const char *tls_session_version(const struct tls_session *s); /* "1.2", "1.3" or NULL */
+const char *tls_session_cipher(const struct tls_session *s);  /* OpenSSL's name or NULL */
+
+#endif
