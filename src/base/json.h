@@ -7,6 +7,12 @@
 
 #include "base/buf.h"
 
+/* libjansson exports functions of these names and calls them through its PLT: without other symbols for ours, it
+ * would call this writer when it parses. A file that uses both includes <jansson.h> first. */
+#define json_object json_write_object
+#define json_array  json_write_array
+#define json_null   json_write_null
+
 struct json {
     struct buf *out;   /* borrowed until the writer is dropped; check out->failed at the end */
     bool need_comma;

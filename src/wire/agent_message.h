@@ -3,6 +3,7 @@
 #ifndef EXEAT_WIRE_AGENT_MESSAGE_H
 #define EXEAT_WIRE_AGENT_MESSAGE_H
 
+#include "base/buf.h"
 #include "base/ip.h"
 #include "wire/sender.h"
 

@@ -5,10 +5,11 @@
 #define EXEAT_WIRE_SENDER_H
 
 #include "base/arena.h"
-#include "base/json.h"
 #include "exeat/agent_protocol.h"
 
 #include <stdatomic.h>
+
+struct json; /* base/json.h */
 
 enum agent_provenance {
 #define X(name, text) AGENT_PROVENANCE_##name,
