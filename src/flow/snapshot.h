@@ -1,0 +1,40 @@
+/* snapshot.h: everything people configure, as one immutable object: config, baseline, passwords, GeoIP, TLS contexts.
+ * run/ makes it (from files) and publishes it to every worker; flows hold a reference while they use it, so that a reload
+ * never mixes two policies in one flow. */
+#ifndef EXEAT_FLOW_SNAPSHOT_H
+#define EXEAT_FLOW_SNAPSHOT_H
+
+#include "conf/conf.h"
+#include "conf/passwords.h"
+#include "facts/geo.h"
+#include "rules/baseline.h"
+#include "tls/session.h"
+
+#include <stdatomic.h>
+
+struct snapshot {
+    atomic_uint refs;              /* one a worker, one a flow or more; the last one out calls `destroy` */
+    void (*destroy)(struct snapshot *);
+    uint64_t generation;           /* 1, 2, ...: which policy decided; stands in each record */
+    struct conf *conf;             /* owned */
+    struct baseline *baseline;     /* owned */
+    bool needs_hash;               /* the baseline names hashes: ask the agent to wait for them */
+    struct passwords *passwords;   /* owned; NULL = no authentication */
+    struct geo *geo;               /* owned; NULL = no database configured */
+    struct tls_context *proxy_tls; /* owned; NULL = no TLS to the proxy itself */
+    struct tls_context *server_tls;/* owned: for https:// requests */
+};
+
+static inline struct snapshot *snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+static inline void snapshot_unref(struct snapshot *take_s)
+{
+    if (take_s && atomic_fetch_sub_explicit(&take_s->refs, 1, memory_order_acq_rel) == 1)
+        take_s->destroy(take_s);
+}
+
+#endif
