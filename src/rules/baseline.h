@@ -1,0 +1,67 @@
+/* baseline.h: which sender may reach which destination: policy/baseline.yaml as an immutable value, and the decision.
+ *
+ * run/ reads the file and parses it here once per snapshot; flow/ asks at DECIDE(connect), DECIDE(address), DECIDE(request).
+ * A parsed baseline is never changed: threads share it without locks. Pure (libpsl's built-in list, no files).
+ *
+ * Senders: the first entry whose `match` holds decides, like a firewall's rules: one entry answers for a flow, so that
+ * reading the file from the top tells what happens, and a record can name one line. Unknown is not a match: a hash
+ * that is pending or a path that users can write only ever loses rights. An entry grants and never withholds (whoever
+ * wants to evade a selector that withholds need only not match it), so put the narrow entry first.
+ *
+ * Destinations: an item holds when all of its selectors hold; the sender may reach what any item holds for. Names come
+ * first: nothing is resolved unless the name itself passed, because a name can carry data. Hence an item with
+ * only `network` or `asn` covers addresses that the client names literally; with `resolve: true` it says that any name
+ * may be resolved for it, and only what resolves into it is dialled. */
+#ifndef EXEAT_RULES_BASELINE_H
+#define EXEAT_RULES_BASELINE_H
+
+#include "base/err.h"
+#include "rules/verdict.h"
+#include "wire/agent_message.h"
+#include "wire/host.h"
+
+struct baseline; /* opaque, immutable */
+
+/* What the baseline looks at of a sender. Every string is borrowed for the call; NULL where not known. */
+struct sender_view {
+    enum agent_confidence confidence;
+    const char *executable, *package, *user, *unit, *script;
+    const char *sha256, *script_sha256; /* lower-case hex */
+    enum sender_hash_state hash_state;  /* sha256 counts only when DONE */
+    bool interpreter;                   /* the agent takes the executable for an interpreter */
+    bool writable_by_user;              /* or not known not to be: the path is no identity */
+};
+
+enum baseline_phase {
+    BASELINE_CONNECT, /* by the name alone, before any DNS query; an address that is the host is looked at as well */
+    BASELINE_ADDRESS, /* with the address that is to be dialled, once for each */
+};
+
+struct baseline_question {
+    const struct sender_view *sender; /* borrowed; NULL: unknown */
+    const char *proxy_user;           /* borrowed; NULL: not authenticated */
+    struct ip client;                 /* version 0: not known */
+    const struct host *host;          /* borrowed */
+    uint16_t port;
+    enum baseline_phase phase;
+    struct ip address; /* BASELINE_ADDRESS only */
+    uint32_t asn;      /* of the address; 0: not known, then no `asn` holds */
+};
+
+/* NULL fills reterr with file (`name`), line and column. */
+struct baseline *baseline_parse(struct span text, const char *name, struct err *reterr);
+void baseline_free(struct baseline *b); /* NULL is fine */
+
+/* Always answers. Mode report turns a block into ALERT with would_block, mode open into ALLOW; the reason stays. */
+void baseline_decide(const struct baseline *b, const struct baseline_question *q, struct verdict *ret);
+
+/* Does any entry look at sha256 or script_sha256? Then the agent is asked to wait for the hash. */
+bool baseline_needs_hash(const struct baseline *b);
+
+/* The view of an attested sender; NULL gives a view that only `confidence` is known of. */
+struct sender_view baseline_view_sender(const struct sender *s, enum agent_confidence confidence);
+
+/* Is this the path of a shell, an interpreter or a loader: a program that is only as trustworthy as what it runs? */
+bool baseline_is_interpreter(const char *executable);
+
+#endif

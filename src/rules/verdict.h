@@ -1,0 +1,37 @@
+/* verdict.h: what was decided about a flow or an exchange, by whom and why. The baseline makes the first, every later gate
+ * may only tighten it. Pure. */
+#ifndef EXEAT_RULES_VERDICT_H
+#define EXEAT_RULES_VERDICT_H
+
+#include "exeat/reasons.h"
+
+#include <stdbool.h>
+
+/* In the order of strictness. */
+enum verdict_action { VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK, VERDICT_ACTION_COUNT };
+
+/* open: recorded only; report: recorded as what enforce would block; enforce: blocked. */
+enum verdict_mode { MODE_OPEN, MODE_REPORT, MODE_ENFORCE, MODE_COUNT };
+
+struct verdict {
+    enum verdict_action action;
+    bool would_block;   /* mode report: enforce would have blocked this */
+    bool needs_address; /* the name may be resolved, but each address is to be decided before it is dialled */
+    enum verdict_mode mode;
+    enum reason reason;  /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
+    const char *entry;   /* view into the baseline: the sender's entry that decided; NULL when none matched */
+    unsigned entry_line; /* in the baseline's file; 0 when none */
+    const char
+        *selector; /* view into the baseline: the destination that approved, as text ("domain debian.org");
+                              NULL when none did */
+    unsigned selector_line;
+};
+
+/* `later` was decided after `earlier`, about the same exchange: strictness only goes up. The stricter of the two is
+ * returned, the later one where they are equal, because it knows more; only `later` says whether an address is still needed. */
+struct verdict verdict_tighten(struct verdict earlier, struct verdict later);
+
+const char *verdict_action_name(enum verdict_action a);
+const char *verdict_mode_name(enum verdict_mode m);
+
+#endif
