@@ -1,11 +1,10 @@
-/* snapshot.h: everything people configure, as one immutable object: config, baseline, passwords, GeoIP, TLS contexts.
+/* snapshot.h: everything people configure, as one immutable object: config (with its users), baseline, GeoIP, TLS contexts.
  * run/ makes it (from files) and publishes it to every worker; flows hold a reference while they use it, so that a reload
  * never mixes two policies in one flow. */
 #ifndef EXEAT_FLOW_SNAPSHOT_H
 #define EXEAT_FLOW_SNAPSHOT_H
 
 #include "conf/conf.h"
-#include "conf/passwords.h"
 #include "facts/geo.h"
 #include "rules/baseline.h"
 #include "tls/session.h"
@@ -19,7 +18,8 @@ struct snapshot {
     struct conf *conf;             /* owned */
     struct baseline *baseline;     /* owned */
     bool needs_hash;               /* the baseline names hashes: ask the agent to wait for them */
-    struct passwords *passwords;   /* owned; NULL = no authentication */
+    struct ip *own_addresses;      /* owned: of this host's interfaces, none of which is a destination unless allowed */
+    size_t own_count;
     struct geo *geo;               /* owned; NULL = no database configured */
     struct tls_context *proxy_tls; /* owned; NULL = no TLS to the proxy itself */
     struct tls_context *server_tls;/* owned: for https:// requests */
