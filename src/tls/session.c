@@ -1,0 +1,376 @@
+/* session.c: see session.h. OpenSSL is given two BIOs of our own over struct buf, so that memory goes back when a connection
+ * idles and growth has a bound; nothing here reads a socket, a file (after the context was made) or the clock. */
+#include "tls/session.h"
+
+#include "base/buf.h"
+#include "base/must.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    IN_LIMIT_BYTES = 256 * 1024,  /* what the caller may leave unread, several receives deep */
+    OUT_LIMIT_BYTES = 512 * 1024, /* room for key updates beside what tls_session_write() admits */
+    OUT_WRITE_BYTES = 256 * 1024, /* tls_session_write() says AGAIN beyond this */
+    RECORD_OVERHEAD_BYTES = 128,  /* header, nonce, tag and padding of one record, with room to spare */
+    CERTIFICATES_MAX_BYTES = 64 * 1024,
+};
+
+struct tls_context {
+    atomic_uint refs;   /* its owner's, and one a session */
+    SSL_CTX *ctx;       /* owned */
+    BIO_METHOD *method; /* owned: must outlive every session's BIO */
+    bool server;
+};
+
+struct tls_session {
+    struct tls_context *context; /* counted */
+    SSL *ssl;                    /* owned; owns its BIO, which points back here */
+    struct buf in, out;          /* wire bytes */
+    enum tls_state state;
+    bool certificate_failed;
+    char error[192];
+};
+
+/* ---- the BIO ---- */
+
+static int on_bio_read(BIO *bio, char *data, int size)
+{
+    struct tls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    size_t len = buf_len(&s->in) < (size_t)size ? buf_len(&s->in) : (size_t)size;
+    if (size <= 0 || len == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    memcpy(data, buf_span(&s->in).data, len);
+    buf_consume(&s->in, len);
+    return (int)len;
+}
+
+static int on_bio_write(BIO *bio, const char *data, int len)
+{
+    struct tls_session *s = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    size_t room = s->out.limit - buf_len(&s->out);
+    if (len > 0 && (size_t)len > room) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    return len > 0 && buf_append(&s->out, data, (size_t)len) == 0 ? len : -1;
+}
+
+static long on_bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    (void)bio, (void)number, (void)pointer;
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+static BIO_METHOD *method_new(void)
+{
+    BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "exeat");
+    if (m && BIO_meth_set_read(m, on_bio_read) && BIO_meth_set_write(m, on_bio_write) &&
+        BIO_meth_set_ctrl(m, on_bio_ctrl))
+        return m;
+    BIO_meth_free(m);
+    return NULL;
+}
+
+/* ---- contexts ---- */
+
+/* The reason of OpenSSL's first error, for people; empties the queue. */
+static const char *openssl_reason(void)
+{
+    const char *text = ERR_reason_error_string(ERR_peek_error());
+    ERR_clear_error();
+    return text ? text : "an unknown error";
+}
+
+/* Never asks at the terminal: a key with a pass phrase is an error. */
+static int no_pass_phrase(char *data, int size, int writing, void *unused)
+{
+    (void)data, (void)size, (void)writing, (void)unused;
+    return -1;
+}
+
+static struct tls_context *context_new(bool server, struct err *reterr)
+{
+    ERR_clear_error();
+    struct tls_context *c = calloc(1, sizeof *c);
+    if (c) {
+        *c = (struct tls_context){.refs = 1, .server = server, .method = method_new()};
+        c->ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    }
+    if (!c || !c->ctx || !c->method) {
+        err_set(reterr, NULL, 0, 0, "TLS cannot be set up: %s", openssl_reason());
+        tls_context_free(c);
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION);
+    SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF); /* tickets hold the state, not we */
+    SSL_CTX_set_max_cert_list(c->ctx, CERTIFICATES_MAX_BYTES);
+    SSL_CTX_set_default_passwd_cb(c->ctx, no_pass_phrase);
+    return c;
+}
+
+/* RFC 7301, 3.2: a client that offers protocols, but not ours, gets no_application_protocol. */
+static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                       const unsigned char *offered, unsigned len, void *unused)
+{
+    (void)ssl, (void)unused;
+    static const char ours[] = "http/1.1";
+    for (unsigned at = 0; at < len && offered[at] < len - at; at += 1u + offered[at]) {
+        if (!span_is(span_of(offered + at + 1, offered[at]), ours))
+            continue;
+        *ret = offered + at + 1;
+        *ret_len = offered[at];
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+struct tls_context *tls_context_new_server(const char *certificate_file, const char *key_file,
+                                           struct err *reterr)
+{
+    struct tls_context *c = context_new(true, reterr);
+    if (!c)
+        return NULL;
+    SSL_CTX_set_alpn_select_cb(c->ctx, choose_alpn, NULL);
+    const char *file = certificate_file;
+    if (SSL_CTX_use_certificate_chain_file(c->ctx, certificate_file) == 1) {
+        file = key_file;
+        if (SSL_CTX_use_PrivateKey_file(c->ctx, key_file, SSL_FILETYPE_PEM) == 1 &&
+            SSL_CTX_check_private_key(c->ctx) == 1)
+            return c;
+    }
+    err_set(reterr, file, 0, 0, "%s cannot be used: %s",
+            file == key_file ? "the TLS key" : "the TLS certificate", openssl_reason());
+    tls_context_free(c);
+    return NULL;
+}
+
+struct tls_context *tls_context_new_client(const char *ca_file, struct err *reterr)
+{
+    struct tls_context *c = context_new(false, reterr);
+    if (!c)
+        return NULL;
+    static const unsigned char alpn[] = "\x08http/1.1";
+    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
+    if (SSL_CTX_set_alpn_protos(c->ctx, alpn, sizeof alpn - 1) != 0 ||
+        SSL_CTX_set_default_verify_paths(c->ctx) != 1)
+        err_set(reterr, NULL, 0, 0, "the system's root certificates cannot be used: %s", openssl_reason());
+    else if (ca_file && SSL_CTX_load_verify_file(c->ctx, ca_file) != 1)
+        err_set(reterr, ca_file, 0, 0, "the root certificates cannot be used: %s", openssl_reason());
+    else
+        return c;
+    tls_context_free(c);
+    return NULL;
+}
+
+void tls_context_free(struct tls_context *take_c)
+{
+    if (!take_c || atomic_fetch_sub_explicit(&take_c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    SSL_CTX_free(take_c->ctx);
+    BIO_meth_free(take_c->method);
+    free(take_c);
+}
+
+/* ---- sessions ---- */
+
+static struct tls_session *session_new(struct tls_context *c)
+{
+    ERR_clear_error();
+    struct tls_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    s->context = c;
+    buf_init(&s->in, IN_LIMIT_BYTES);
+    buf_init(&s->out, OUT_LIMIT_BYTES);
+    s->ssl = SSL_new(c->ctx);
+    BIO *bio = s->ssl ? BIO_new(c->method) : NULL;
+    if (!bio) {
+        tls_session_free(s);
+        return NULL;
+    }
+    BIO_set_data(bio, s);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(s->ssl, bio, bio);
+    return s;
+}
+
+struct tls_session *tls_session_accept(struct tls_context *c)
+{
+    must(c->server);
+    struct tls_session *s = session_new(c);
+    if (s)
+        SSL_set_accept_state(s->ssl);
+    return s;
+}
+
+struct tls_session *tls_session_connect(struct tls_context *c, const char *name, bool name_is_ip)
+{
+    must(!c->server);
+    struct tls_session *s = session_new(c);
+    if (!s)
+        return NULL;
+    SSL_set_connect_state(s->ssl);
+    X509_VERIFY_PARAM *param = SSL_get0_param(s->ssl);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    int ok = name_is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
+                        : name[0] && X509_VERIFY_PARAM_set1_host(param, name, 0) &&
+                              SSL_set_tlsext_host_name(s->ssl, name);
+    if (ok)
+        return s;
+    tls_session_free(s); /* without a name to check there would be no check */
+    return NULL;
+}
+
+void tls_session_free(struct tls_session *take_s)
+{
+    if (!take_s)
+        return;
+    SSL_free(take_s->ssl);
+    tls_context_free(take_s->context);
+    buf_free(&take_s->in);
+    buf_free(&take_s->out);
+    free(take_s);
+}
+
+static enum tls_state fail(struct tls_session *s, const char *text)
+{
+    long verified = s->context->server ? X509_V_OK : SSL_get_verify_result(s->ssl);
+    if (s->state == TLS_HANDSHAKING && verified != X509_V_OK) {
+        s->certificate_failed = true;
+        snprintf(s->error, sizeof s->error, "the server's certificate: %s",
+                 X509_verify_cert_error_string(verified));
+    } else {
+        snprintf(s->error, sizeof s->error, "%s", text);
+    }
+    s->state = TLS_FAILED;
+    ERR_clear_error();
+    return s->state;
+}
+
+/* OpenSSL 3.0's client takes whatever protocol the server names (RFC 7301, 3.1 forbids another than offered). */
+static bool alpn_is_ours(const struct tls_session *s)
+{
+    const unsigned char *name;
+    unsigned len;
+    SSL_get0_alpn_selected(s->ssl, &name, &len);
+    return len == 0 || span_is(span_of(name, len), "http/1.1");
+}
+
+enum tls_state tls_session_handshake(struct tls_session *s)
+{
+    if (s->state != TLS_HANDSHAKING)
+        return s->state;
+    ERR_clear_error();
+    int result = SSL_do_handshake(s->ssl);
+    if (result == 1)
+        return alpn_is_ours(s) ? (s->state = TLS_OPEN)
+                               : fail(s, "the server chose a protocol that was not offered");
+    int error = SSL_get_error(s->ssl, result);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        return s->state;
+    return fail(s, openssl_reason());
+}
+
+enum tls_state tls_session_receive(struct tls_session *s, struct span wire_bytes)
+{
+    if (s->state == TLS_FAILED)
+        return s->state;
+    if (buf_append(&s->in, wire_bytes.data, wire_bytes.len) != 0)
+        return fail(s, "more was received than is being read");
+    return tls_session_handshake(s);
+}
+
+ssize_t tls_session_read(struct tls_session *s, void *ret_data, size_t size)
+{
+    if (s->state != TLS_OPEN)
+        return s->state == TLS_FAILED ? TLS_IO_FAILED : TLS_IO_AGAIN;
+    ERR_clear_error();
+    size_t got = 0;
+    int result = SSL_read_ex(s->ssl, ret_data, size, &got);
+    if (result == 1)
+        return (ssize_t)got;
+    int error = SSL_get_error(s->ssl, result);
+    if (error == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        return TLS_IO_AGAIN;
+    fail(s, openssl_reason());
+    return TLS_IO_FAILED;
+}
+
+ssize_t tls_session_write(struct tls_session *s, const void *data, size_t len)
+{
+    if (s->state != TLS_OPEN)
+        return s->state == TLS_FAILED ? TLS_IO_FAILED : TLS_IO_AGAIN;
+    size_t wire = len + (len / SSL3_RT_MAX_PLAIN_LENGTH + 1) * RECORD_OVERHEAD_BYTES;
+    must(wire <= OUT_WRITE_BYTES); /* the caller's buffers are smaller */
+    if (len == 0)
+        return 0;
+    if (buf_len(&s->out) + wire > OUT_WRITE_BYTES)
+        return TLS_IO_AGAIN;
+    ERR_clear_error();
+    size_t put = 0;
+    int result = SSL_write_ex(s->ssl, data, len, &put);
+    if (result == 1)
+        return (ssize_t)put;
+    int error = SSL_get_error(s->ssl, result);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        return TLS_IO_AGAIN;
+    fail(s, openssl_reason());
+    return TLS_IO_FAILED;
+}
+
+void tls_session_finish(struct tls_session *s)
+{
+    if (s->state != TLS_OPEN)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(s->ssl); /* its answer speaks of the peer's close_notify, which read reports */
+    ERR_clear_error();
+}
+
+struct span tls_session_outgoing(struct tls_session *s)
+{
+    return buf_span(&s->out);
+}
+
+void tls_session_sent(struct tls_session *s, size_t bytes)
+{
+    buf_consume(&s->out, bytes);
+}
+
+const char *tls_session_error(const struct tls_session *s)
+{
+    return s->error;
+}
+
+bool tls_session_certificate_failed(const struct tls_session *s)
+{
+    return s->certificate_failed;
+}
+
+const char *tls_session_version(const struct tls_session *s)
+{
+    if (!SSL_is_init_finished(s->ssl))
+        return NULL;
+    int version = SSL_version(s->ssl);
+    return version == TLS1_3_VERSION ? "1.3" : version == TLS1_2_VERSION ? "1.2" : NULL;
+}
+
+const char *tls_session_cipher(const struct tls_session *s)
+{
+    return SSL_is_init_finished(s->ssl) ? SSL_get_cipher_name(s->ssl) : NULL;
+}
