@@ -50,9 +50,10 @@ struct http1_scan {
     enum http1_kind kind;
     struct http1_asked asked;
     uint8_t state;
+    bool trailers;               /* reads a trailer section, not a head */
     struct http1_fault_at fault; /* sticky: after PARSE_BAD every call says the same */
     size_t pos;                  /* bytes judged so far */
-    size_t line, mark;           /* starts of the current line and of the current part of it */
+    size_t line, mark;           /* starts of the current header line and of the current part of a line */
     size_t fields;               /* start of the first header line */
     size_t name_end;             /* of the current header name */
     unsigned headers, connection_tokens;
@@ -60,7 +61,7 @@ struct http1_scan {
     int status, minor;
     int64_t content_length;                            /* -1 none */
     size_t host, host_len, proxy_auth, proxy_auth_len; /* offset 0: none */
-    bool te, te_chunked, te_header_seen;
+    bool te;                                           /* Transfer-Encoding: chunked was there */
     bool close, keep_alive, upgrade, websocket, expect_continue;
 };
 

@@ -12,6 +12,9 @@ enum parse http1_lint(struct http1_scan *scan, struct span bytes, const struct h
 /* The scan of a trailer section: header lines up to the empty line. */
 void http1_lint_init_trailers(struct http1_scan *scan);
 
+/* One header line of a section that the lint accepted: `rest` begins with it; returns what follows. In http1.c. */
+struct span http1_field_line(struct span rest, struct http1_header *ret);
+
 /* For http1_lint and its helpers: notes the fault, returns PARSE_BAD. */
 enum parse http1_lint_bad(struct http1_scan *scan, enum http1_fault fault, size_t offset);
 

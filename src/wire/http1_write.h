@@ -23,7 +23,7 @@ struct http1_forward {
 struct http1_forward http1_forward_of(const struct http1_head *head);
 
 /* How a response is framed for a client of HTTP/1.`client_minor`: chunked becomes until-close for HTTP/1.0,
- * until-close becomes chunked for HTTP/1.1. With HTTP1_UNTIL_CLOSE, set close. */
+ * until-close becomes chunked for HTTP/1.1. HTTP1_UNTIL_CLOSE says close by itself. */
 enum http1_framing http1_framing_to(const struct http1_head *response, int client_minor);
 
 /* In origin-form ("*" for OPTIONS without a path), always HTTP/1.1. Not for CONNECT. */
