@@ -13,6 +13,7 @@ struct http1_forward {
     int64_t
         content_length; /* with HTTP1_LENGTH; with HTTP1_NO_BODY: the length a GET has (HEAD, 304), or -1 */
     bool close;         /* this is the last message on the connection: says "Connection: close" */
+    bool keep_alive;    /* says "Connection: keep-alive": an HTTP/1.0 client takes silence for close */
     bool upgrade_websocket; /* re-adds the upgrade fields */
     const char *via;        /* our pseudonym, NULL: no Via. borrowed for the call */
     struct span
