@@ -1,0 +1,231 @@
+/* baseline.c: the decision. See baseline.h for its rules, baseline_model.h for the tables it walks. Called by flow/ at every
+ * DECIDE; pure, allocates nothing. */
+#include "rules/baseline.h"
+
+#include "base/must.h"
+#include "rules/baseline_model.h"
+
+enum match { MATCH_NO, MATCH_YES, MATCH_HASH_PENDING };
+
+/* Three-valued: MAYBE needs an address. */
+enum hold { HOLD_NO, HOLD_MAYBE, HOLD_YES };
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* What may follow an interpreter's name: nothing, or a version and whatever follows that. */
+static bool is_version(const char *rest)
+{
+    return rest[0] == '\0' || is_digit(rest[0]) || ((rest[0] == '-' || rest[0] == '.') && is_digit(rest[1]));
+}
+
+bool baseline_is_interpreter(const char *executable)
+{
+    static const char *const names[] = {
+#define INTERPRETER(name) name,
+#include "rules/interpreters.def"
+#undef INTERPRETER
+    };
+    const char *slash = strrchr(executable, '/');
+    const char *base = slash ? slash + 1 : executable;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        size_t len = strlen(names[i]);
+        if (strncmp(base, names[i], len) == 0 && is_version(base + len))
+            return true;
+    }
+    return false;
+}
+
+struct sender_view baseline_view_sender(const struct sender *s, enum agent_confidence confidence)
+{
+    if (!s)
+        return (struct sender_view){.confidence = confidence, .writable_by_user = true};
+    return (struct sender_view){
+        .confidence = confidence,
+        .executable = s->executable,
+        .package = s->package_verified == 0 ? NULL : s->package_name, /* 0: its bytes are not the package's */
+        .user = s->user,
+        .unit = s->unit,
+        .script = s->script_kind == SENDER_SCRIPT_FILE ? s->script : NULL,
+        .sha256 = s->sha256,
+        .script_sha256 = s->script_sha256,
+        .hash_state = s->hash_state,
+        .interpreter = s->script_kind != SENDER_SCRIPT_NONE,
+        .writable_by_user = s->writable_by_user != 0,
+    };
+}
+
+static const char *view_text(const struct sender_view *v, enum condition c)
+{
+    static const size_t offsets[] = {
+#define X(id, field) offsetof(struct sender_view, field),
+        BASELINE_CONDITIONS(X)
+#undef X
+    };
+    const char *text;
+    memcpy(&text, (const char *)v + offsets[c], sizeof text);
+    return text;
+}
+
+static bool is_hash(enum condition c)
+{
+    return c == CONDITION_SHA256 || c == CONDITION_SCRIPT_SHA256;
+}
+
+static enum match match_texts(const struct entry *e, const struct sender_view *v)
+{
+    bool pending = false;
+    for (enum condition c = 0; c < CONDITION_COUNT; c++) {
+        if (!e->conditions[c])
+            continue;
+        const char *have = view_text(v, c);
+        if (is_hash(c) && v->hash_state == SENDER_HASH_PENDING && (c == CONDITION_SHA256 || !have))
+            pending = true;
+        else if (c == CONDITION_SHA256 && v->hash_state != SENDER_HASH_DONE)
+            return MATCH_NO;
+        else if (!have || strcmp(e->conditions[c], have) != 0)
+            return MATCH_NO;
+    }
+    return pending ? MATCH_HASH_PENDING : MATCH_YES;
+}
+
+static bool is_interpreter(const struct sender_view *v)
+{
+    return v->interpreter || (v->executable && baseline_is_interpreter(v->executable));
+}
+
+static enum match match_entry(const struct entry *e, const struct baseline_question *q)
+{
+    static const struct sender_view nobody = {.confidence = AGENT_CONFIDENCE_UNKNOWN,
+                                              .writable_by_user = true};
+    const struct sender_view *v = q->sender ? q->sender : &nobody;
+    if (e->has_client && !ip_in(&q->client, &e->client))
+        return MATCH_NO;
+    if (e->proxy_user && (!q->proxy_user || strcmp(e->proxy_user, q->proxy_user) != 0))
+        return MATCH_NO;
+    if (!e->by_process)
+        return MATCH_YES;
+    if (!(e->confidences & 1u << v->confidence))
+        return MATCH_NO;
+    if (e->wants_fixed_path && v->writable_by_user)
+        return MATCH_NO;
+    if (e->wants_no_interpreter && is_interpreter(v))
+        return MATCH_NO;
+    return match_texts(e, v);
+}
+
+static bool port_holds(const struct destination *d, uint16_t port)
+{
+    for (size_t i = 0; i < d->port_count; i++)
+        if (d->ports[i] == port)
+            return true;
+    return d->port_count == 0;
+}
+
+static bool name_holds(const struct destination *d, const struct host *h)
+{
+    switch (d->name) {
+    case DESTINATION_ANY:
+        return true;
+    case DESTINATION_HOST:
+        return host_equal(&d->host, h);
+    case DESTINATION_DOMAIN:
+        return host_is_within(h, d->host.name);
+    case DESTINATION_UNNAMED:
+        break;
+    }
+    return h->is_ip || d->resolve;
+}
+
+static enum hold address_holds(const struct destination *d, const struct baseline_question *q)
+{
+    bool final = q->phase == BASELINE_ADDRESS;
+    const struct ip *address = final && q->address.version ? &q->address
+                               : q->host->is_ip            ? &q->host->ip
+                                                           : NULL;
+    bool asn_known = final || (address && q->asn != 0);
+    if (d->has_network && address && !ip_in(address, &d->network))
+        return HOLD_NO;
+    if (d->asn && asn_known && q->asn != d->asn)
+        return HOLD_NO;
+    if ((d->has_network && !address) || (d->asn && !asn_known))
+        return final ? HOLD_NO : HOLD_MAYBE;
+    return HOLD_YES;
+}
+
+static enum hold destination_holds(const struct destination *d, const struct baseline_question *q)
+{
+    if (!port_holds(d, q->port) || !name_holds(d, q->host))
+        return HOLD_NO;
+    return address_holds(d, q);
+}
+
+/* Fills in what the entry says about the destination. */
+static void decide_destination(const struct entry *e, const struct baseline_question *q, struct verdict *v)
+{
+    v->reason = REASON_BASELINE_DESTINATION;
+    for (size_t i = 0; i < e->allow.count; i++) {
+        const struct destination *d = e->allow.items[i];
+        enum hold hold = destination_holds(d, q);
+        if (hold == HOLD_NO || (hold == HOLD_MAYBE && v->needs_address))
+            continue;
+        v->reason = REASON_NONE;
+        v->selector = d->text;
+        v->selector_line = d->line;
+        v->needs_address = hold == HOLD_MAYBE;
+        if (hold == HOLD_YES)
+            return;
+    }
+}
+
+static void decide_unlisted(const struct baseline *b, const struct baseline_question *q, struct verdict *v)
+{
+    v->reason = REASON_BASELINE_SENDER;
+    if (q->sender && q->sender->confidence == AGENT_CONFIDENCE_EXACT)
+        return;
+    v->mode = b->unknown_mode;
+    v->reason = b->unknown_allowed ? REASON_NONE : REASON_SENDER_UNKNOWN;
+    v->entry = b->unknown_allowed ? "unknown_sender" : NULL;
+    v->entry_line = b->unknown_allowed ? b->unknown_line : 0;
+}
+
+static void apply_mode(struct verdict *v)
+{
+    static const enum verdict_action actions[MODE_COUNT] = {VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK};
+    if (v->reason == REASON_NONE)
+        return;
+    v->action = actions[v->mode];
+    v->would_block = v->mode == MODE_REPORT;
+}
+
+void baseline_decide(const struct baseline *b, const struct baseline_question *q, struct verdict *ret)
+{
+    struct verdict v = {.action = VERDICT_ALLOW, .mode = b->mode, .reason = REASON_NONE};
+    bool pending = false;
+    const struct entry *found = NULL;
+    for (size_t i = 0; i < b->entry_count && !found; i++) {
+        enum match match = match_entry(&b->entries[i], q);
+        pending = pending || match == MATCH_HASH_PENDING;
+        if (match == MATCH_YES)
+            found = &b->entries[i];
+    }
+    if (found) {
+        v.entry = found->name;
+        v.entry_line = found->line;
+        v.mode = found->has_mode ? found->mode : b->mode;
+        decide_destination(found, q, &v);
+    } else {
+        decide_unlisted(b, q, &v);
+    }
+    if (pending && v.reason != REASON_NONE)
+        v.reason = REASON_HASH_PENDING;
+    apply_mode(&v);
+    *ret = v;
+}
+
+bool baseline_needs_hash(const struct baseline *b)
+{
+    return b->needs_hash;
+}

@@ -1,0 +1,86 @@
+/* baseline_check.c: what can never count, because something before it always does. A baseline that holds such lines says
+ * something else than its author reads in it. Pure. */
+#include "rules/baseline_model.h"
+
+static bool network_within(const struct ip_network *inner, const struct ip_network *outer)
+{
+    return inner->prefix >= outer->prefix && ip_in(&inner->ip, outer);
+}
+
+/* `earlier` matches fewer senders than its conditions say: not those with a writable path, not interpreters. So it shadows
+ * only entries with the same reservations. */
+bool entry_shadows(const struct entry *earlier, const struct entry *later)
+{
+    for (int i = 0; i < CONDITION_COUNT; i++) {
+        const char *want = earlier->conditions[i], *have = later->conditions[i];
+        if (want && (!have || strcmp(want, have) != 0))
+            return false;
+    }
+    if (earlier->proxy_user && (!later->proxy_user || strcmp(earlier->proxy_user, later->proxy_user) != 0))
+        return false;
+    if (earlier->has_client && (!later->has_client || !network_within(&later->client, &earlier->client)))
+        return false;
+    if (later->confidences & ~earlier->confidences)
+        return false;
+    if (earlier->wants_fixed_path && !later->wants_fixed_path)
+        return false;
+    return !earlier->wants_no_interpreter || later->wants_no_interpreter;
+}
+
+static bool name_covers(const struct destination *wide, const struct destination *narrow)
+{
+    switch (wide->name) {
+    case DESTINATION_ANY:
+        return true;
+    case DESTINATION_HOST:
+        return narrow->name == DESTINATION_HOST && host_equal(&wide->host, &narrow->host);
+    case DESTINATION_DOMAIN:
+        return (narrow->name == DESTINATION_HOST || narrow->name == DESTINATION_DOMAIN) &&
+               host_is_within(&narrow->host, wide->host.name);
+    case DESTINATION_UNNAMED:
+        break;
+    }
+    if (narrow->name == DESTINATION_UNNAMED)
+        return wide->resolve || !narrow->resolve;
+    if (narrow->name == DESTINATION_ANY)
+        return false;
+    return wide->resolve || (narrow->name == DESTINATION_HOST && narrow->host.is_ip);
+}
+
+static bool network_covers(const struct destination *wide, const struct destination *narrow)
+{
+    if (!wide->has_network)
+        return true;
+    if (narrow->has_network)
+        return network_within(&narrow->network, &wide->network);
+    return narrow->name == DESTINATION_HOST && narrow->host.is_ip && ip_in(&narrow->host.ip, &wide->network);
+}
+
+static bool ports_cover(const struct destination *wide, const struct destination *narrow)
+{
+    if (wide->port_count == 0 || narrow->port_count == 0)
+        return wide->port_count == 0;
+    size_t w = 0;
+    for (size_t n = 0; n < narrow->port_count; n++) {
+        while (w < wide->port_count && wide->ports[w] < narrow->ports[n])
+            w++;
+        if (w == wide->port_count || wide->ports[w] != narrow->ports[n])
+            return false;
+    }
+    return true;
+}
+
+bool destination_covers(const struct destination *wide, const struct destination *narrow)
+{
+    return name_covers(wide, narrow) && network_covers(wide, narrow) &&
+           (wide->asn == 0 || wide->asn == narrow->asn) && ports_cover(wide, narrow);
+}
+
+const struct destination *destination_find_cover(const struct destination *const *items, size_t count,
+                                                 const struct destination *d)
+{
+    for (size_t i = 0; i < count; i++)
+        if (destination_covers(items[i], d))
+            return items[i];
+    return NULL;
+}

@@ -1,0 +1,85 @@
+/* baseline_model.h: what a baseline is in memory. Private to rules/baseline*.c: baseline_parse.c fills it,
+ * baseline_check.c looks for what can never count, baseline.c decides. Everything lives in the baseline's arena. */
+#ifndef EXEAT_RULES_BASELINE_MODEL_H
+#define EXEAT_RULES_BASELINE_MODEL_H
+
+#include "base/arena.h"
+#include "rules/baseline.h"
+
+/* X(ID, key in the file and field of struct sender_view). Conditions that compare texts. */
+#define BASELINE_CONDITIONS(X)                                                                               \
+    X(EXECUTABLE, executable)                                                                                \
+    X(PACKAGE, package)                                                                                      \
+    X(USER, user)                                                                                            \
+    X(UNIT, unit)                                                                                            \
+    X(SCRIPT, script)                                                                                        \
+    X(SHA256, sha256)                                                                                        \
+    X(SCRIPT_SHA256, script_sha256)
+
+enum condition {
+#define X(id, field) CONDITION_##id,
+    BASELINE_CONDITIONS(X)
+#undef X
+        CONDITION_COUNT
+};
+
+enum destination_name { DESTINATION_UNNAMED, DESTINATION_ANY, DESTINATION_HOST, DESTINATION_DOMAIN };
+
+struct destination {
+    enum destination_name name;
+    struct host host; /* HOST; DOMAIN: a name */
+    bool has_network;
+    bool resolve; /* UNNAMED: names may be resolved to see whether they lie in network or asn */
+    struct ip_network network;
+    uint32_t asn;          /* 0: any */
+    const uint16_t *ports; /* view into the arena; sorted */
+    size_t port_count;     /* 0: any */
+    const char *text;      /* view into the arena: for people */
+    unsigned line;
+};
+
+struct destination_list {
+    const struct destination **items; /* array and items: views into the arena */
+    size_t count;
+};
+
+struct entry {
+    const char *name; /* view into the arena, like all texts here */
+    unsigned line;
+    bool has_mode;
+    enum verdict_mode mode;
+    const char *conditions[CONDITION_COUNT]; /* NULL: not looked at */
+    const char *proxy_user;                  /* NULL: not looked at */
+    bool has_client;
+    struct ip_network client;
+    unsigned confidences;      /* bits 1 << enum agent_confidence */
+    bool by_process;           /* some condition is about the process */
+    bool wants_fixed_path;     /* the path is the identity, so it must not be writable by users */
+    bool wants_no_interpreter; /* it does not say what an interpreter has to run */
+    struct destination_list allow;
+};
+
+struct baseline {
+    struct arena arena; /* owned: all of it, this struct too */
+    enum verdict_mode mode;
+    enum verdict_mode unknown_mode;
+    bool unknown_allowed;
+    unsigned unknown_line;
+    bool needs_hash;
+    struct entry *entries; /* view into the arena */
+    size_t entry_count;
+};
+
+enum { CONFIDENCES_ALL = (1 << AGENT_CONFIDENCE_COUNT) - 1 };
+
+/* Is every sender that `later` would match already matched by `earlier`? */
+bool entry_shadows(const struct entry *earlier, const struct entry *later);
+
+/* Does `wide` hold wherever `narrow` does? */
+bool destination_covers(const struct destination *wide, const struct destination *narrow);
+
+/* The first of `count` items that covers `d`, or NULL. */
+const struct destination *destination_find_cover(const struct destination *const *items, size_t count,
+                                                 const struct destination *d);
+
+#endif
