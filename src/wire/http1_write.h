@@ -10,14 +10,12 @@
 
 struct http1_forward {
     enum http1_framing framing; /* of the message sent on; see http1_framing_to() for responses */
-    int64_t
-        content_length; /* with HTTP1_LENGTH; with HTTP1_NO_BODY: the length a GET has (HEAD, 304), or -1 */
-    bool close;         /* this is the last message on the connection: says "Connection: close" */
-    bool keep_alive;    /* says "Connection: keep-alive": an HTTP/1.0 client takes silence for close */
-    bool upgrade_websocket; /* re-adds the upgrade fields */
-    const char *via;        /* our pseudonym, NULL: no Via. borrowed for the call */
-    struct span
-        authority; /* requests: the Host field. View, for the call; empty: from the target, else as received */
+    int64_t content_length;     /* -1 none; with HTTP1_NO_BODY the length a GET has (HEAD, 304) */
+    bool close;                 /* says "Connection: close": the last message on the connection */
+    bool keep_alive;            /* says "Connection: keep-alive": HTTP/1.0 takes silence for close */
+    bool upgrade_websocket;     /* re-adds the upgrade fields */
+    const char *via;            /* our pseudonym, a token; NULL: no Via. borrowed for the call */
+    struct span authority;      /* requests: Host. View; empty: the target's, else as received */
 };
 
 /* framing, content_length and upgrade_websocket as `head` has them; the rest empty. */
