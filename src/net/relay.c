@@ -1,0 +1,276 @@
+/* relay.c: moves bytes that nobody needs to read from one socket to another with splice(2), through a pipe that a lane
+ * holds only while bytes are in it; and copies where splice does not suit. Called by flow/ for each readiness.
+ *
+ * What one lane can do to us is bounded: a pipe (whatever the pool has), or LANE_COPY_BYTES of remainder, never both; and
+ * nothing is read while something waits to be written. Traps, all met for real:
+ *  - An urgent byte stops splice with EAGAIN while poll goes on saying readable. With SO_OOBINLINE recv() takes it.
+ *  - A full pipe and an empty socket are the same EAGAIN: so we only fill an empty pipe.
+ *  - An unprivileged user has 16,384 pipe pages in all; beyond that new pipes hold a page or two. Such are given up.
+ *  - splice to a socket whose peer is gone raises SIGPIPE (no MSG_NOSIGNAL for it): net_new() ignores that signal.
+ * Here is also the place where record headers will be peeked at (SO_PEEK_OFF) before each splice from a socket. */
+#include "net/internal.h"
+
+#include "base/must.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+    PIPE_BYTES_LEAST = 64 * 1024, /* a smaller pipe costs more than copying */
+    PIPE_RETRY_MS = 1000,
+    SMALL_BYTES = 4 * 1024, /* two splices and a pipe are dearer than recv and send */
+    LARGE_BYTES = 32 * 1024,
+    MOVES_TO_SWITCH = 8,
+    SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK,
+};
+
+/* ---- pipes ---- */
+
+int pipe_pool_start(struct net *net)
+{
+    net->pipes.copy = malloc(LANE_COPY_BYTES);
+    return net->pipes.copy ? 0 : -1;
+}
+
+static void pipe_destroy(struct net *net, struct net_pipe *p)
+{
+    if (p->read_fd >= 0) {
+        close(p->read_fd);
+        close(p->write_fd);
+        net->pipes.count--;
+    }
+    free(p);
+}
+
+void pipe_pool_stop(struct net *net)
+{
+    while (net->pipes.free) {
+        struct net_pipe *p = net->pipes.free;
+        net->pipes.free = p->next;
+        pipe_destroy(net, p);
+    }
+    free(net->pipes.copy);
+}
+
+static struct net_pipe *pipe_create(struct net *net)
+{
+    int fds[2];
+    struct net_pipe *p = calloc(1, sizeof(*p));
+    if (!p || net->sys->pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0) {
+        free(p);
+        return NULL;
+    }
+    p->read_fd = fds[0];
+    p->write_fd = fds[1];
+    net->pipes.count++;
+    if (fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES) < 0 && fcntl(fds[0], F_GETPIPE_SZ) < PIPE_BYTES_LEAST) {
+        pipe_destroy(net, p);
+        return NULL;
+    }
+    return p;
+}
+
+static struct net_pipe *pipe_take(struct net *net)
+{
+    struct pipe_pool *pool = &net->pipes;
+    struct net_pipe *p = pool->free;
+    if (p) {
+        pool->free = p->next;
+        return p;
+    }
+    if (pool->count >= net->options.splice_pipes || net_now_ms(net) < pool->retry_ms)
+        return NULL;
+    p = pipe_create(net);
+    if (!p)
+        pool->retry_ms = net_now_ms(net) + PIPE_RETRY_MS;
+    return p;
+}
+
+/* A pipe with bytes in it can't serve anybody else. */
+static void pipe_give(struct net *net, struct net_pipe *p)
+{
+    if (p->read_fd < 0 || p->held_bytes > 0 || net->pipes.count > net->options.splice_pipes) {
+        pipe_destroy(net, p);
+        return;
+    }
+    p->next = net->pipes.free;
+    net->pipes.free = p;
+}
+
+/* What a copy could not write; NULL without memory. */
+static struct net_pipe *remainder_new(const uint8_t *data, size_t len)
+{
+    struct net_pipe *p = calloc(1, sizeof(*p) + len);
+    if (!p)
+        return NULL;
+    p->read_fd = p->write_fd = -1;
+    p->held_bytes = len;
+    memcpy(p->bytes, data, len);
+    return p;
+}
+
+void net_lane_drop(struct net *net, struct net_lane *lane)
+{
+    if (lane->pipe)
+        pipe_give(net, lane->pipe);
+    lane->pipe = NULL;
+}
+
+/* ---- moving ---- */
+
+/* Counts moves of the size that would suit the other way better, and switches after several in a row. */
+static void lane_learn(struct net_lane *lane, size_t bytes)
+{
+    bool other = lane->copy ? bytes >= LARGE_BYTES : bytes < SMALL_BYTES;
+    lane->small_moves = other ? (uint8_t)(lane->small_moves + 1) : 0;
+    if (lane->small_moves >= MOVES_TO_SWITCH) {
+        lane->small_moves = 0;
+        lane->copy = !lane->copy;
+    }
+}
+
+static ssize_t splice_retry(const struct net *net, int from, int to, size_t len)
+{
+    ssize_t n;
+    do
+        n = net->sys->splice(from, to, len, SPLICE_FLAGS);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Writes some of what the lane holds: >0, NET_AGAIN or NET_FAILED. */
+static ssize_t lane_write(struct net *net, struct net_pipe *p, struct net_stream *to)
+{
+    if (p->read_fd < 0)
+        return net_stream_write(to, p->bytes + p->offset, p->held_bytes);
+    ssize_t n = splice_retry(net, p->read_fd, to->fd, p->held_bytes);
+    if (n > 0)
+        return n;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return NET_AGAIN;
+    stream_fail(to, n < 0 ? errno : EPIPE); /* 0 cannot be: the pipe has bytes */
+    return NET_FAILED;
+}
+
+/* 1: nothing is held any more (an empty pipe may stay, for the next read); NET_AGAIN; NET_FAILED. */
+static int lane_flush(struct net *net, struct net_lane *lane, struct net_stream *to)
+{
+    struct net_pipe *p = lane->pipe;
+    while (p && p->held_bytes > 0) {
+        ssize_t n = lane_write(net, p, to);
+        if (n < 0)
+            return (int)n;
+        must((size_t)n <= p->held_bytes);
+        p->held_bytes -= (size_t)n;
+        p->offset += (size_t)n;
+        lane->moved_bytes += (uint64_t)n;
+    }
+    if (p && p->read_fd < 0)
+        net_lane_drop(net, lane);
+    return 1;
+}
+
+/* Each of the fill functions: bytes taken from `from` (>0), 0 at its FIN, NET_AGAIN or NET_FAILED (on the side that
+ * *ret_failed names). */
+static ssize_t fill_by_copy(struct net *net, struct net_lane *lane, struct net_stream *from,
+                            struct net_stream *to, enum net_lane_state *ret_failed)
+{
+    uint8_t *data = net->pipes.copy;
+    ssize_t n = net_stream_read(from, data, LANE_COPY_BYTES), written;
+    *ret_failed = NET_LANE_READ_FAILED;
+    if (n <= 0)
+        return n;
+    net_lane_drop(net, lane);
+    written = net_stream_write(to, data, (size_t)n);
+    *ret_failed = NET_LANE_WRITE_FAILED;
+    if (written == NET_FAILED)
+        return NET_FAILED;
+    size_t done = written > 0 ? (size_t)written : 0;
+    lane->moved_bytes += done;
+    if (done == (size_t)n)
+        return n;
+    lane->pipe = remainder_new(data + done, (size_t)n - done);
+    if (!lane->pipe) {
+        stream_fail(to, ENOMEM);
+        return NET_FAILED;
+    }
+    return n;
+}
+
+/* An EAGAIN that isn't: something lies before the reader which splice does not take (urgent data). */
+static bool is_stuck(const struct net_stream *from)
+{
+    int queued = 0;
+    return ioctl(from->fd, FIONREAD, &queued) == 0 && queued > 0;
+}
+
+static ssize_t fill_by_splice(struct net *net, struct net_lane *lane, struct net_stream *from,
+                              struct net_stream *to, enum net_lane_state *ret_failed)
+{
+    ssize_t n = splice_retry(net, from->fd, lane->pipe->write_fd, LANE_BUDGET_BYTES);
+    *ret_failed = NET_LANE_READ_FAILED;
+    if (n > 0) {
+        lane->pipe->held_bytes += (size_t)n;
+        return n;
+    }
+    if (n == 0) {
+        stream_read_eof(from);
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        return is_stuck(from) ? fill_by_copy(net, lane, from, to, ret_failed) : NET_AGAIN;
+    if (errno == ENOMEM || errno == EINVAL) /* splice itself, not the connection: recv says more */
+        return fill_by_copy(net, lane, from, to, ret_failed);
+    stream_fail(from, errno);
+    return NET_FAILED;
+}
+
+static ssize_t lane_fill(struct net *net, struct net_lane *lane, struct net_stream *from,
+                         struct net_stream *to, enum net_lane_state *ret_failed)
+{
+    if (!lane->copy && !lane->pipe)
+        lane->pipe = pipe_take(net);
+    ssize_t n = !lane->copy && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
+                                          : fill_by_copy(net, lane, from, to, ret_failed);
+    if (n > 0)
+        lane_learn(lane, (size_t)n);
+    return n;
+}
+
+static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, struct net_stream *from,
+                                    struct net_stream *to)
+{
+    size_t taken = 0;
+    for (;;) {
+        int flushed = lane_flush(net, lane, to);
+        if (flushed < 0)
+            return flushed == NET_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_WRITE_FAILED;
+        if (lane->ended)
+            return NET_LANE_DONE;
+        if (taken >= LANE_BUDGET_BYTES)
+            return NET_LANE_WAIT_READ;
+        enum net_lane_state failed = NET_LANE_READ_FAILED;
+        ssize_t n = lane_fill(net, lane, from, to, &failed);
+        if (n == NET_FAILED)
+            return failed;
+        if (n == NET_AGAIN)
+            return NET_LANE_WAIT_READ;
+        lane->ended = n == 0;
+        taken += (size_t)n;
+        /* A short read emptied the queue: asking again would only be told EAGAIN, poll knows better. */
+        if (n > 0 && n < LARGE_BYTES)
+            taken = LANE_BUDGET_BYTES;
+    }
+}
+
+enum net_lane_state net_lane_move(struct net *net, struct net_lane *lane, struct net_stream *from,
+                                  struct net_stream *to)
+{
+    enum net_lane_state state = lane_run(net, lane, from, to);
+    if (lane->pipe && lane->pipe->held_bytes == 0)
+        net_lane_drop(net, lane);
+    return state;
+}
