@@ -5,11 +5,11 @@
 
 #include "base/buf.h"
 
-enum record_type { RECORD_STRING, RECORD_INT, RECORD_BOOL, RECORD_JSON, RECORD_STRINGS };
+enum record_field_type { RECORD_STRING, RECORD_INT, RECORD_BOOL, RECORD_JSON, RECORD_STRINGS };
 
 struct record_field {
     const char *path;        /* dotted; static */
-    enum record_type type;
+    enum record_field_type type;
     union {
         struct span string;  /* RECORD_STRING, and RECORD_JSON (already JSON); a view until the record is written */
         int64_t integer;     /* RECORD_INT, RECORD_BOOL */

@@ -1,0 +1,58 @@
+/* attribute.c: which process is asking. Asked at accept, awaited here, asked again for every further exchange.
+ * A step of the hub; touches net.h's attribution and the facts. */
+#include "flow/flow.h"
+
+#include <stdio.h>
+
+static void on_answer(struct net_attribution *a)
+{
+    struct flow *f = a->owner;
+    f->attributed = true;
+    flow_wake(f);
+}
+
+void attribute_ask(struct flow *f)
+{
+    struct net_attribution *a = &f->attribution;
+    net_attribute_cancel(f->env->net, a);
+    sender_unref(a->sender);
+    *a = (struct net_attribution){.done = on_answer, .owner = f, .confidence = AGENT_CONFIDENCE_UNKNOWN};
+    f->asked = true;
+    f->attributed =
+        net_attribute(f->env->net, a, &f->client_endpoint, &f->proxy_endpoint, f->snapshot->needs_hash);
+}
+
+static void set_facts(struct flow *f)
+{
+    const struct net_attribution *a = &f->attribution;
+    struct facts *facts = &f->x->facts;
+    bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
+    fact_set_text(facts, FACT_sender_confidence, agent_confidence_name(a->confidence));
+    if (!exact)
+        fact_set_text(facts, FACT_sender_reason, a->reason);
+    if (a->sender) {
+        fact_set_text(facts, FACT_sender_process, a->sender->ocsf_json);
+        fact_set_text(facts, FACT_sender_more, a->sender->ocsf_unmapped_json);
+        fact_set_text(facts, FACT_sender_image, a->sender->executable);
+    }
+    counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
+}
+
+enum step flow_attribute(struct flow *f)
+{
+    if (f->remote_sender) {
+        f->attributed = true;
+        f->attribution.confidence = AGENT_CONFIDENCE_UNKNOWN;
+        snprintf(f->attribution.reason, sizeof f->attribution.reason, "remote");
+    } else if (!f->asked) {
+        attribute_ask(f);
+    }
+    if (!f->attributed)
+        return WAIT; /* net/ bounds the wait by agent.timeout and agent.hash_wait */
+    set_facts(f);
+    bool no_agent = !f->remote_sender && f->attribution.confidence == AGENT_CONFIDENCE_UNKNOWN &&
+                    span_is(span_str(f->attribution.reason), "agent_unavailable");
+    if (no_agent && flow_conf(f)->agent.when_unavailable == CONF_UNAVAILABLE_REFUSE)
+        return flow_fail(f, REASON_SENDER_UNKNOWN, "the host agent cannot be reached");
+    return flow_goto(f, FLOW_DECIDE_CONNECT);
+}

@@ -1,0 +1,229 @@
+/* decide.c: the gates of a flow: the baseline over the name, over each address, and what the hello shows; and the same again
+ * when a new policy is published. Within an exchange verdicts only get stricter.
+ * Steps of the hub; touches the flow, the snapshot and the facts. */
+#include "flow/flow.h"
+
+#include "base/must.h"
+
+struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
+{
+    struct exchange *x = f->x;
+    struct sender_view view = baseline_view_sender(f->attribution.sender, f->attribution.confidence);
+    struct baseline_question q = {
+        .sender = &view,
+        .proxy_user = x->user,
+        .client = f->client_endpoint.ip,
+        .host = &x->host,
+        .port = x->port,
+        .phase = address ? BASELINE_ADDRESS : BASELINE_CONNECT,
+    };
+    if (address) {
+        q.address = *address;
+        if (f->snapshot->geo) {
+            struct geo_place place;
+            geo_lookup(f->snapshot->geo, address, &place);
+            q.asn = place.asn;
+        }
+    }
+    struct verdict v;
+    baseline_decide(f->snapshot->baseline, &q, &v);
+    return v;
+}
+
+static enum step fail_by_verdict(struct flow *f)
+{
+    const struct verdict *v = &f->x->verdict;
+    return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
+}
+
+/* ---- connect ---- */
+
+/* A plain flow's server connection serves the next exchange only when it leads to the very same place. */
+static bool server_fits(struct flow *f)
+{
+    const struct exchange *x = f->x;
+    if (!f->server.stream || x->connect || f->server_https != x->https || f->server_port != x->port ||
+        !host_equal(&f->server_host, &x->host))
+        return false;
+    /* what a server says unasked would be taken for the answer to the next request */
+    return buf_len(&f->server.in) == 0 && side_fill(&f->server, 1) == SIDE_AGAIN;
+}
+
+/* Names that go to a parent are not resolved here; the parent's own name is. */
+static enum step go_to_parent(struct flow *f, const struct conf_parent *parent)
+{
+    struct flow_setup *s = flow_setup_get(f);
+    if (!s)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    if (f->x->verdict.needs_address) {
+        f->x->verdict.action = VERDICT_BLOCK;
+        f->x->verdict.reason = REASON_BASELINE_DESTINATION;
+        return flow_fail(f, REASON_BASELINE_DESTINATION,
+                         "the baseline judges the address, which only the parent knows");
+    }
+    s->parent = parent;
+    s->parent_index = 0;
+    return flow_goto(f, FLOW_RESOLVE);
+}
+
+enum step flow_decide_connect(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (record_reserve(f) != 0)
+        return flow_fail(f, REASON_LEDGER_FULL, NULL);
+    struct verdict v = decide_by_baseline(f, NULL);
+    x->verdict =
+        x->decided ? verdict_tighten(x->verdict, v) : v; /* decided before: a request that is repeated */
+    x->decided = true;
+    if (x->verdict.action == VERDICT_BLOCK)
+        return fail_by_verdict(f);
+    if (server_fits(f)) {
+        x->inspect.reused = true;
+        x->server_ip = f->server_ip;
+        return flow_goto(f, f->server_ip.version ? FLOW_DECIDE_ADDRESS : FLOW_INSPECT);
+    }
+    side_close(&f->server, NET_CLOSE_FIN);
+    if (x->host.is_ip)
+        return flow_goto(f, FLOW_DECIDE_ADDRESS);
+    const struct conf_parent *parent = conf_find_parent(flow_conf(f), &x->host);
+    if (parent && parent->proxy_count > 0)
+        return go_to_parent(f, parent);
+    return flow_goto(f, FLOW_RESOLVE);
+}
+
+/* ---- address ---- */
+
+/* What became of the addresses: those that may be dialled stand in `kept`, the plainly allowed ones alone if there are any. */
+struct address_choice {
+    struct endpoint kept[FLOW_ADDRESSES];
+    unsigned count;
+    struct verdict verdict, refusal;
+    const char *prohibited; /* the range of one that the guard refused; NULL */
+    bool refused;           /* the baseline refused one: `refusal` */
+};
+
+static void judge_address(struct flow *f, const struct ip *ip, struct address_choice *c)
+{
+    const char *range = guard_refuses(f, ip, f->x->port);
+    if (range) {
+        c->prohibited = range;
+        return;
+    }
+    struct verdict v = verdict_tighten(f->x->verdict, decide_by_baseline(f, ip));
+    if (v.action == VERDICT_BLOCK) {
+        c->refusal = v;
+        c->refused = true;
+        return;
+    }
+    if (c->count > 0 && v.action > c->verdict.action)
+        return; /* a better one is there */
+    if (c->count == 0 || v.action < c->verdict.action) {
+        c->count = 0;
+        c->verdict = v;
+    }
+    c->kept[c->count++] = (struct endpoint){*ip, f->x->port};
+}
+
+static enum step refuse_addresses(struct flow *f, const struct address_choice *c)
+{
+    struct verdict *v = &f->x->verdict;
+    if (c->refused) {
+        *v = c->refusal;
+        return fail_by_verdict(f);
+    }
+    v->action = VERDICT_BLOCK;
+    v->reason = REASON_ADDRESS_PROHIBITED;
+    return flow_fail(f, REASON_ADDRESS_PROHIBITED, "%s", c->prohibited ? c->prohibited : "no address");
+}
+
+enum step flow_decide_address(struct flow *f)
+{
+    struct exchange *x = f->x;
+    struct flow_setup *s = flow_setup_get(f);
+    if (!s)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    struct address_choice c = {0};
+    if (x->inspect.reused)
+        judge_address(f, &f->server_ip, &c);
+    else if (x->host.is_ip)
+        judge_address(f, &x->host.ip, &c);
+    else
+        for (unsigned i = 0; i < s->resolution.count; i++)
+            judge_address(f, &s->resolution.addresses[i], &c);
+    if (c.count == 0)
+        return refuse_addresses(f, &c);
+    x->verdict = c.verdict;
+    if (x->inspect.reused)
+        return flow_goto(f, FLOW_INSPECT);
+    const struct conf_parent *parent = x->host.is_ip ? conf_find_parent(flow_conf(f), &x->host) : NULL;
+    if (parent && parent->proxy_count > 0) {
+        s->parent = parent;
+        return flow_goto(f, FLOW_RESOLVE);
+    }
+    memcpy(s->addresses, c.kept, sizeof s->addresses);
+    s->address_count = c.count;
+    return flow_goto(f, FLOW_DIAL);
+}
+
+/* ---- hello ---- */
+
+enum step flow_decide_hello(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (decide_catch_up(f) == MOVE)
+        return MOVE;
+    const struct fact_value *sni = &x->facts.values[FACT_sni];
+    struct host name;
+    bool known = sni->state == FACT_KNOWN;
+    bool same = known && host_canonical_bare(span_of(sni->as.text, sni->count), &name) == HOST_OK &&
+                host_equal(&name, &x->host);
+    if (known && !same && flow_conf(f)->policy.sni_mismatch == CONF_SNI_MISMATCH_REFUSE) {
+        x->verdict.action = VERDICT_BLOCK;
+        x->verdict.reason = REASON_SNI_MISMATCH;
+        return flow_fail(f, REASON_SNI_MISMATCH, NULL);
+    }
+    record_decision(f); /* before the first payload byte leaves */
+    return flow_goto(f, FLOW_FORWARD);
+}
+
+/* ---- again ---- */
+
+/* The flow moves to the newest policy. True: that one doesn't let it out, and says to end it. */
+static bool revoked(struct flow *f)
+{
+    struct exchange *x = f->x;
+    snapshot_unref(f->snapshot);
+    f->snapshot = snapshot_ref(f->env->snapshot);
+    counter_add(&f->env->counters, COUNTER_redecided, 1);
+    struct verdict v = decide_by_baseline(f, NULL);
+    if (v.action != VERDICT_BLOCK && x->server_ip.version) {
+        v = decide_by_baseline(f, &x->server_ip);
+        if (v.action != VERDICT_BLOCK && guard_refuses(f, &x->server_ip, x->port))
+            v = (struct verdict){
+                .action = VERDICT_BLOCK, .reason = REASON_ADDRESS_PROHIBITED, .mode = v.mode};
+    }
+    bool end = v.action == VERDICT_BLOCK && flow_conf(f)->policy.on_revoke == CONF_ON_REVOKE_CUT;
+    if (!end && v.action == VERDICT_BLOCK) { /* kept, and said */
+        v.action = VERDICT_ALERT;
+        v.would_block = true;
+    }
+    x->verdict = v; /* the old one was a view into a baseline that is gone */
+    return end;
+}
+
+enum step decide_catch_up(struct flow *f)
+{
+    if (f->snapshot == f->env->snapshot || !revoked(f))
+        return WAIT;
+    return flow_fail(f, REASON_POLICY_CHANGED, "%s", reason_table[f->x->verdict.reason].text);
+}
+
+void decide_again(struct flow *f)
+{
+    f->decided_generation = f->env->snapshot->generation;
+    /* before ESTABLISHED a flow goes on under the policy it began with and catches up before a payload byte leaves */
+    if (!f->x || !f->x->decided || f->state < FLOW_ESTABLISHED || f->state >= FLOW_REFUSE)
+        return;
+    if (decide_catch_up(f) == MOVE)
+        flow_wake(f);
+}

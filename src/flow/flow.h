@@ -1,0 +1,206 @@
+/* flow.h: one client connection's life in the proxy: its state, its two sides, the exchange under way. Private to flow/:
+ * the steps (one file each) share it; run/ sees env.h only.
+ *
+ * A step looks at the flow, does what can be done now, and answers WAIT (an event will call it again) or goes on with
+ * flow_goto(). Steps never call each other and never free the flow. */
+#ifndef EXEAT_FLOW_FLOW_H
+#define EXEAT_FLOW_FLOW_H
+
+#include "exeat/reasons.h"
+#include "facts/facts.h"
+#include "flow/env.h"
+#include "flow/side.h"
+#include "flow/steps.h"
+#include "wire/host.h"
+#include "wire/http1_body.h"
+#include "wire/record.h"
+
+enum {
+    FLOW_IN_LIMIT_BYTES = 1 << 20 | 1 << 16, /* the largest limits.head, and something pipelined behind it */
+    FLOW_OUT_LIMIT_BYTES = 4 << 20,          /* never reached: writers stop at FLOW_OUT_HIGH_BYTES */
+    FLOW_OUT_HIGH_BYTES = 64 << 10,
+    FLOW_READ_BYTES = 16 << 10,
+    EXCHANGE_ARENA_BYTES = 4 << 20,          /* bounded by limits.head long before */
+    FLOW_ADDRESSES = 16,
+};
+
+enum step { WAIT, MOVE };
+
+/* How a refusal can still be said. */
+enum flow_answer { ANSWER_NONE, ANSWER_HTTP, ANSWER_TLS_ALERT };
+
+/* Operations under way for an exchange; freed at RELAY and at the end. */
+struct flow_setup {
+    struct net_resolution resolution;
+    struct net_dialing dialing;
+    struct endpoint addresses[FLOW_ADDRESSES]; /* judged, in the order of the resolver */
+    unsigned address_count;
+    bool resolving, resolved, dialling, dialled;
+    const struct conf_parent *parent; /* view into the snapshot's conf; NULL = direct */
+    size_t parent_index;              /* which of its proxies is being tried */
+    bool parent_named;                /* its name is resolved, not the destination's */
+    struct http1_scan scan;           /* of the parent's answer */
+    bool asked_parent;
+    struct hello_reader hello;
+    bool client_spoke, server_spoke;
+};
+
+/* INSPECT's own state. */
+struct inspect {
+    struct http1_body request_body, response_body;
+    struct http1_scan scan;            /* of the response's head */
+    struct http1_asked asked;
+    enum http1_framing request_framing, client_framing, server_framing;
+    bool begun, sent, request_done, response_begun, response_done, upgraded, server_keep, server_spoke;
+    struct span head;                  /* the request head as it was sent: a copy in the arena, for one repetition */
+    bool reused;                       /* the server connection served an exchange before */
+    uint64_t request_done_ms;
+};
+
+struct exchange {
+    struct arena arena;                /* everything here that is a pointer lives in it, unless said otherwise */
+    char id[48];                       /* stands in the answer and in both records */
+    uint64_t begun_ms, begun_wall_ms;
+    bool connect, https, whole;        /* whole: its head was read to the end */
+    struct http1_head request;         /* views into client.in until the head is consumed */
+    bool head_consumed;
+    int client_minor;                  /* the request's HTTP/1.x */
+    bool client_keep_alive, wants_html;
+    struct host host;
+    uint16_t port;
+    char *user;                        /* owned (malloc): authenticated, or about to be; NULL */
+    struct net_job *auth_job;          /* net destroys it; NULL when none is under way */
+    bool auth_done, auth_good;
+    struct ip server_ip;               /* version 0: not connected, or by a parent */
+    struct geo_place place;
+    struct verdict verdict;
+    bool decided;                      /* there is a verdict */
+    bool decision_recorded, close_recorded, refusal_written;
+    unsigned reserved;                 /* slots of the ledger that are ours */
+    bool unrecorded;                   /* the ledger was full and policy says open */
+    enum reason reason;                /* why it ended */
+    char detail[160];                  /* for people: which fault where; printable */
+    struct facts facts;
+    void *compacted;                   /* owned (malloc): the facts' texts once the arena is gone */
+    uint64_t bytes_out, bytes_in;      /* payload moved outside the lanes */
+    uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
+    struct inspect inspect;
+};
+
+struct flow {
+    struct flow_env *env;              /* borrowed for life */
+    struct flow *next, *prev;          /* of env->flows */
+    const struct flow_listener *listener; /* borrowed for life */
+    struct snapshot *snapshot;         /* counted */
+    enum flow_state state;
+    bool running, woken, timed_out, aborting;
+    enum flow_answer answer;
+    struct side client, server;
+    struct net_lane out_lane, in_lane; /* client to server, server to client */
+    struct net_deadline deadline;
+    uint64_t state_since_ms, active_ms, accepted_ms;
+    struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
+    struct ip behind;                  /* the balancer; version 0 without one */
+    bool counted;                      /* in client_limits, as limit_ip */
+    struct ip limit_ip;
+    bool remote_sender;                /* a PROXY header: no process of ours */
+    struct net_attribution attribution;/* the flow's sender; asked again for each exchange */
+    bool asked, attributed;
+    struct http1_scan scan;            /* of the request's head */
+    bool spoke;                        /* the client sent something, ever */
+    unsigned exchanges;
+    uint64_t decided_generation;       /* the policy that last looked at this flow */
+    enum reason reason;                /* why the flow ends */
+    /* where the server connection of a plain flow leads, so that the next exchange may use it */
+    struct host server_host;
+    uint16_t server_port;
+    bool server_https;
+    struct ip server_ip;
+    struct flow_setup *setup;          /* owned (malloc); NULL when nothing of it is needed */
+    struct exchange *x;                /* owned (malloc); NULL between exchanges */
+};
+
+static inline const struct conf *flow_conf(const struct flow *f)
+{
+    return f->snapshot->conf;
+}
+
+/* ---- flow.c: the hub ---- */
+
+/* The only writer of f->state. Returns MOVE. */
+enum step flow_goto(struct flow *f, enum flow_state state);
+
+/* Ends the exchange and the flow for `reason`: an HTTP answer, a TLS alert or a reset, whatever can still be said.
+ * Returns MOVE. The formatted detail (may be NULL) goes into answer and record. */
+enum step flow_fail(struct flow *f, enum reason reason, const char *detail_format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A side ended or broke while `f`'s step was reading it. */
+enum step flow_client_ended(struct flow *f, enum side_io how);
+enum step flow_server_ended(struct flow *f, enum side_io how);
+
+/* Counts the client in. False: it is over a limit, and the flow is on its way to say so. */
+bool flow_admit(struct flow *f);
+
+/* Sets the deadline anew, within a state. */
+void flow_set_deadline(struct flow *f, uint64_t after_ms);
+static inline void flow_note_activity(struct flow *f)
+{
+    f->active_ms = net_now_ms(f->env->net);
+}
+/* Runs it: something it waited for has happened. */
+void flow_wake(struct flow *f);
+void flow_ready(void *owner, struct net_stream *stream, unsigned ready); /* net_ready_fn */
+const char *flow_state_name(enum flow_state state);
+
+/* ---- the steps ---- */
+#define T(name)
+#define STATE(name, run, deadline, timeout, client_eof, server_eof, successors, doc) enum step run(struct flow *f);
+FLOW_STATES(STATE, T)
+#undef STATE
+#undef T
+
+/* ---- exchange.c ---- */
+
+/* Begins an exchange with the first byte of a request. NULL without memory. */
+struct exchange *exchange_begin(struct flow *f);
+/* Its last record, then gives everything back; f->x is NULL afterwards. */
+void exchange_end(struct flow *f);
+/* Entering RELAY: what only the set-up needed is given back, the facts are compacted. */
+int exchange_compact(struct flow *f);
+struct flow_setup *flow_setup_get(struct flow *f); /* made at first use; NULL without memory */
+void flow_setup_drop(struct flow *f);              /* cancels what is under way */
+
+/* ---- decide.c ---- */
+
+/* The verdict of the baseline for a phase, tightened into x->verdict. `address` for the ADDRESS phase, else NULL. */
+struct verdict decide_by_baseline(struct flow *f, const struct ip *address);
+/* A new policy was published: decides a live flow again and ends it when it must. Not from a step. */
+void decide_again(struct flow *f);
+/* The same for a step about to let payload out: MOVE when the flow is on its way to its end. */
+enum step decide_catch_up(struct flow *f);
+
+/* ---- guard.c ---- */
+
+/* Why `ip` must not be dialled ("loopback", "own", ...), or NULL. */
+const char *guard_refuses(const struct flow *f, const struct ip *ip, uint16_t port);
+
+/* ---- attribute.c ---- */
+void attribute_ask(struct flow *f);
+
+/* ---- auth.c ---- */
+void auth_cancel(struct flow *f);
+void auth_cache_free(struct auth_cache *take_cache);
+
+/* ---- record.c ---- */
+
+/* Reserves room for both records of the exchange. 0, or -1: full, and policy says closed. */
+int record_reserve(struct flow *f);
+void record_decision(struct flow *f); /* once; later calls do nothing */
+void record_close(struct flow *f);    /* once; writes the decision first if there was one and it isn't written */
+
+/* ---- relay.c ---- */
+uint64_t relay_bytes_out(const struct flow *f);
+uint64_t relay_bytes_in(const struct flow *f);
+
+#endif

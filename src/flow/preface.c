@@ -1,0 +1,71 @@
+/* preface.c: before the first request: the PROXY header of a listed balancer, and TLS to the proxy itself.
+ * Steps of the hub; touches its flow, the client's side and tls/session. */
+#include "flow/flow.h"
+
+#include "wire/proxy_header.h"
+
+/* The header comes before anything else is read: what follows it in the buffer belongs to TLS or to the request. */
+static enum step read_proxy_header(struct flow *f, bool *ret_done)
+{
+    struct proxy_header header;
+    *ret_done = false;
+    for (;;) {
+        enum parse p = proxy_header_parse(buf_span(&f->client.in), &header);
+        if (p == PARSE_BAD)
+            return flow_fail(f, REASON_PROXY_HEADER_MALFORMED, NULL);
+        if (p == PARSE_OK)
+            break;
+        enum side_io io = side_fill(&f->client, PROXY_HEADER_BYTES_MAX);
+        if (io == SIDE_AGAIN)
+            return WAIT;
+        if (io != SIDE_MOVED)
+            return flow_client_ended(f, io);
+    }
+    buf_consume(&f->client.in, header.bytes);
+    if (!header.local) {
+        f->behind = f->client_endpoint.ip;
+        f->client_endpoint = header.client;
+        f->proxy_endpoint = header.proxy;
+    }
+    *ret_done = flow_admit(f);
+    return *ret_done ? WAIT : MOVE;
+}
+
+static enum step shake_hands(struct flow *f, bool *ret_done)
+{
+    *ret_done = false;
+    if (!f->client.tls) {
+        f->client.tls = f->snapshot->proxy_tls ? tls_session_accept(f->snapshot->proxy_tls) : NULL;
+        if (!f->client.tls)
+            return flow_fail(f, REASON_PROXY_TLS_FAILED, "no TLS context");
+        f->answer = ANSWER_NONE; /* nothing can be said before the handshake is through */
+        struct span early = buf_span(&f->client.in);
+        tls_session_receive(f->client.tls, early);
+        buf_consume(&f->client.in, early.len);
+        flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.head_ms);
+    }
+    enum side_io io = side_handshake(&f->client);
+    if (io == SIDE_AGAIN)
+        return WAIT;
+    if (io != SIDE_DONE)
+        return flow_client_ended(f, io);
+    f->answer = ANSWER_HTTP;
+    *ret_done = true;
+    return WAIT;
+}
+
+enum step flow_preface(struct flow *f)
+{
+    bool done = true;
+    if (f->remote_sender && f->behind.version == 0 && !f->client.tls) {
+        enum step step = read_proxy_header(f, &done);
+        if (!done)
+            return step;
+    }
+    if (f->listener->tls) {
+        enum step step = shake_hands(f, &done);
+        if (!done)
+            return step;
+    }
+    return flow_goto(f, FLOW_REQUEST);
+}

@@ -1,0 +1,269 @@
+/* record.c: what is written down about an exchange: one record when it is decided, one when it is over, as OCSF 1.9 Network
+ * Activity (class 4001). Facts come from their table; the rest (verdict, times, traffic) is gathered here.
+ * Called by the steps and the hub; touches the ledger. */
+#include "flow/flow.h"
+
+#include "audit/record.h"
+#include "base/must.h"
+
+#include <stdio.h>
+
+enum {
+    FIELDS_MAX = FACT_COUNT + 48,
+    STRING_BYTES_MAX = 4096,
+    OCSF_OPEN = 1,
+    OCSF_CLOSE = 2,
+    OCSF_RESET = 3,
+    OCSF_FAIL = 4,
+    OCSF_REFUSE = 5,
+};
+
+struct draft {
+    struct record_field fields[FIELDS_MAX];
+    size_t count;
+    char uid[56], timeline[FLOW_STATE_COUNT * 32], ip_text[4][IP_TEXT_BYTES];
+    unsigned ips;
+};
+
+static struct record_field *add(struct draft *d, const char *path, enum record_field_type type)
+{
+    must(d->count < FIELDS_MAX);
+    struct record_field *field = &d->fields[d->count++];
+    *field = (struct record_field){.path = path, .type = type};
+    return field;
+}
+
+static void add_text(struct draft *d, const char *path, const char *text)
+{
+    if (text && text[0])
+        add(d, path, RECORD_STRING)->value.string = span_str(text);
+}
+
+static void add_int(struct draft *d, const char *path, int64_t value)
+{
+    add(d, path, RECORD_INT)->value.integer = value;
+}
+
+static void add_fact(struct draft *d, const struct fact_row *row, const struct fact_value *v)
+{
+    switch (row->type) {
+    case FACT_BOOL:
+        add(d, row->path, RECORD_BOOL)->value.integer = v->as.integer;
+        break;
+    case FACT_INT:
+        add_int(d, row->path, v->as.integer);
+        break;
+    case FACT_STRING:
+        add(d, row->path, RECORD_STRING)->value.string = span_of(v->as.text, v->count);
+        break;
+    case FACT_JSON:
+        add(d, row->path, RECORD_JSON)->value.string = span_of(v->as.text, v->count);
+        break;
+    case FACT_STRINGS: {
+        struct record_field *field = add(d, row->path, RECORD_STRINGS);
+        field->value.strings.items = v->as.items;
+        field->value.strings.count = v->count;
+        break;
+    }
+    case FACT_IP:
+        must(d->ips < ARRAY_LEN(d->ip_text));
+        add_text(d, row->path, ip_format(v->as.ip, d->ip_text[d->ips++]));
+        break;
+    }
+}
+
+static void add_facts(struct draft *d, const struct facts *facts)
+{
+    for (int i = 0; i < FACT_COUNT; i++)
+        if (facts->values[i].state == FACT_KNOWN && fact_table[i].path[0])
+            add_fact(d, &fact_table[i], &facts->values[i]);
+}
+
+/* Milliseconds in each state that took any. */
+static void add_timeline(struct draft *d, const struct exchange *x)
+{
+    size_t len = 0;
+    d->timeline[len++] = '{';
+    for (int i = 0; i < FLOW_STATE_COUNT; i++)
+        if (x->state_ms[i])
+            len += (size_t)snprintf(d->timeline + len, sizeof d->timeline - len, "%s\"%s\":%u",
+                                    len > 1 ? "," : "", flow_state_name((enum flow_state)i), x->state_ms[i]);
+    d->timeline[len++] = '}';
+    add(d, "unmapped.timeline_ms", RECORD_JSON)->value.string = span_of(d->timeline, len);
+}
+
+/* ---- OCSF's enumerations ---- */
+
+static void add_verdict(struct draft *d, const struct flow *f)
+{
+    enum { DISPOSITION_ALLOWED = 1, DISPOSITION_BLOCKED = 2, DISPOSITION_ALERT = 19, DISPOSITION_ERROR = 27 };
+    static const struct {
+        int action, disposition, severity;
+        const char *action_text, *disposition_text;
+    } rows[VERDICT_ACTION_COUNT] = {
+        [VERDICT_ALLOW] = {1, DISPOSITION_ALLOWED, 1, "Allowed", "Allowed"},
+        [VERDICT_ALERT] = {1, DISPOSITION_ALERT, 2, "Allowed", "Alert"},
+        [VERDICT_BLOCK] = {2, DISPOSITION_BLOCKED, 3, "Denied", "Blocked"},
+    };
+    const struct exchange *x = f->x;
+    if (!x->decided) {
+        add_int(d, "severity_id", 1);
+        add_int(d, "action_id", 2);
+        add_text(d, "action", "Denied");
+        add_int(d, "disposition_id", DISPOSITION_ERROR);
+        add_text(d, "disposition", "Error");
+        return;
+    }
+    const struct verdict *v = &x->verdict;
+    add_int(d, "severity_id", rows[v->action].severity);
+    add_int(d, "action_id", rows[v->action].action);
+    add_text(d, "action", rows[v->action].action_text);
+    add_int(d, "disposition_id", rows[v->action].disposition);
+    add_text(d, "disposition", rows[v->action].disposition_text);
+    add_text(d, "firewall_rule.name", v->entry ? v->entry : "no baseline entry");
+    add_text(d, "firewall_rule.type", "baseline");
+    add_text(d, "firewall_rule.condition", v->selector);
+    add_text(d, "unmapped.verdict.action", verdict_action_name(v->action));
+    add_text(d, "unmapped.verdict.mode", verdict_mode_name(v->mode));
+    if (v->reason != REASON_NONE)
+        add_text(d, "unmapped.verdict.reason", reason_table[v->reason].name);
+    add(d, "unmapped.verdict.would_block", RECORD_BOOL)->value.integer = v->would_block;
+    if (v->entry_line)
+        add_int(d, "unmapped.verdict.baseline_line", v->entry_line);
+}
+
+static int close_activity(const struct flow *f)
+{
+    const struct exchange *x = f->x;
+    if (x->decided && x->verdict.action == VERDICT_BLOCK)
+        return OCSF_REFUSE;
+    if (x->reason == REASON_CLIENT_RESET || x->reason == REASON_SERVER_RESET)
+        return OCSF_RESET;
+    return x->reason == REASON_COMPLETED ? OCSF_CLOSE : OCSF_FAIL;
+}
+
+static void add_common(struct draft *d, const struct flow *f, int activity, char kind)
+{
+    static const char *const names[] = {[OCSF_OPEN] = "Open",
+                                        [OCSF_CLOSE] = "Close",
+                                        [OCSF_RESET] = "Reset",
+                                        [OCSF_FAIL] = "Fail",
+                                        [OCSF_REFUSE] = "Refuse"};
+    const struct exchange *x = f->x;
+    static const struct span profiles[] = {{(const uint8_t *)"host", 4},
+                                           {(const uint8_t *)"network_proxy", 13},
+                                           {(const uint8_t *)"security_control", 16}};
+    snprintf(d->uid, sizeof d->uid, "%s.%c", x->id, kind);
+    add_text(d, "metadata.uid", d->uid);
+    add_text(d, "metadata.correlation_uid", x->id);
+    add_text(d, "metadata.version", "1.9.0");
+    add_text(d, "metadata.product.name", "Exeat");
+    add_text(d, "metadata.product.vendor_name", "Exeat");
+    add_text(d, "metadata.product.version", EXEAT_VERSION);
+    struct record_field *field = add(d, "metadata.profiles", RECORD_STRINGS);
+    field->value.strings.items = profiles;
+    field->value.strings.count = ARRAY_LEN(profiles);
+    add_int(d, "class_uid", 4001);
+    add_text(d, "class_name", "Network Activity");
+    add_int(d, "category_uid", 4);
+    add_text(d, "category_name", "Network Activity");
+    add_int(d, "activity_id", activity);
+    add_text(d, "activity_name", names[activity]);
+    add_int(d, "type_uid", 400100 + activity);
+    add_int(d, "connection_info.direction_id", 2); /* outbound */
+    add_text(d, "connection_info.protocol_name", "tcp");
+    add_int(d, "connection_info.protocol_num", 6);
+    add_int(d, "start_time", (int64_t)x->begun_wall_ms);
+    add_int(d, "unmapped.policy_generation", (int64_t)f->snapshot->generation);
+    add_verdict(d, f);
+}
+
+static void write(struct flow *f, struct draft *d)
+{
+    struct buf line;
+    buf_init(&line, LEDGER_LINE_MAX_BYTES);
+    if (record_write(&line, d->fields, d->count, STRING_BYTES_MAX) != 0) {
+        /* too long with everything: what identifies it is kept, what a peer can swell is cut short */
+        buf_clear(&line);
+        must(record_write(&line, d->fields, d->count, 256) == 0);
+    }
+    ledger_append(f->env->ledger, buf_span(&line));
+    buf_free(&line);
+    f->x->reserved--;
+    counter_add(&f->env->counters, COUNTER_records, 1);
+}
+
+/* ---- the two records ---- */
+
+int record_reserve(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (x->reserved || x->unrecorded || x->decision_recorded)
+        return 0;
+    if (ledger_reserve(f->env->ledger, 2) == 0) {
+        x->reserved = 2;
+        return 0;
+    }
+    counter_add(&f->env->counters, COUNTER_records_refused, 1);
+    x->unrecorded = true;
+    return flow_conf(f)->audit.full == CONF_FULL_OPEN ? 0 : -1;
+}
+
+void record_decision(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (x->decision_recorded || !x->decided)
+        return;
+    x->decision_recorded = true;
+    if (x->reserved == 0)
+        return;
+    struct draft d = {0};
+    bool blocked = x->verdict.action == VERDICT_BLOCK;
+    add_common(&d, f, blocked ? OCSF_REFUSE : OCSF_OPEN, 'd');
+    add_int(&d, "time", (int64_t)net_wall_ms(f->env->net));
+    add_text(&d, "message", blocked ? reason_table[x->verdict.reason].text : "Let out");
+    add_facts(&d, &x->facts);
+    write(f, &d);
+}
+
+static void set_close_facts(struct flow *f)
+{
+    struct exchange *x = f->x;
+    uint64_t out = x->bytes_out + relay_bytes_out(f), in = x->bytes_in + relay_bytes_in(f);
+    fact_set_int(&x->facts, FACT_bytes_out, (int64_t)out);
+    fact_set_int(&x->facts, FACT_bytes_in, (int64_t)in);
+    fact_set_int(&x->facts, FACT_bytes_total, (int64_t)(out + in));
+    fact_set_int(&x->facts, FACT_duration_ms, (int64_t)(net_now_ms(f->env->net) - x->begun_ms));
+}
+
+void record_close(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (x->close_recorded)
+        return;
+    record_decision(f);
+    x->close_recorded = true;
+    if (x->reserved == 0 && record_reserve(f) != 0)
+        return;
+    if (x->reserved == 0)
+        return;
+    enum { STATUS_SUCCESS = 1, STATUS_FAILURE = 2 };
+    struct draft d = {0};
+    bool good = x->reason == REASON_COMPLETED;
+    set_close_facts(f);
+    add_common(&d, f, close_activity(f), 'c');
+    uint64_t now = net_wall_ms(f->env->net);
+    add_int(&d, "time", (int64_t)now);
+    add_int(&d, "end_time", (int64_t)now);
+    add_int(&d, "status_id", good ? STATUS_SUCCESS : STATUS_FAILURE);
+    add_text(&d, "status", good ? "Success" : "Failure");
+    add_text(&d, "status_code", reason_table[x->reason].name);
+    add_text(&d, "status_detail", x->detail);
+    add_text(&d, "message", reason_table[x->reason].text);
+    add_timeline(&d, x);
+    add_facts(&d, &x->facts);
+    write(f, &d);
+    if (x->reserved)
+        ledger_release(f->env->ledger, x->reserved);
+    x->reserved = 0;
+}

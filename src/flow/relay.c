@@ -1,0 +1,168 @@
+/* relay.c: the tunnel: what was read so far goes out, then bytes go both ways unread, by net/'s lanes, or through TLS where a
+ * side has it. Half-close is passed on; a reset on one side resets the other, so that nothing cut short looks whole.
+ * Steps of the hub; touch both sides. */
+#include "flow/flow.h"
+
+enum { COPY_BUDGET_BYTES = 256 << 10 };
+
+uint64_t relay_bytes_out(const struct flow *f)
+{
+    return f->out_lane.moved_bytes;
+}
+
+uint64_t relay_bytes_in(const struct flow *f)
+{
+    return f->in_lane.moved_bytes;
+}
+
+/* ---- forward ---- */
+
+/* `to` is sent what `from` gave; its `out` is empty most of the time, then nothing is copied. */
+static int hand_over(struct side *from, struct side *to, uint64_t *count)
+{
+    size_t len = buf_len(&from->in);
+    if (len == 0)
+        return 0;
+    if (buf_len(&to->out) == 0) {
+        struct buf empty = to->out;
+        size_t in_limit = from->in.limit, out_limit = to->out.limit;
+        to->out = from->in;
+        from->in = empty;
+        to->out.limit = out_limit;
+        from->in.limit = in_limit;
+    } else {
+        if (buf_append(&to->out, buf_span(&from->in).data, len) != 0)
+            return -1;
+        buf_consume(&from->in, len);
+    }
+    *count += len;
+    return 0;
+}
+
+enum step flow_forward(struct flow *f)
+{
+    struct exchange *x = f->x;
+    f->answer = ANSWER_NONE; /* from the first byte on, only a reset tells the truth */
+    if (hand_over(&f->client, &f->server, &x->bytes_out) != 0 ||
+        hand_over(&f->server, &f->client, &x->bytes_in) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    enum side_io to_server = side_flush(&f->server), to_client = side_flush(&f->client);
+    if (to_server == SIDE_FAILED)
+        return flow_server_ended(f, SIDE_FAILED);
+    if (to_client == SIDE_FAILED)
+        return flow_client_ended(f, SIDE_FAILED);
+    if (to_server != SIDE_DONE || to_client != SIDE_DONE)
+        return WAIT;
+    if (exchange_compact(f) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    return flow_goto(f, FLOW_RELAY);
+}
+
+/* ---- relay ---- */
+
+/* One direction through TLS: at most one buffer is on its way. */
+static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_t *moved)
+{
+    for (size_t budget = COPY_BUDGET_BYTES; budget > 0;) {
+        enum side_io io = side_flush(to);
+        if (io == SIDE_FAILED)
+            return NET_LANE_WRITE_FAILED;
+        if (io == SIDE_AGAIN)
+            return NET_LANE_WAIT_WRITE;
+        if (from->eof && buf_len(&from->in) == 0)
+            return NET_LANE_DONE;
+        io = side_fill(from, FLOW_READ_BYTES);
+        if (io == SIDE_FAILED)
+            return NET_LANE_READ_FAILED;
+        if (io == SIDE_AGAIN)
+            return NET_LANE_WAIT_READ;
+        size_t len = buf_len(&from->in);
+        hand_over(from, to, moved);
+        budget -= len < budget ? len : budget;
+    }
+    to->want |= NET_WRITABLE; /* the budget is spent: come back after the others */
+    return NET_LANE_WAIT_WRITE;
+}
+
+static enum net_lane_state move(struct flow *f, struct net_lane *lane, struct side *from, struct side *to)
+{
+    if (to->finished)
+        return NET_LANE_DONE;
+    uint64_t before = lane->moved_bytes;
+    enum net_lane_state state = from->tls || to->tls
+                                    ? copy_lane(from, to, &lane->moved_bytes)
+                                    : net_lane_move(f->env->net, lane, from->stream, to->stream);
+    if (lane->moved_bytes != before)
+        flow_note_activity(f);
+    if (state == NET_LANE_WAIT_READ)
+        from->want |= NET_READABLE;
+    if (state == NET_LANE_WAIT_WRITE)
+        to->want |= NET_WRITABLE;
+    if (state == NET_LANE_DONE)
+        side_finish(to);
+    return state;
+}
+
+/* Who broke it: for the lane to `to`, reading failed on the other side. */
+static enum step broke(struct flow *f, enum net_lane_state state, struct side *from, struct side *to)
+{
+    struct side *side = state == NET_LANE_READ_FAILED ? from : to;
+    if (!side->tls)
+        side->error = net_stream_errno(side->stream);
+    return side == &f->client ? flow_client_ended(f, SIDE_FAILED) : flow_server_ended(f, SIDE_FAILED);
+}
+
+static bool is_broken(enum net_lane_state state)
+{
+    return state == NET_LANE_READ_FAILED || state == NET_LANE_WRITE_FAILED;
+}
+
+enum step flow_relay(struct flow *f)
+{
+    /* the server's bytes first: they are what the client still wants when writing to the server fails */
+    enum net_lane_state in = move(f, &f->in_lane, &f->server, &f->client);
+    if (is_broken(in))
+        return broke(f, in, &f->server, &f->client);
+    enum net_lane_state out = move(f, &f->out_lane, &f->client, &f->server);
+    if (is_broken(out))
+        return broke(f, out, &f->client, &f->server);
+    if (in != NET_LANE_DONE || out != NET_LANE_DONE)
+        return WAIT;
+    f->x->reason = REASON_COMPLETED;
+    return flow_goto(f, FLOW_CLOSING);
+}
+
+/* ---- the ends ---- */
+
+enum step flow_cut(struct flow *f)
+{
+    if (f->x && f->x->decision_recorded)
+        counter_add(&f->env->counters, COUNTER_cut, 1);
+    side_close(&f->client, NET_CLOSE_RST);
+    side_close(&f->server, NET_CLOSE_RST);
+    return flow_goto(f, FLOW_DONE);
+}
+
+enum { LINGER_READS_PER_TURN = 16 };
+
+enum step flow_closing(struct flow *f)
+{
+    side_close(&f->server, NET_CLOSE_FIN);
+    enum side_io io = side_flush(&f->client);
+    if (io == SIDE_AGAIN)
+        return WAIT;
+    if (io == SIDE_FAILED)
+        return flow_goto(f, FLOW_DONE);
+    side_finish(&f->client);
+    /* a close with unread bytes would be a reset, and the reset can overtake the answer */
+    for (int i = 0; i < LINGER_READS_PER_TURN; i++) {
+        buf_clear(&f->client.in);
+        io = side_fill(&f->client, FLOW_READ_BYTES);
+        if (io == SIDE_AGAIN)
+            return WAIT;
+        if (io != SIDE_MOVED)
+            return flow_goto(f, FLOW_DONE);
+    }
+    f->client.want |= NET_READABLE;
+    return WAIT;
+}

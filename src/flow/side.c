@@ -1,0 +1,175 @@
+/* side.c: see side.h. Touches net.h and tls/session.h. */
+#include "flow/side.h"
+
+#include <errno.h>
+
+enum { WIRE_BYTES = 16384 };
+
+void side_init(struct side *s, size_t in_limit_bytes, size_t out_limit_bytes)
+{
+    *s = (struct side){0};
+    buf_init(&s->in, in_limit_bytes);
+    buf_init(&s->out, out_limit_bytes);
+}
+
+void side_take(struct side *s, struct net_stream *take_stream, void *owner, net_ready_fn *ready)
+{
+    s->stream = take_stream;
+    s->eof = s->finished = false;
+    net_stream_own(s->stream, owner, ready);
+}
+
+void side_close(struct side *s, enum net_close how)
+{
+    if (s->stream)
+        net_stream_close(s->stream, how);
+    if (s->tls)
+        tls_session_free(s->tls);
+    buf_free(&s->in);
+    buf_free(&s->out);
+    size_t in_limit = s->in.limit, out_limit = s->out.limit;
+    side_init(s, in_limit, out_limit);
+}
+
+static enum side_io failed(struct side *s, int error)
+{
+    s->error = error;
+    return SIDE_FAILED;
+}
+
+/* One read of the wire into `data`; -1 with *ret set when nothing came. */
+static ssize_t read_wire(struct side *s, void *data, size_t size, enum side_io *ret)
+{
+    ssize_t n = net_stream_read(s->stream, data, size);
+    if (n > 0)
+        return n;
+    if (n == NET_AGAIN) {
+        s->want |= NET_READABLE;
+        *ret = SIDE_AGAIN;
+    } else if (n == 0) {
+        *ret = SIDE_EOF;
+    } else {
+        *ret = failed(s, net_stream_errno(s->stream));
+    }
+    return -1;
+}
+
+/* Gives the session one portion of the wire. A FIN without close_notify is a broken connection: whoever cut it could
+ * otherwise make half an answer look whole. */
+static enum side_io feed_tls(struct side *s)
+{
+    uint8_t wire[WIRE_BYTES];
+    enum side_io io = SIDE_MOVED;
+    ssize_t n = read_wire(s, wire, sizeof wire, &io);
+    if (n < 0)
+        return io == SIDE_EOF ? failed(s, ECONNRESET) : io;
+    return tls_session_receive(s->tls, span_of(wire, (size_t)n)) == TLS_FAILED ? failed(s, EPROTO)
+                                                                               : SIDE_MOVED;
+}
+
+static enum side_io fill_tls(struct side *s, uint8_t *data, size_t room)
+{
+    for (;;) {
+        ssize_t n = tls_session_read(s->tls, data, room);
+        if (n > 0) {
+            buf_commit(&s->in, (size_t)n);
+            return SIDE_MOVED;
+        }
+        if (n == 0)
+            return SIDE_EOF;
+        if (n == TLS_IO_FAILED)
+            return failed(s, EPROTO);
+        enum side_io io = feed_tls(s);
+        if (io != SIDE_MOVED)
+            return io;
+    }
+}
+
+enum side_io side_fill(struct side *s, size_t most)
+{
+    if (s->eof)
+        return SIDE_EOF;
+    size_t room = 0;
+    uint8_t *data = buf_reserve(&s->in, most, &room);
+    if (!data)
+        return SIDE_FULL;
+    enum side_io io = SIDE_MOVED;
+    if (s->tls) {
+        io = fill_tls(s, data, room);
+    } else {
+        ssize_t n = read_wire(s, data, room, &io);
+        if (n > 0)
+            buf_commit(&s->in, (size_t)n);
+    }
+    if (io == SIDE_EOF)
+        s->eof = true;
+    return io;
+}
+
+/* What is to be written to the wire now; with TLS, `out` is encrypted first. */
+static struct span next_wire(struct side *s)
+{
+    if (!s->tls)
+        return buf_span(&s->out);
+    struct span wire = tls_session_outgoing(s->tls);
+    if (wire.len == 0 && buf_len(&s->out) > 0) {
+        struct span plain = buf_span(&s->out);
+        if (plain.len > WIRE_BYTES)
+            plain.len = WIRE_BYTES;
+        if (tls_session_write(s->tls, plain.data, plain.len) > 0)
+            buf_consume(&s->out, plain.len);
+        wire = tls_session_outgoing(s->tls);
+    }
+    return wire;
+}
+
+enum side_io side_flush(struct side *s)
+{
+    if (!s->stream)
+        return SIDE_DONE;
+    for (;;) {
+        struct span wire = next_wire(s);
+        if (wire.len == 0)
+            return buf_len(&s->out) ? failed(s, EPROTO) : SIDE_DONE;
+        ssize_t n = net_stream_write(s->stream, wire.data, wire.len);
+        if (n == NET_AGAIN) {
+            s->want |= NET_WRITABLE;
+            return SIDE_AGAIN;
+        }
+        if (n < 0)
+            return failed(s, net_stream_errno(s->stream));
+        if (s->tls)
+            tls_session_sent(s->tls, (size_t)n);
+        else
+            buf_consume(&s->out, (size_t)n);
+    }
+}
+
+void side_finish(struct side *s)
+{
+    if (s->finished || !s->stream)
+        return;
+    s->finished = true;
+    if (s->tls) {
+        tls_session_finish(s->tls);
+        side_flush(s); /* close_notify is a courtesy: what doesn't fit now is not waited for */
+    }
+    net_stream_finish(s->stream);
+}
+
+enum side_io side_handshake(struct side *s)
+{
+    for (;;) {
+        enum tls_state state = tls_session_handshake(s->tls);
+        enum side_io io = side_flush(s);
+        if (state == TLS_FAILED)
+            return failed(s, EPROTO);
+        if (io == SIDE_FAILED || state == TLS_OPEN)
+            return io;
+        io = feed_tls(s);
+        if (io == SIDE_FAILED)
+            side_flush(s); /* the alert that says why */
+        if (io != SIDE_MOVED)
+            return io;
+    }
+}
