@@ -1,0 +1,106 @@
+/* snapshot.c: see snapshot.h. */
+#include "run/snapshot.h"
+
+#include "conf/file.h"
+#include "run/settings.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+enum { BASELINE_MAX_BYTES = 8 * 1024 * 1024 };
+
+static void snapshot_destroy(struct snapshot *s)
+{
+    tls_context_free(s->proxy_tls);
+    tls_context_free(s->server_tls);
+    geo_close(s->geo);
+    free(s->own_addresses);
+    baseline_free(s->baseline);
+    conf_free(s->conf);
+    free(s);
+}
+
+static int load_baseline(struct snapshot *s, struct err *reterr)
+{
+    struct buf text;
+    buf_init(&text, BASELINE_MAX_BYTES);
+    if (conf_file_read(s->conf->policy.baseline, false, &text, reterr) == 0)
+        s->baseline = baseline_parse(buf_span(&text), s->conf->policy.baseline, reterr);
+    buf_free(&text);
+    if (!s->baseline)
+        return -1;
+    s->needs_hash = baseline_needs_hash(s->baseline);
+    return 0;
+}
+
+static bool to_ip(const struct sockaddr *address, struct ip *ret)
+{
+    if (address && address->sa_family == AF_INET)
+        *ret =
+            ip_from_bytes((const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    else if (address && address->sa_family == AF_INET6)
+        *ret = ip_from_bytes(
+            (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+    else
+        return false;
+    return true;
+}
+
+/* Which addresses are ours: connecting to them would make the proxy vouch for itself. Read again at each reload. */
+static int load_own_addresses(struct snapshot *s, struct err *reterr)
+{
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return err_set(reterr, NULL, 0, 0, "this host's addresses cannot be read: %s", strerror(errno));
+    size_t count = 0;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next)
+        count++;
+    s->own_addresses = calloc(count ? count : 1, sizeof *s->own_addresses);
+    for (const struct ifaddrs *i = all; i && s->own_addresses; i = i->ifa_next)
+        s->own_count += to_ip(i->ifa_addr, &s->own_addresses[s->own_count]);
+    freeifaddrs(all);
+    return s->own_addresses ? 0 : err_set(reterr, NULL, 0, 0, "no memory");
+}
+
+static int load_geo(struct snapshot *s, struct err *reterr)
+{
+    const struct conf *c = s->conf;
+    if (!c->geoip.country_db && !c->geoip.city_db && !c->geoip.asn_db)
+        return 0;
+    s->geo = geo_open(c->geoip.country_db, c->geoip.city_db, c->geoip.asn_db, reterr);
+    return s->geo ? 0 : -1;
+}
+
+static int load_tls(struct snapshot *s, struct err *reterr)
+{
+    const struct conf *c = s->conf;
+    s->server_tls = tls_context_new_client(c->tls_origin.ca_file, reterr);
+    if (!s->server_tls)
+        return -1;
+    if (c->listen.tls_addresses.count == 0)
+        return 0;
+    if (!c->listen.tls_certificate || !c->listen.tls_key)
+        return err_set(reterr, c->file, 0, 0, "listen.tls_addresses needs tls_certificate and tls_key");
+    s->proxy_tls = tls_context_new_server(c->listen.tls_certificate, c->listen.tls_key, reterr);
+    return s->proxy_tls ? 0 : -1;
+}
+
+struct snapshot *snapshot_load(const char *config_file, uint64_t generation, struct err *reterr)
+{
+    struct net_settings settings;
+    struct snapshot *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(reterr, config_file, 0, 0, "no memory"), NULL;
+    s->refs = 1;
+    s->destroy = snapshot_destroy;
+    s->generation = generation;
+    s->conf = conf_load(config_file, reterr);
+    if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
+        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
+        settings_from_conf(s->conf, 1, &settings, reterr) == 0)
+        return s;
+    snapshot_unref(s);
+    return NULL;
+}
