@@ -103,11 +103,10 @@ static void pipe_give(struct net *net, struct net_pipe *p)
 /* What a copy could not write; NULL without memory. */
 static struct net_pipe *remainder_new(const uint8_t *data, size_t len)
 {
-    struct net_pipe *p = calloc(1, sizeof(*p) + len);
+    struct net_pipe *p = malloc(sizeof(*p) + len);
     if (!p)
         return NULL;
-    p->read_fd = p->write_fd = -1;
-    p->held_bytes = len;
+    *p = (struct net_pipe){.read_fd = -1, .write_fd = -1, .held_bytes = len};
     memcpy(p->bytes, data, len);
     return p;
 }

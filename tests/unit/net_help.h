@@ -162,6 +162,7 @@ struct help_accept {
     struct net_listener *listener;
     struct endpoint at;
     struct net_stream *stream; /* the last one; the test's to close */
+    struct net_stream *all[64];
     unsigned count;
 };
 
@@ -170,7 +171,7 @@ static inline void help_accepted(void *owner, struct net_stream *s, void *tag)
     struct help_accept *a = owner;
     assert_ptr_equal(tag, a->net);
     a->stream = s;
-    a->count++;
+    a->all[a->count++ % 64] = s;
 }
 
 static inline void help_accept_start(struct help_accept *a, struct net *net, const char *address)

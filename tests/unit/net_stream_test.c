@@ -116,8 +116,8 @@ static void a_hangup_is_told_once_and_nothing_spins(void **state)
         assert_int_equal(h.calls, 1);
         assert_int_equal(h.ready, NET_HANGUP);
         char data[16];
-        ssize_t n = net_stream_read(s, data, sizeof(data));
-        assert_int_equal(n, reset ? NET_FAILED : 6);
+        assert_int_equal(net_stream_read(s, data, sizeof(data)), 6); /* Linux keeps what came before a RST */
+        assert_int_equal(net_stream_read(s, data, sizeof(data)), reset ? NET_FAILED : 0);
         if (reset)
             assert_int_equal(net_stream_errno(s), ECONNRESET);
         net_stream_close(s, NET_CLOSE_FIN);
