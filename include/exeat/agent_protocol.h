@@ -49,9 +49,10 @@
  *   basis: "holder_now" (who holds the socket at the time of the answer) or "connect" (who called connect()).
  *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
  *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
- *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed) or when the agent
- *   forgot having sent it: an agent remembers at least AGENT_LINK_SENDERS refs by least recent answer. A proxy that does
- *   not know a ref asks again with "full":true. Refs mean nothing on another link.
+ *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed; the ref may stay the
+ *   same) or when the agent forgot having sent it. A proxy should remember AGENT_LINK_SENDERS refs a link, and forget
+ *   the least recently answered first; when it does not know a ref it asks again with "full":true. Refs mean nothing
+ *   on another link.
  *
  *   sender, every member always present, null where not known:
  *     pid, start_ticks (since boot, field 22 of /proc/PID/stat), start_ms (Unix time), name (comm),
@@ -64,8 +65,11 @@
  *     arguments [..] (secrets replaced by "[redacted]"), arguments_truncated (bool), cwd,
  *     uid (real), user, login_uid (audit loginuid; null when unset), login_user,
  *     parents [{"pid","executable","name"}] nearest first, up to pid 1 or AGENT_PARENTS_MAX,
- *     unit (systemd unit), container (id), writable_by_user (bool or null: a user other than root can replace the executable,
- *       by the file or a folder above it: its path is no identity then),
+ *     unit (systemd unit; one of a user's manager as "user@1000.service/name.service", so that it cannot pose as a
+ *       unit of the system), container (id),
+ *     writable_by_user (bool or null): a user other than root can replace the executable, by the file or a folder above
+ *       it, or the path does not lead to this file in the agent's own view (mount namespace, chroot, deleted): the path
+ *       is no identity then,
  *     provenance {"executable":"kernel", ...}: for executable, sha256, package, script, arguments, cwd, user, login_uid,
  *       parents, unit, writable_by_user: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
  *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |
@@ -89,7 +93,7 @@
 #define AGENT_PARENTS_MAX      16
 #define AGENT_PATH_BYTES       4096 /* any one string of a sender, NUL included */
 #define AGENT_HASH_WAIT_MAX_MS 10000
-#define AGENT_LINK_SENDERS     4096 /* refs that an agent remembers having sent on a link, at least */
+#define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
 

@@ -1,0 +1,176 @@
+/* agent_message.c: see agent_message.h. Lines, names, and the writing half; agent_message_decode.c reads. Pure. */
+#include "wire/agent_message.h"
+
+#include "base/json.h"
+#include "base/must.h"
+
+static const char *const confidence_names[] = {
+#define X(name, text) text,
+    AGENT_CONFIDENCES(X)
+#undef X
+};
+static const char *const reason_names[] = {
+#define X(name, wire, text) wire,
+    AGENT_REASONS(X)
+#undef X
+};
+static const char *const reason_texts[] = {
+#define X(name, wire, text) text,
+    AGENT_REASONS(X)
+#undef X
+};
+static const char *const basis_names[] = {
+#define X(name, text) text,
+    AGENT_BASES(X)
+#undef X
+};
+static const char *const error_names[] = {
+#define X(name, text) text,
+    AGENT_ERROR_CODES(X)
+#undef X
+};
+
+const char *agent_confidence_name(enum agent_confidence c)
+{
+    return confidence_names[c];
+}
+
+const char *agent_reason_name(enum agent_reason r)
+{
+    return reason_names[r];
+}
+
+const char *agent_reason_text(enum agent_reason r)
+{
+    return reason_texts[r];
+}
+
+enum parse agent_line_next(struct span received, struct span *ret_line, size_t *ret_used)
+{
+    size_t look = received.len < AGENT_LINE_BYTES ? received.len : AGENT_LINE_BYTES;
+    const uint8_t *end = look ? memchr(received.data, '\n', look) : NULL;
+    if (!end)
+        return look == AGENT_LINE_BYTES ? PARSE_BAD : PARSE_MORE;
+    *ret_line = span_of(received.data, (size_t)(end - received.data));
+    *ret_used = ret_line->len + 1;
+    return PARSE_OK;
+}
+
+/* Every message is written into a buffer of its own first, so that one that does not fit leaves nothing behind. */
+static void begin(struct buf *line, struct json *j, const char *type)
+{
+    buf_init(line, AGENT_LINE_BYTES);
+    json_init(j, line);
+    json_object(j, NULL);
+    json_int(j, "v", AGENT_PROTOCOL_VERSION);
+    json_str(j, "type", type);
+}
+
+static int finish(struct buf *line, struct json *j, struct buf *out)
+{
+    json_end_object(j);
+    buf_append(line, "\n", 1);
+    struct span text = buf_span(line);
+    int result = -1;
+    if (!line->failed && !out->failed && text.len <= out->limit - buf_len(out))
+        result = buf_append(out, text.data, text.len);
+    buf_free(line);
+    return result;
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static void write_capabilities(struct json *j, const struct agent_hello *h)
+{
+    json_object(j, "capabilities");
+    json_str(j, "owner", h->owner);
+    json_bool(j, "bpf", h->bpf);
+    json_array(j, "degraded");
+    for (size_t i = 0; i < h->degraded_count; i++)
+        json_str(j, NULL, h->degraded[i]);
+    json_end_array(j);
+    json_end_object(j);
+}
+
+int agent_hello_write(struct buf *out, const struct agent_hello *h)
+{
+    struct buf line;
+    struct json j;
+    char text[ENDPOINT_TEXT_BYTES];
+    must(h->degraded_count <= AGENT_DEGRADED_MAX && h->proxy_count <= AGENT_PROXIES_MAX);
+    begin(&line, &j, "hello");
+    json_str(&j, "program", h->program);
+    json_str(&j, "version", h->program_version);
+    if (h->host_name[0]) {
+        json_object(&j, "host");
+        json_str(&j, "name", h->host_name);
+        json_str(&j, "id", or_null(h->host_id));
+        json_end_object(&j);
+    }
+    if (h->owner[0])
+        write_capabilities(&j, h);
+    if (h->proxy_count > 0) {
+        json_array(&j, "proxies");
+        for (size_t i = 0; i < h->proxy_count; i++)
+            json_str(&j, NULL, endpoint_format(&h->proxies[i], text));
+        json_end_array(&j);
+    }
+    return finish(&line, &j, out);
+}
+
+int agent_ask_write(struct buf *out, const struct agent_ask *a)
+{
+    struct buf line;
+    struct json j;
+    char text[ENDPOINT_TEXT_BYTES];
+    begin(&line, &j, "ask");
+    json_int(&j, "id", (int64_t)a->id);
+    json_str(&j, "nonce", a->nonce);
+    json_str(&j, "proto", "tcp");
+    json_str(&j, "client", endpoint_format(&a->client, text));
+    json_str(&j, "proxy", endpoint_format(&a->proxy, text));
+    json_bool(&j, "want_hash", a->want_hash);
+    json_int(&j, "hash_wait_ms", a->hash_wait_ms);
+    if (a->full)
+        json_bool(&j, "full", true);
+    return finish(&line, &j, out);
+}
+
+int agent_answer_write(struct buf *out, const struct agent_answer *a)
+{
+    struct buf line;
+    struct json j;
+    must(a->holder_count <= AGENT_HOLDERS_MAX);
+    begin(&line, &j, "answer");
+    json_int(&j, "id", (int64_t)a->id);
+    json_str(&j, "nonce", a->nonce);
+    json_str(&j, "host", a->host);
+    json_str(&j, "confidence", agent_confidence_name(a->confidence));
+    json_str(&j, "basis", basis_names[a->basis]);
+    json_str(&j, "reason", a->reason == AGENT_REASON_NONE ? NULL : agent_reason_name(a->reason));
+    json_array(&j, "holders");
+    for (size_t i = 0; i < a->holder_count; i++)
+        json_int(&j, NULL, a->holders[i]);
+    json_end_array(&j);
+    json_str(&j, "sender_ref", or_null(a->sender_ref));
+    if (a->sender)
+        sender_write(a->sender, &j, "sender");
+    return finish(&line, &j, out);
+}
+
+int agent_error_write(struct buf *out, const struct agent_error *e)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "error");
+    if (e->has_id)
+        json_int(&j, "id", (int64_t)e->id);
+    else
+        json_null(&j, "id");
+    json_str(&j, "code", error_names[e->code]);
+    json_str(&j, "text", e->text);
+    return finish(&line, &j, out);
+}
