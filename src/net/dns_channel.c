@@ -164,6 +164,8 @@ static int channel_init(struct dns_channel *c, int try_ms)
         .timeout = try_ms,
         .tries = TRIES,
         .ndots = 0,
+        .udp_port = c->net->dns_port,
+        .tcp_port = c->net->dns_port,
         .ndomains = 0,
         .lookups = lookups,
         .sock_state_cb = on_socket_state,
@@ -172,7 +174,8 @@ static int channel_init(struct dns_channel *c, int try_ms)
         .resolvconf_path = (char *)(uintptr_t)c->net->resolv_conf,
     };
     int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_DOMAINS |
-               ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_EDNSPSZ | ARES_OPT_RESOLVCONF;
+               ARES_OPT_LOOKUPS | ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT | ARES_OPT_SOCK_STATE_CB |
+               ARES_OPT_EDNSPSZ | ARES_OPT_RESOLVCONF;
     int status = ares_init_options(&c->ares, &o, mask);
     if (status != ARES_SUCCESS)
         return status;

@@ -141,6 +141,7 @@ struct net {
     uint64_t turns; /* of the loop, for the tests that look for spinning */
 
     const char *resolv_conf, *hosts_file; /* borrowed; tests put others here */
+    uint16_t dns_port; /* of the servers in resolv_conf; likewise */
 
     pthread_mutex_t post_lock; /* guards what follows */
     struct post *posts;        /* owned: a ring of POSTS_MAX */

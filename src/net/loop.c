@@ -212,6 +212,7 @@ struct net *net_new(const struct net_options *options, const char **ret_error)
     net->sys = &sys_libc;
     net->resolv_conf = "/etc/resolv.conf";
     net->hosts_file = "/etc/hosts";
+    net->dns_port = 53;
     net->posts = calloc(POSTS_MAX, sizeof(*net->posts));
     if (!net->posts)
         return fail(net, ret_error, no_memory);
