@@ -26,7 +26,7 @@
     STATE(RESOLVE, flow_resolve, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE,                               \
           T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL),                                                                        \
           "the name is resolved")                                                                                      \
-    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE, T(DIAL) T(INSPECT),                            \
+    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE, T(RESOLVE) T(DIAL) T(INSPECT),\
           "the address guard and the baseline judge each address")                                                     \
     STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                                     \
           T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "a connection to the address that was checked, or to a parent") \
