@@ -279,48 +279,19 @@ bool http1_body_eof(const struct http1_body *body)
 }
 
 /* Fields that mean something other in a trailer than a recipient may make of them when it merges them into the head. */
+// clang-format off
+static const char *const FORBIDDEN[] = {
+    "age", "authorization", "cache-control", "connection", "content-encoding", "content-length",
+    "content-range", "content-type", "cookie", "date", "expect", "expires", "host", "http2-settings",
+    "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive",
+    "location", "max-forwards", "pragma", "proxy-authenticate", "proxy-authentication-info",
+    "proxy-authorization", "proxy-connection", "range", "retry-after", "set-cookie", "te", "trailer",
+    "transfer-encoding", "upgrade", "vary", "via", "warning", "www-authenticate",
+};
+// clang-format on
+
 static bool may_be_trailer(struct span name)
 {
-    static const char *const FORBIDDEN[] = {
-        "age",
-        "authorization",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "date",
-        "expect",
-        "expires",
-        "host",
-        "http2-settings",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "keep-alive",
-        "location",
-        "max-forwards",
-        "pragma",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "retry-after",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "vary",
-        "via",
-        "warning",
-        "www-authenticate",
-    };
     for (size_t i = 0; i < ARRAY_LEN(FORBIDDEN); i++)
         if (span_is_nocase(name, FORBIDDEN[i]))
             return false;

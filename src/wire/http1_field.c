@@ -163,7 +163,6 @@ static enum http1_fault request_end(const struct http1_scan *s, struct span byte
 static enum http1_fault response_end(const struct http1_scan *s)
 {
     bool no_body = s->status < 200 || s->status == 204;
-        s->asked.connect && s->status / 100 == 2; /* framing fields mean nothing there (RFC 9110, 9.3.6) */
     if (no_body && (s->te || s->content_length > 0))
         return HTTP1_BODY_NOT_ALLOWED;
     if (s->status == 101 && !(s->asked.upgrade && s->upgrade && s->websocket))
