@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static const struct {
 static struct {
     pthread_mutex_t lock;
     const char *program; /* borrowed for the life of the process */
-    enum log_level least;
+    atomic_int least;    /* enum log_level */
     bool journal;
     time_t second;
     unsigned lines, dropped;
@@ -32,8 +33,13 @@ static struct {
 void log_init(const char *program, enum log_level least)
 {
     self.program = program;
-    self.least = least;
     self.journal = getenv("JOURNAL_STREAM") != NULL;
+    log_set_level(least);
+}
+
+void log_set_level(enum log_level least)
+{
+    atomic_store_explicit(&self.least, (int)least, memory_order_relaxed);
 }
 
 /* Errors are never dropped: they are few, and the one line that explains a stop must not be lost. */
@@ -56,7 +62,7 @@ static bool may_write(enum log_level level, unsigned *ret_dropped)
 
 void log_write(enum log_level level, const char *component, const char *format, ...)
 {
-    if (level > self.least)
+    if ((int)level > atomic_load_explicit(&self.least, memory_order_relaxed))
         return;
     char text[LINE_BYTES];
     va_list args;

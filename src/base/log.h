@@ -9,6 +9,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL
 
 /* `program` is borrowed for the life of the process. */
 void log_init(const char *program, enum log_level least);
+void log_set_level(enum log_level least); /* from any thread */
 
 void log_write(enum log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -229,3 +229,8 @@ bool baseline_needs_hash(const struct baseline *b)
 {
     return b->needs_hash;
 }
+
+enum verdict_mode baseline_mode(const struct baseline *b)
+{
+    return b->mode;
+}

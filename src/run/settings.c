@@ -13,23 +13,6 @@ enum {
     DESCRIPTORS_ELSE = 64,     /* files, admin clients, libraries */
 };
 
-static void choose_path(const char *configured, const char *folder, const char *name,
-                        char ret[SETTINGS_PATH_BYTES])
-{
-    if (configured)
-        snprintf(ret, SETTINGS_PATH_BYTES, "%s", configured);
-    else
-        snprintf(ret, SETTINGS_PATH_BYTES, "%s/%s", folder, name);
-}
-
-void settings_paths(const struct conf *conf, struct settings_paths *ret)
-{
-    const char *folder = conf->process.state_folder;
-    choose_path(conf->process.pid_file, folder, "exeatd.pid", ret->pid_file);
-    choose_path(conf->admin.socket, folder, "admin.sock", ret->admin_socket);
-    choose_path(conf->audit.file, folder, "audit.jsonl", ret->audit_file);
-}
-
 unsigned settings_workers(const struct conf *conf)
 {
     if (conf->listen.workers > 0)

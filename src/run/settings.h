@@ -1,18 +1,12 @@
-/* settings.h: what the configuration means to the parts that don't read it: paths with their defaults, net/'s options, the number
- * of workers, the least number of descriptors. Pure but for the user database (agent.user). */
+/* settings.h: what the configuration means to the parts that don't read it: net/'s options, the number of workers,
+ * how many descriptors are needed. Pure but for the user database (agent.user). */
 #ifndef EXEAT_RUN_SETTINGS_H
 #define EXEAT_RUN_SETTINGS_H
 
 #include "conf/conf.h"
 #include "net/loop.h"
 
-enum { SETTINGS_PATH_BYTES = 4096, SETTINGS_WORKERS_MAX = 256 };
-
-/* Where the daemon's own files are; defaults lie in process.state_folder. */
-struct settings_paths {
-    char pid_file[SETTINGS_PATH_BYTES], admin_socket[SETTINGS_PATH_BYTES], audit_file[SETTINGS_PATH_BYTES];
-};
-void settings_paths(const struct conf *conf, struct settings_paths *ret);
+enum { SETTINGS_WORKERS_MAX = 256 };
 
 /* listen.workers, or one for each CPU that we may use. */
 unsigned settings_workers(const struct conf *conf);
