@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# install-deps.sh: the one list of Debian 12 packages. Installs what is missing, and nothing when all is there.
+#   install-deps.sh build|test|bench [--list]
+# Uses sudo only when it is not root. packaging/quickstart.sh and tests/run.sh call in.
+set -euo pipefail
+
+build="build-essential cmake ninja-build pkg-config ca-certificates
+       libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev"
+demo="curl openssl python3"
+tests="clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
+       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light apt-utils dpkg-dev chromium iproute2"
+bench="squid-openssl tinyproxy nginx-light linux-perf"
+
+case "${1:-}" in
+build) wanted="$build $demo" ;;
+test) wanted="$build $demo $tests" ;;
+bench) wanted="$build $demo $bench" ;;
+*) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
+esac
+[ "${2:-}" != --list ] || { printf '%s\n' $wanted; exit 0; }
+
+missing=()
+for package in $wanted; do
+    # a newer nodejs than Debian's may stand under another name: what counts is the command
+    [ "$package" = nodejs ] && command -v node >/dev/null && continue
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+echo "Installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -q </dev/null >/dev/null
+# services that packages would start on their own are not wanted here: the tests start what they need
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${missing[@]}" \
+    </dev/null >/tmp/exeat-install.$$ 2>&1 || { cat /tmp/exeat-install.$$; echo "install-deps.sh: the installation failed" >&2; exit 1; }
+rm -f /tmp/exeat-install.$$
