@@ -154,11 +154,13 @@ static const yaml_char_t *event_tag(const yaml_event_t *e)
                                                   : NULL;
 }
 
+static const char no_anchors[] =
+    "anchors and aliases (& and *) are not allowed here; quote a text that begins so";
+
 static int take_event(struct reader *r, const yaml_event_t *e)
 {
     if (e->type == YAML_ALIAS_EVENT || event_anchor(e))
-        return fail(r, e->start_mark,
-                    "anchors and aliases (& and *) are not allowed here; quote a text that begins so");
+        return fail(r, e->start_mark, "%s", no_anchors);
     if (event_tag(e))
         return fail(r, e->start_mark, "tags (!) are not allowed here; quote a text that begins so");
     switch (e->type) {
@@ -193,6 +195,8 @@ static int fail_syntax(struct reader *r, const yaml_parser_t *p, struct span tex
             at.column = text.data[i] == '\n' ? 0 : at.column + 1;
         }
     }
+    if (p->context && (strstr(p->context, "an alias") || strstr(p->context, "an anchor")))
+        return fail(r, p->context_mark, "%s", no_anchors);
     const char *problem = p->problem ? p->problem : "not YAML";
     return fail(r, at, "%s%s%s", problem, p->context ? ", " : "", p->context ? p->context : "");
 }
