@@ -36,6 +36,8 @@ static enum step begin(struct flow *f)
         buf_init(&head, 2 * limits.head_bytes + 4096);
         struct http1_forward forward = http1_forward_of(&x->request);
         forward.via = flow_conf(f)->http.via;
+        char authority[AUTHORITY_TEXT_BYTES]; /* of what was decided, not of what was written */
+        forward.authority = span_str(host_port_format(&x->host, x->port, x->https ? 443 : 80, authority));
         i->asked = http1_asked_of(&x->request);
         i->request_framing = x->request.framing;
         http1_body_init(&i->request_body, &x->request, &limits);

@@ -10,9 +10,8 @@ static enum step ask(struct flow *f, const struct conf_parent *parent)
 {
     struct exchange *x = f->x;
     struct buf *out = &f->server.out;
-    bool v6 = x->host.is_ip && x->host.ip.version == 6;
-    char authority[HOST_NAME_BYTES + 10];
-    snprintf(authority, sizeof authority, "%s%s%s:%u", v6 ? "[" : "", x->host.name, v6 ? "]" : "", x->port);
+    char authority[AUTHORITY_TEXT_BYTES];
+    host_port_format(&x->host, x->port, 0, authority);
     buf_printf(out, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", authority, authority);
     if (parent->user && parent->password) {
         char credentials[1024], encoded[1400];

@@ -57,10 +57,8 @@ static void write_json_body(const struct flow *f, struct buf *body)
     json_str(&j, "message", row->text);
     json_str(&j, "detail", x->detail[0] ? x->detail : NULL);
     json_str(&j, "sender", sender_text(f, text, sizeof text));
-    if (x->port) {
-        snprintf(text, sizeof text, "%s:%u", x->host.name, x->port);
-        json_str(&j, "destination", text);
-    }
+    if (x->port)
+        json_str(&j, "destination", host_port_format(&x->host, x->port, 0, text));
     json_str(&j, "record", x->id);
     json_end_object(&j);
     buf_append_str(body, "\n");
@@ -95,9 +93,9 @@ static void write_html_body(const struct flow *f, struct buf *body)
 {
     const struct exchange *x = f->x;
     const struct reason_row *row = &reason_table[x->reason];
-    char sender[512], destination[HOST_NAME_BYTES + 8] = "";
+    char sender[512], destination[AUTHORITY_TEXT_BYTES] = "";
     if (x->port)
-        snprintf(destination, sizeof destination, "%s:%u", x->host.name, x->port);
+        host_port_format(&x->host, x->port, 0, destination);
     buf_append_str(body,
                    "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Not let out</title>\n"
                    "<style>body{font:16px/1.5 sans-serif;max-width:44em;margin:3em auto;padding:0 1em}"

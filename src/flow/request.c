@@ -77,18 +77,13 @@ static void set_url_fact(struct flow *f)
     struct exchange *x = f->x;
     const struct http1_target *t = &x->request.target;
     struct span path = flow_conf(f)->audit.include_query ? t->path_query : t->path;
-    size_t size = path.len + HOST_NAME_BYTES + 32;
-    char *url = arena_alloc(&x->arena, size);
+    size_t size = path.len + AUTHORITY_TEXT_BYTES + sizeof "https://";
+    char authority[AUTHORITY_TEXT_BYTES], *url = arena_alloc(&x->arena, size);
     if (!url)
         return;
-    bool usual = x->port == (x->https ? 443 : 80);
-    char port[8] = "";
-    if (!usual)
-        snprintf(port, sizeof port, ":%u", x->port);
-    bool v6 = x->host.is_ip && x->host.ip.version == 6;
-    int len =
-        snprintf(url, size, "%s://%s%s%s%s%.*s", x->https ? "https" : "http", v6 ? "[" : "", x->host.name,
-                 v6 ? "]" : "", port, (int)path.len, path.len ? (const char *)path.data : "");
+    host_port_format(&x->host, x->port, x->https ? 443 : 80, authority);
+    int len = snprintf(url, size, "%s://%s%.*s", x->https ? "https" : "http", authority, (int)path.len,
+                       path.len ? (const char *)path.data : "");
     fact_set_span(&x->facts, FACT_url,
                   span_of(url, (size_t)len < URL_BYTES_MAX ? (size_t)len : URL_BYTES_MAX));
 }

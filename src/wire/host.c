@@ -1,6 +1,8 @@
 /* host.c: hosts and authorities, read once and strictly. See host.h. Everyone who compares hosts calls in; pure. */
 #include "wire/host.h"
 
+#include <stdio.h>
+
 #include "base/must.h"
 
 static const char *const names[] = {
@@ -206,4 +208,13 @@ bool host_is_within(const struct host *h, const char *domain)
     if (h->is_ip || len == 0 || h->len < len || memcmp(h->name + h->len - len, domain, len) != 0)
         return false;
     return h->len == len || h->name[h->len - len - 1] == '.';
+}
+
+char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port, char out[AUTHORITY_TEXT_BYTES])
+{
+    bool v6 = h->is_ip && h->ip.version == 6;
+    int len = snprintf(out, AUTHORITY_TEXT_BYTES, "%s%s%s", v6 ? "[" : "", h->name, v6 ? "]" : "");
+    if (port != default_port)
+        snprintf(out + len, AUTHORITY_TEXT_BYTES - (size_t)len, ":%u", port);
+    return out;
 }

@@ -52,6 +52,11 @@ enum host_fault host_canonical_bare(struct span text, struct host *ret);
 enum host_fault host_port_parse(struct span authority, uint16_t default_port, struct host *ret_host,
                                 uint16_t *ret_port, bool *ret_had_port);
 
+enum { AUTHORITY_TEXT_BYTES = HOST_NAME_BYTES + 8 }; /* brackets, colon, port */
+
+/* "host:port", an IPv6 address in brackets; without the port when it is `default_port` (0: always with it). Returns out. */
+char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port, char out[AUTHORITY_TEXT_BYTES]);
+
 bool host_equal(const struct host *a, const struct host *b);
 
 /* Is `h` the name `domain` (canonical) or a name below it? Never for an address. */
