@@ -1,0 +1,393 @@
+/* agent.c: see agent.h. Asks are QUEUED as links read them; once the loop has heard all links (uv_check) they are
+ * attributed together; those that want a hash not known yet go on WAITING until it is, or until their time is over. */
+#include "agent/agent.h"
+
+#include "agent/link.h"
+#include "base/log.h"
+#include "base/must.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { BATCH_MAX = 64, TICK_MS = 5000, BACKLOG = 64 };
+
+enum ask_state { ASK_QUEUED, ASK_WAITING };
+
+struct asked {
+    struct asked *next;      /* owned by the agent's list, oldest first */
+    struct agent_link *link; /* borrowed until agent_forget_link */
+    struct agent_ask ask;
+    struct attribution attribution; /* holds a reference to its process */
+    enum ask_state state;
+    uint64_t deadline_ms; /* of the loop's clock */
+};
+
+struct agent {
+    uv_loop_t *loop;
+    uv_pipe_t server;
+    uv_check_t check;    /* after the loop heard everybody */
+    uv_idle_t more;      /* runs while asks are left over: the loop must not sleep */
+    uv_timer_t deadline; /* the earliest of those WAITING */
+    uv_timer_t tick;
+    struct agent_options options;
+    struct platform *platform;
+    struct hasher *hasher;
+    struct agent_link *links; /* owned */
+    size_t link_count;
+    struct asked *first, **last; /* owned */
+    size_t ask_count;
+    struct agent_hello hello;
+    bool stopping;
+};
+
+const struct agent_hello *agent_hello(const struct agent *a)
+{
+    return &a->hello;
+}
+
+/* ---- hashes ---- */
+
+static void set_hash(struct process *p, enum sender_hash_state state, const char *hex)
+{
+    p->sender->hash_state = state;
+    p->sender->sha256 = hex ? arena_strdup(&p->sender->arena, hex) : NULL;
+    if (hex && !p->sender->sha256)
+        p->sender->hash_state = SENDER_HASH_FAILED;
+    p->sender->provenance[SENDER_FIELD_SHA256] = hex ? AGENT_PROVENANCE_KERNEL : AGENT_PROVENANCE_UNAVAILABLE;
+    p->revision++;
+}
+
+static void set_script_hash(struct process *p, const char *hex)
+{
+    p->sender->script_sha256 = hex ? arena_strdup(&p->sender->arena, hex) : NULL;
+    p->script_failed = !p->sender->script_sha256;
+    p->revision++;
+}
+
+static void seek_executable_hash(struct agent *a, struct process *p)
+{
+    char hex[HASH_HEX_BYTES];
+    if (p->sender->hash_state != SENDER_HASH_PENDING)
+        return;
+    enum hash_answer answer = hasher_look(a->hasher, &p->executable, hex);
+    if (answer == HASH_BUSY) {
+        int fd = platform_open_executable(p);
+        if (fd < 0)
+            set_hash(p, SENDER_HASH_FAILED, NULL);
+        else
+            answer = hasher_ask(a->hasher, &p->executable, fd, hex);
+    }
+    if (answer == HASH_KNOWN)
+        set_hash(p, SENDER_HASH_DONE, hex);
+}
+
+static void seek_script_hash(struct agent *a, struct process *p)
+{
+    char hex[HASH_HEX_BYTES];
+    if (!p->has_script_file || p->script_failed || p->sender->script_sha256)
+        return;
+    if (p->script.inode && hasher_look(a->hasher, &p->script, hex) == HASH_KNOWN) {
+        set_script_hash(p, hex);
+        return;
+    }
+    int fd = platform_open_script(p);
+    if (fd < 0 || !platform_file_key(fd, &p->script)) {
+        if (fd >= 0)
+            close(fd);
+        set_script_hash(p, NULL);
+        return;
+    }
+    if (hasher_ask(a->hasher, &p->script, fd, hex) == HASH_KNOWN)
+        set_script_hash(p, hex);
+}
+
+static bool hashes_are_settled(const struct process *p)
+{
+    bool script = !p->has_script_file || p->script_failed || p->sender->script_sha256;
+    return p->sender->hash_state != SENDER_HASH_PENDING && script;
+}
+
+/* ---- asks ---- */
+
+static void answer(struct agent *a, struct asked *q)
+{
+    struct agent_answer out = {.id = q->ask.id,
+                               .confidence = q->attribution.confidence,
+                               .basis = AGENT_BASIS_HOLDER_NOW,
+                               .reason = q->attribution.reason,
+                               .holder_count = q->attribution.holder_count};
+    memcpy(out.nonce, q->ask.nonce, sizeof out.nonce);
+    memcpy(out.host, a->hello.host_name, sizeof out.host);
+    memcpy(out.holders, q->attribution.holders, sizeof out.holders);
+    link_answer(q->link, &out, q->attribution.process, q->ask.full);
+}
+
+static void remove_ask(struct agent *a, struct asked **at)
+{
+    struct asked *q = *at;
+    *at = q->next;
+    if (a->last == &q->next)
+        a->last = at;
+    a->ask_count--;
+    if (q->attribution.process)
+        process_unref(q->attribution.process);
+    free(q);
+}
+
+/* An answer can close its link, which removes that link's asks: the walk begins anew after each. */
+static bool answer_first(struct agent *a, bool (*is_ready)(struct agent *a, struct asked *q))
+{
+    for (struct asked **at = &a->first; *at; at = &(*at)->next) {
+        struct asked *q = *at;
+        if (!is_ready(a, q))
+            continue;
+        *at = q->next;
+        if (a->last == &q->next)
+            a->last = at;
+        a->ask_count--;
+        answer(a, q);
+        if (q->attribution.process)
+            process_unref(q->attribution.process);
+        free(q);
+        return true;
+    }
+    return false;
+}
+
+static bool is_over(struct agent *a, struct asked *q)
+{
+    return q->state == ASK_WAITING &&
+           (uv_now(a->loop) >= q->deadline_ms || hashes_are_settled(q->attribution.process));
+}
+
+static void flush_links(struct agent *a)
+{
+    for (struct agent_link *l = a->links, *next; l; l = next) {
+        next = link_next(l);
+        link_flush(l);
+    }
+}
+
+static void on_deadline(uv_timer_t *timer);
+
+static void answer_ready(struct agent *a)
+{
+    while (answer_first(a, is_over))
+        ;
+    uint64_t earliest = UINT64_MAX, now = uv_now(a->loop);
+    for (struct asked *q = a->first; q; q = q->next)
+        if (q->state == ASK_WAITING && q->deadline_ms < earliest)
+            earliest = q->deadline_ms;
+    if (earliest != UINT64_MAX)
+        uv_timer_start(&a->deadline, on_deadline, earliest > now ? earliest - now : 0, 0);
+    else
+        uv_timer_stop(&a->deadline);
+    flush_links(a);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    answer_ready(timer->data);
+}
+
+static void on_hash(void *context, const struct file_key *key, const char *hex)
+{
+    struct agent *a = context;
+    for (struct asked *q = a->first; q; q = q->next) {
+        struct process *p = q->state == ASK_WAITING ? q->attribution.process : NULL;
+        if (!p)
+            continue;
+        if (p->sender->hash_state == SENDER_HASH_PENDING && memcmp(&p->executable, key, sizeof *key) == 0)
+            set_hash(p, hex ? SENDER_HASH_DONE : SENDER_HASH_FAILED, hex);
+        if (p->has_script_file && !p->sender->script_sha256 && !p->script_failed &&
+            memcmp(&p->script, key, sizeof *key) == 0)
+            set_script_hash(p, hex);
+    }
+    answer_ready(a);
+}
+
+/* After the platform: what is left to wait for decides whether the ask is answered now. */
+static void settle(struct agent *a, struct asked *q)
+{
+    struct process *p = q->attribution.process;
+    q->state = ASK_WAITING;
+    q->deadline_ms = uv_now(a->loop);
+    if (!p)
+        return;
+    seek_executable_hash(a, p);
+    seek_script_hash(a, p);
+    if (q->ask.want_hash)
+        q->deadline_ms += q->ask.hash_wait_ms;
+}
+
+static bool is_settled_now(struct agent *a, struct asked *q)
+{
+    return q->state == ASK_WAITING && (!q->attribution.process || is_over(a, q));
+}
+
+static void on_more(uv_idle_t *idle)
+{
+    (void)idle; /* its being active is all */
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct agent *a = check->data;
+    struct attribution *batch[BATCH_MAX];
+    struct asked *asked[BATCH_MAX];
+    size_t count = 0, left = 0;
+    for (struct asked *q = a->first; q; q = q->next) {
+        if (q->state != ASK_QUEUED)
+            continue;
+        if (count == BATCH_MAX) {
+            left++;
+            break;
+        }
+        asked[count] = q;
+        batch[count++] = &q->attribution;
+    }
+    if (count > 0) {
+        uv_update_time(a->loop);
+        platform_attribute(a->platform, batch, count);
+        for (size_t i = 0; i < count; i++)
+            settle(a, asked[i]);
+        while (answer_first(a, is_settled_now))
+            ;
+        answer_ready(a);
+    }
+    if (left)
+        uv_idle_start(&a->more, on_more);
+    else
+        uv_idle_stop(&a->more);
+}
+
+void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent_ask *ask)
+{
+    struct asked *q = a->ask_count < AGENT_ASKS_MAX ? calloc(1, sizeof *q) : NULL;
+    if (!q) {
+        struct asked busy = {.link = link, .ask = *ask, .attribution.reason = AGENT_REASON_BUSY};
+        answer(a, &busy);
+        return;
+    }
+    *q = (struct asked){.link = link, .ask = *ask};
+    q->attribution.client = ask->client;
+    q->attribution.proxy = ask->proxy;
+    q->attribution.peer_uid = link_peer_uid(link);
+    *a->last = q;
+    a->last = &q->next;
+    a->ask_count++;
+}
+
+void agent_forget_link(struct agent *a, struct agent_link *link)
+{
+    for (struct asked **at = &a->first; *at;) {
+        if ((*at)->link == link)
+            remove_ask(a, at);
+        else
+            at = &(*at)->next;
+    }
+    link_unlist(&a->links, link);
+    a->link_count--;
+}
+
+/* ---- begin and end ---- */
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct agent *a = server->data;
+    if (status != 0)
+        return;
+    if (a->link_count >=
+        AGENT_LINKS_MAX) { /* the newest goes: a link that works is worth more than one that may not */
+        log_warning("agent", "too many links: one more was refused");
+        uv_pipe_t *refused = malloc(sizeof *refused);
+        must(refused && uv_pipe_init(a->loop, refused, 0) == 0);
+        uv_accept(server, (uv_stream_t *)refused);
+        uv_close((uv_handle_t *)refused, (uv_close_cb)free);
+        return;
+    }
+    struct agent_link *link = link_accept(a, server, &a->options, a->links);
+    if (!link)
+        return;
+    a->links = link;
+    a->link_count++;
+    link_flush(link);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct agent *a = timer->data;
+    platform_tick(a->platform);
+}
+
+static void fill_hello(struct agent *a)
+{
+    const char *const *sentences;
+    struct agent_hello *h = &a->hello;
+    *h = (struct agent_hello){.program = "exeat-agent", .program_version = EXEAT_VERSION, .owner = "proc"};
+    platform_host(h->host_name, h->host_id);
+    h->degraded_count = platform_degraded(a->platform, &sentences);
+    for (size_t i = 0; i < h->degraded_count; i++) {
+        snprintf(h->degraded[i], sizeof h->degraded[i], "%s", sentences[i]);
+        log_notice("agent", "%s", sentences[i]);
+    }
+}
+
+struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, const char **ret_error)
+{
+    struct agent *a = calloc(1, sizeof *a);
+    *ret_error = "out of memory";
+    if (!a)
+        return NULL;
+    a->loop = loop;
+    a->options = *options;
+    a->last = &a->first;
+    a->platform = platform_new(ret_error);
+    a->hasher = a->platform ? hasher_new(loop, on_hash, a) : NULL;
+    if (!a->hasher) {
+        if (a->platform)
+            platform_free(a->platform);
+        free(a);
+        return NULL;
+    }
+    fill_hello(a);
+    must(uv_pipe_init(loop, &a->server, 0) == 0 && uv_check_init(loop, &a->check) == 0);
+    must(uv_idle_init(loop, &a->more) == 0 && uv_timer_init(loop, &a->deadline) == 0);
+    must(uv_timer_init(loop, &a->tick) == 0);
+    a->server.data = a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
+    return a;
+}
+
+int agent_serve(struct agent *a, int take_fd)
+{
+    if (uv_pipe_open(&a->server, take_fd) != 0) {
+        close(take_fd);
+        return -1;
+    }
+    uv_check_start(&a->check, on_check);
+    uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
+    return uv_listen((uv_stream_t *)&a->server, BACKLOG, on_connection) == 0 ? 0 : -1;
+}
+
+void agent_stop(struct agent *a)
+{
+    if (a->stopping)
+        return;
+    a->stopping = true;
+    while (a->links)
+        link_close(a->links);
+    uv_close((uv_handle_t *)&a->server, NULL);
+    uv_close((uv_handle_t *)&a->check, NULL);
+    uv_close((uv_handle_t *)&a->more, NULL);
+    uv_close((uv_handle_t *)&a->deadline, NULL);
+    uv_close((uv_handle_t *)&a->tick, NULL);
+}
+
+void agent_free(struct agent *a)
+{
+    must(a->stopping && !a->links && !a->first);
+    hasher_free(a->hasher);
+    platform_free(a->platform);
+    free(a);
+}

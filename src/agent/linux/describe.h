@@ -1,0 +1,30 @@
+/* describe.h: everything that /proc and the file system tell about one process, as a sender. Slow (about 100 us and a
+ * package look-up): done once for each image, never on the way of a process seen before. */
+#ifndef EXEAT_AGENT_LINUX_DESCRIBE_H
+#define EXEAT_AGENT_LINUX_DESCRIBE_H
+
+#include "agent/linux/packages.h"
+#include "agent/linux/process_table.h"
+
+struct describer {
+    int procfd; /* borrowed until the describer is freed */
+    struct packages packages;
+    int64_t boot_ms; /* Unix time of boot */
+    uint64_t serial; /* last one used */
+};
+
+void describer_init(struct describer *d, int procfd);
+void describer_free(struct describer *d);
+
+/* A new image of the entry's process with one reference, or NULL. `id` was read just before; the caller reads it again
+ * afterwards and drops the image if they differ. */
+struct process *describe(struct describer *d, const struct entry *e, const struct identity *id);
+
+/* May a user other than root replace what lies at this absolute path: the file itself or any folder above it? */
+bool path_is_writable_by_user(const char *path);
+
+/* argv of a NUL-separated text, in the arena: bounded, unredacted. The count; *ret_truncated when there was more. */
+size_t arguments_split(struct arena *arena, const char *text, size_t len, const char *const **ret_argv,
+                       bool *ret_truncated);
+
+#endif

@@ -1,0 +1,293 @@
+/* platform_linux.c: the Linux back end of platform.h: sock_diag says which socket, owner.c who holds it, the process
+ * table and describe.c who that is. A process is named only if it ran the same program before and after it was seen
+ * to hold the socket, and the socket was the same one throughout. */
+#include "agent/linux/describe.h"
+#include "agent/linux/owner.h"
+#include "agent/linux/sock_diag.h"
+#include "agent/platform.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/capability.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BATCH_MAX = 64, DESCRIBED_FOR_MS = 60000, CONFIRM_TRIES = 2 };
+static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
+
+struct platform {
+    struct owner owner;
+    struct process_table table;
+    struct describer describer;
+    int diagfd;
+    const char *degraded[AGENT_DEGRADED_MAX]; /* literals */
+    size_t degraded_count;
+};
+
+/* ---- what works here ---- */
+
+static void degrade(struct platform *p, const char *sentence)
+{
+    if (p->degraded_count < ARRAY_LEN(p->degraded))
+        p->degraded[p->degraded_count++] = sentence;
+}
+
+static bool has_capability(cap_value_t value)
+{
+    cap_t caps = cap_get_proc();
+    cap_flag_value_t set = CAP_CLEAR;
+    if (caps && cap_get_flag(caps, value, CAP_EFFECTIVE, &set) != 0)
+        set = CAP_CLEAR;
+    cap_free(caps);
+    return set == CAP_SET;
+}
+
+static void find_degradations(struct platform *p)
+{
+    struct stat st;
+    degrade(p, "no BPF: the answer is who holds the socket now, not who connected it");
+    if (!has_capability(CAP_SYS_PTRACE))
+        degrade(p, "no CAP_SYS_PTRACE: other users' processes cannot be looked into");
+    if (!has_capability(CAP_DAC_READ_SEARCH))
+        degrade(p, "no CAP_DAC_READ_SEARCH: files that only their owner may read are not hashed");
+    if (stat("/proc/self/ns/pid", &st) != 0 || st.st_ino != INIT_PID_NAMESPACE)
+        degrade(p, "inside a pid namespace: processes outside it are not seen");
+    if (stat("/proc/1", &st) != 0)
+        degrade(p, "/proc hides other users' processes (hidepid)");
+    if (p->describer.packages.path_count == 0)
+        degrade(p, "no dpkg database: packages are not known");
+}
+
+size_t platform_degraded(const struct platform *p, const char *const **ret_sentences)
+{
+    *ret_sentences = p->degraded;
+    return p->degraded_count;
+}
+
+struct platform *platform_new(const char **ret_error)
+{
+    struct platform *p = calloc(1, sizeof *p);
+    if (!p) {
+        *ret_error = "out of memory";
+        return NULL;
+    }
+    p->diagfd = sock_diag_open();
+    if (owner_init(&p->owner) != 0 || p->diagfd < 0) {
+        *ret_error = p->diagfd < 0 ? "NETLINK_SOCK_DIAG cannot be opened" : "/proc cannot be opened";
+        owner_free(&p->owner);
+        if (p->diagfd >= 0)
+            close(p->diagfd);
+        free(p);
+        return NULL;
+    }
+    process_table_init(&p->table, p->owner.procfd);
+    describer_init(&p->describer, p->owner.procfd);
+    find_degradations(p);
+    return p;
+}
+
+void platform_free(struct platform *p)
+{
+    process_table_free(&p->table);
+    describer_free(&p->describer);
+    owner_free(&p->owner);
+    close(p->diagfd);
+    free(p);
+}
+
+void platform_tick(struct platform *p)
+{
+    process_table_purge(&p->table);
+}
+
+void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
+{
+    name[0] = id[0] = 0;
+    if (gethostname(name, AGENT_NAME_BYTES - 1) != 0 || !name[0])
+        snprintf(name, AGENT_NAME_BYTES, "localhost");
+    name[AGENT_NAME_BYTES - 1] = 0;
+    char text[64];
+    if (proc_read_at(AT_FDCWD, "/etc/machine-id", text, sizeof text) >= 32 &&
+        strspn(text, "0123456789abcdef") == 32)
+        snprintf(id, AGENT_NAME_BYTES, "%.32s", text);
+}
+
+/* ---- files to hash ---- */
+
+/* Never waits for a FIFO's writer; O_NOATIME is not ours to ask for. */
+static int open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static bool key_equal(const struct file_key *a, const struct file_key *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+bool platform_file_key(int fd, struct file_key *ret)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) != 0 || !S_ISREG(st.stx_mode))
+        return false;
+    *ret = (struct file_key){.device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor,
+                             .inode = st.stx_ino,
+                             .size = st.stx_size,
+                             .mtime_ns = st.stx_mtime.tv_sec * 1000000000 + st.stx_mtime.tv_nsec,
+                             .ctime_ns = st.stx_ctime.tv_sec * 1000000000 + st.stx_ctime.tv_nsec};
+    return true;
+}
+
+int platform_open_executable(struct process *process)
+{
+    char path[64];
+    struct file_key key;
+    snprintf(path, sizeof path, "/proc/%lld/exe", (long long)process->sender->pid);
+    int fd = open_file(path);
+    if (fd >= 0 && (!platform_file_key(fd, &key) || !key_equal(&key, &process->executable))) {
+        close(fd); /* the number is another's, or it runs another program by now */
+        return -1;
+    }
+    return fd;
+}
+
+int platform_open_script(struct process *process)
+{
+    return process->script_path[0] ? open_file(process->script_path) : -1;
+}
+
+/* ---- attribution ---- */
+
+static void set_unknown(struct attribution *a, enum agent_reason reason)
+{
+    a->confidence = AGENT_CONFIDENCE_UNKNOWN;
+    a->reason = reason;
+}
+
+/* Makes sure that the entry has an image of what the process runs according to `id`. */
+static int refresh_image(struct platform *p, struct entry *e, const struct identity *id)
+{
+    int64_t now = owner_now_ms();
+    bool valid = e->image && identity_equal(&e->identity, id) && identity_is_random(id) &&
+                 now - e->described_ms < DESCRIBED_FOR_MS;
+    if (valid)
+        return 0;
+    if (e->image)
+        process_unref(e->image);
+    e->image = describe(&p->describer, e, id);
+    e->identity = *id;
+    e->described_ms = now;
+    return e->image ? 0 : -1;
+}
+
+static enum agent_reason confirm_once(struct platform *p, struct entry *e, uint32_t inode)
+{
+    struct identity before, after;
+    if (!identity_read(e, &before))
+        return errno == EACCES || errno == EPERM ? AGENT_REASON_NOT_PERMITTED : AGENT_REASON_VANISHED;
+    if (refresh_image(p, e, &before) != 0)
+        return AGENT_REASON_FAILED;
+    if (!entry_holds_anywhere(e, inode))
+        return AGENT_REASON_CHANGED;
+    if (!identity_read(e, &after))
+        return AGENT_REASON_VANISHED;
+    return identity_equal(&before, &after) ? AGENT_REASON_NONE : AGENT_REASON_CHANGED;
+}
+
+/* The one holder is named if it is the same program before and after it was seen to hold the same socket. */
+static void confirm(struct platform *p, struct attribution *a, const struct sock_seen *seen, int64_t pid)
+{
+    enum agent_reason reason = AGENT_REASON_CHANGED;
+    struct sock_seen again;
+    struct entry *e = NULL;
+    for (int i = 0; i < CONFIRM_TRIES && reason == AGENT_REASON_CHANGED; i++) {
+        e = process_table_get(&p->table, pid);
+        reason = e ? confirm_once(p, e, seen->inode) : AGENT_REASON_VANISHED;
+    }
+    if (reason == AGENT_REASON_NONE &&
+        (sock_diag_connected(p->diagfd, &a->client, &a->proxy, &again) != SOCK_DIAG_FOUND ||
+         again.inode == 0))
+        reason = AGENT_REASON_VANISHED;
+    else if (reason == AGENT_REASON_NONE && (again.inode != seen->inode || again.cookie != seen->cookie))
+        reason = AGENT_REASON_CHANGED;
+    if (reason != AGENT_REASON_NONE) {
+        set_unknown(a, reason);
+        return;
+    }
+    a->confidence = AGENT_CONFIDENCE_EXACT;
+    a->reason = AGENT_REASON_NONE;
+    a->process = e->image;
+    a->process->refs++;
+}
+
+static void conclude(struct platform *p, struct attribution *a, const struct sock_seen *seen,
+                     const struct owner_question *q)
+{
+    if (q->holder_count > 1) {
+        a->confidence = AGENT_CONFIDENCE_AMBIGUOUS;
+        a->reason = AGENT_REASON_SEVERAL_HOLDERS;
+        a->holder_count = q->holder_count;
+        memcpy(a->holders, q->holders, q->holder_count * sizeof *q->holders);
+    } else if (q->denied) {
+        /* Another holder may be where we cannot look. The process is kept in mind: its next socket, made while
+         * we watch, can be told to be its own. */
+        if (q->holder_count == 1)
+            process_table_get(&p->table, q->holders[0]);
+        set_unknown(a, AGENT_REASON_NOT_PERMITTED);
+    } else if (q->holder_count == 0) {
+        set_unknown(a, AGENT_REASON_ORPHAN);
+    } else {
+        confirm(p, a, seen, q->holders[0]);
+    }
+}
+
+/* Fills *ret_seen, or the answer. The peer asks about its own listeners only; root may have bound them for it. */
+static bool find_socket(struct platform *p, struct attribution *a, struct sock_seen *ret_seen)
+{
+    struct sock_seen listener;
+    if (sock_diag_listener(p->diagfd, &a->proxy, &listener) != SOCK_DIAG_FOUND ||
+        (listener.uid != 0 && (int64_t)listener.uid != a->peer_uid)) {
+        set_unknown(a, AGENT_REASON_NOT_OURS);
+        return false;
+    }
+    int found = sock_diag_connected(p->diagfd, &a->client, &a->proxy, ret_seen);
+    if (found == SOCK_DIAG_FOUND && ret_seen->inode != 0)
+        return true;
+    set_unknown(a, found == SOCK_DIAG_FAILED ? AGENT_REASON_FAILED
+                   : found == SOCK_DIAG_NONE ? AGENT_REASON_NO_SUCH_SOCKET
+                                             : AGENT_REASON_VANISHED);
+    return false;
+}
+
+static void attribute_some(struct platform *p, struct attribution *const *batch, size_t count)
+{
+    struct sock_seen seen[BATCH_MAX];
+    struct owner_question questions[BATCH_MAX];
+    bool need_all = false;
+    for (size_t i = 0; i < count; i++) {
+        questions[i] = (struct owner_question){.answered = true};
+        if (!find_socket(p, batch[i], &seen[i]))
+            continue;
+        questions[i] = (struct owner_question){.inode = seen[i].inode, .uid = seen[i].uid};
+        if (owner_find_short(&p->owner, &p->table, &questions[i]))
+            conclude(p, batch[i], &seen[i], &questions[i]);
+        else
+            need_all = true;
+    }
+    if (!need_all)
+        return;
+    owner_find_all(&p->owner, questions, count);
+    for (size_t i = 0; i < count; i++)
+        if (!questions[i].answered)
+            conclude(p, batch[i], &seen[i], &questions[i]);
+}
+
+void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count)
+{
+    for (size_t at = 0; at < count; at += BATCH_MAX)
+        attribute_some(p, batch + at, count - at < BATCH_MAX ? count - at : BATCH_MAX);
+}

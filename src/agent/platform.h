@@ -1,0 +1,66 @@
+/* platform.h: what the agent's core asks of an operating system. One back end is linked: linux/ today. Everything
+ * here is called from the loop's thread and answers at once; reading files to hash them is the core's (hash.h).
+ *
+ * The core gathers the asks that wait at one moment and hands them over together, so that they share one look at the
+ * system's processes. */
+#ifndef EXEAT_AGENT_PLATFORM_H
+#define EXEAT_AGENT_PLATFORM_H
+
+#include "wire/agent_message.h"
+
+/* Names the bytes of a file: equal keys, equal content. */
+struct file_key {
+    uint64_t device, inode, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+/* A process image that was asked for: one execution of one program. Counted; the loop's thread only. The core may
+ * fill the hashes of `sender` (and count `revision` up); nobody else sees it change, for answers are written at once. */
+struct process {
+    unsigned refs;
+    uint64_t serial;                     /* never used twice */
+    unsigned revision;                   /* counts changes of `sender` */
+    struct sender *sender;               /* owned */
+    bool has_script_file, script_failed; /* failed: it could not be hashed */
+    struct file_key executable, script;
+    char script_path[AGENT_PATH_BYTES]; /* to open it; "" without one */
+};
+
+struct attribution {
+    /* asked */
+    struct endpoint client, proxy;
+    int64_t peer_uid; /* who asks */
+    /* answered */
+    enum agent_confidence confidence;
+    enum agent_reason reason;
+    int64_t holders[AGENT_HOLDERS_MAX];
+    size_t holder_count;
+    struct process *process; /* counted for the caller when exact, else NULL */
+};
+
+struct platform;
+
+/* NULL when the system lacks what cannot be done without; *ret_error says what. */
+struct platform *platform_new(const char **ret_error);
+void platform_free(struct platform *p);
+
+/* What does not work here, one sentence each, for hello and log. Views into the platform. */
+size_t platform_degraded(const struct platform *p, const char *const **ret_sentences);
+
+/* Fills every attribution of the batch. */
+void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count);
+
+/* A descriptor on the bytes that run (or of the script), for the caller to close; -1 when they cannot be had. */
+int platform_open_executable(struct process *process);
+int platform_open_script(struct process *process);
+bool platform_file_key(int fd, struct file_key *ret); /* false when it is no regular file */
+
+void process_unref(struct process *process);
+
+/* Host name and a stable id ("" without one). */
+void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES]);
+
+/* Once a second or so, while idle: gives back what belongs to processes that are gone. */
+void platform_tick(struct platform *p);
+
+#endif

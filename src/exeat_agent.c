@@ -1,0 +1,216 @@
+/* exeat_agent.c: the host agent's main: options, privileges, then the loop until TERM. See agent/agent.h for the work
+ * and include/exeat/agent_protocol.h for what it says. Exit: 0 ended by a signal, 1 could not start, 2 usage. */
+#include "agent/agent.h"
+#include "agent/daemon.h"
+#include "base/log.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const char help[] =
+    "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
+    "\n"
+    "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--foreground]\n"
+    "\n"
+    "  --socket PATH      where the proxy connects (default " AGENT_SOCKET_DEFAULT ");\n"
+    "                     its folder is made (0750), or must be writable by nobody else\n"
+    "  --allow-user NAME  this user may ask, beside root and the agent's own (several times);\n"
+    "                     the first one's group may enter the folder\n"
+    "  --user NAME        become this user before listening; of root's rights only\n"
+    "                     CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are kept\n"
+    "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
+    "  --debug            log more\n"
+    "  --version, --help\n"
+    "\n"
+    "Without root it sees the processes of its own user only, and says so.\n"
+    "\n"
+    "examples:\n"
+    "  exeat-agent --user exeat-agent --allow-user exeat --foreground     # by systemd\n"
+    "  exeat-agent --socket /tmp/me/agent.sock --foreground               # for oneself\n"
+    "\n"
+    "exit status: 0 ended by TERM or INT, 1 could not start, 2 wrong usage\n";
+
+enum { NOFILE_WANTED = 8192 };
+
+struct program {
+    const char *socket_path, *user;
+    const char *first_allowed;
+    struct agent_options options;
+    bool foreground, debug;
+    int ready_fd; /* of the parent that waits; -1 */
+};
+
+enum {
+    OPT_SOCKET = 's',
+    OPT_ALLOW = 'a',
+    OPT_USER = 'u',
+    OPT_FOREGROUND = 'f',
+    OPT_DEBUG = 'd',
+    OPT_VERSION = 'V',
+    OPT_HELP = 'h'
+};
+
+static const struct option options[] = {
+    {"socket", required_argument, NULL, OPT_SOCKET}, {"allow-user", required_argument, NULL, OPT_ALLOW},
+    {"user", required_argument, NULL, OPT_USER},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
+    {"debug", no_argument, NULL, OPT_DEBUG},         {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
+};
+
+static int fail(const struct err *e)
+{
+    char text[1024];
+    fprintf(stderr, "exeat-agent: %s\n", err_format(e, text, sizeof text));
+    return 1;
+}
+
+static int add_allowed(struct program *p, const char *name)
+{
+    struct daemon_user user;
+    struct err e = {.line = 0};
+    if (daemon_find_user(name, &user, &e) != 0)
+        return fail(&e);
+    if (p->options.allowed_count == AGENT_ALLOWED_MAX) {
+        fprintf(stderr, "exeat-agent: at most %d users can be allowed\n", AGENT_ALLOWED_MAX);
+        return 2;
+    }
+    p->options.allowed_uids[p->options.allowed_count++] = (int64_t)user.uid;
+    if (!p->first_allowed)
+        p->first_allowed = name;
+    return -1;
+}
+
+/* -1 to go on, else the exit status. */
+static int take_option(struct program *p, int option)
+{
+    switch (option) {
+    case OPT_SOCKET:
+        p->socket_path = optarg;
+        return -1;
+    case OPT_ALLOW:
+        return add_allowed(p, optarg);
+    case OPT_USER:
+        p->user = optarg;
+        return -1;
+    case OPT_FOREGROUND:
+        p->foreground = true;
+        return -1;
+    case OPT_DEBUG:
+        p->debug = true;
+        return -1;
+    case OPT_VERSION:
+        puts("exeat-agent " EXEAT_VERSION);
+        return 0;
+    case OPT_HELP:
+        fputs(help, stdout);
+        return 0;
+    default:
+        fputs("exeat-agent: try --help\n", stderr);
+        return 2;
+    }
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct agent *a = handle->data;
+    log_notice("agent", "ending: signal %d", number);
+    agent_stop(a);
+}
+
+/* Serves until a signal. The signals' handles must not keep the loop alive once the agent has stopped. */
+static int serve(struct program *p, int fd)
+{
+    uv_loop_t loop;
+    uv_signal_t term, interrupt;
+    const char *error = "libuv's loop cannot be made";
+    struct agent *a = uv_loop_init(&loop) == 0 ? agent_new(&loop, &p->options, &error) : NULL;
+    if (!a || agent_serve(a, fd) != 0) {
+        fprintf(stderr, "exeat-agent: %s\n", a ? "the socket cannot be listened on" : error);
+        return 1;
+    }
+    uv_signal_init(&loop, &term);
+    uv_signal_init(&loop, &interrupt);
+    term.data = interrupt.data = a;
+    uv_unref((uv_handle_t *)&term);
+    uv_unref((uv_handle_t *)&interrupt);
+    uv_signal_start(&term, on_signal, SIGTERM);
+    uv_signal_start(&interrupt, on_signal, SIGINT);
+    log_notice("agent", "serving %s", p->socket_path);
+    if (p->ready_fd >= 0 && write(p->ready_fd, "r", 1) == 1)
+        close(p->ready_fd);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&term, NULL);
+    uv_close((uv_handle_t *)&interrupt, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    agent_free(a);
+    return uv_loop_close(&loop) == 0 ? 0 : 1;
+}
+
+/* The parent waits until the child serves, so that who started us knows. Returns in the child only. */
+static void detach(struct program *p)
+{
+    int ends[2];
+    char byte;
+    if (pipe(ends) != 0)
+        exit(1);
+    pid_t child = fork();
+    if (child < 0)
+        exit(1);
+    if (child > 0) {
+        close(ends[1]);
+        exit(read(ends[0], &byte, 1) == 1 ? 0 : 1);
+    }
+    close(ends[0]);
+    p->ready_fd = ends[1];
+    setsid();
+}
+
+static int prepare_and_serve(struct program *p)
+{
+    struct err e = {.line = 0};
+    struct daemon_user self = {geteuid(), getegid()}, allowed;
+    gid_t group = (gid_t)-1;
+    if (p->user && daemon_find_user(p->user, &self, &e) != 0)
+        return fail(&e);
+    if (p->first_allowed && daemon_find_user(p->first_allowed, &allowed, &e) == 0)
+        group = allowed.gid;
+    if (daemon_make_folder(p->socket_path, self.uid, group == (gid_t)-1 ? self.gid : group, &e) != 0)
+        return fail(&e);
+    if (p->user && self.uid != geteuid() && daemon_drop_privileges(p->user, &self, &e) != 0)
+        return fail(&e);
+    int lock = -1, fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
+    if (fd < 0)
+        return fail(&e);
+    int status = serve(p, fd);
+    unlink(p->socket_path);
+    close(lock);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct program p = {.socket_path = AGENT_SOCKET_DEFAULT, .ready_fd = -1};
+    int option, status;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+        if ((status = take_option(&p, option)) >= 0)
+            return status;
+    if (optind < argc) {
+        fprintf(stderr, "exeat-agent: what is \"%s\"? Try --help\n", argv[optind]);
+        return 2;
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < NOFILE_WANTED) {
+        files.rlim_cur = files.rlim_max < NOFILE_WANTED ? files.rlim_max : NOFILE_WANTED;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    log_init("exeat-agent", p.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (!p.foreground)
+        detach(&p);
+    return prepare_and_serve(&p);
+}
