@@ -48,16 +48,16 @@ void conf_free(struct conf *c)
     free(arena);
 }
 
-static int set_presets(struct conf *c, struct arena *scratch, struct err *reterr)
-{
-    for (size_t i = 0; i < option_count; i++) {
-        const struct yaml_node *n =
-            yaml_read(scratch, span_str(option_table[i].preset), option_table[i].name, reterr);
-        if (!n || option_read(&option_table[i], n, c, reterr) != 0)
-            return -1;
-    }
-    return 0;
-}
+/* The defaults as a file of their own. */
+static const char presets[] =
+#define SECTION(name, doc)                                                #name ":\n"
+#define OPTION(section, name, type, preset, min, max, apply, reader, doc) "  " #name ": " preset "\n"
+#define SECTION_END(name)
+#include "conf/options.def"
+#undef SECTION
+#undef OPTION
+#undef SECTION_END
+    ;
 
 static const struct option *find_option(const char *section, const char *name)
 {
@@ -136,8 +136,11 @@ struct conf *conf_parse(struct span text, const char *name, const char *folder, 
         return NULL;
     }
     arena_init(&scratch, (size_t)CONF_BYTES * 4);
-    int result = set_presets(c, &scratch, reterr);
-    const struct yaml_node *top = result == 0 ? yaml_read(&scratch, text, name, reterr) : NULL;
+    const struct yaml_node *top = yaml_read(&scratch, span_str(presets), "defaults", reterr);
+    if (top && read_top(top, c, reterr) == 0)
+        top = yaml_read(&scratch, text, name, reterr);
+    else
+        top = NULL;
     if (!top || read_top(top, c, reterr) != 0 || fill_paths(c, reterr) != 0 ||
         conf_check(c, top, reterr) != 0) {
         conf_free(c);
