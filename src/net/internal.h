@@ -86,7 +86,7 @@ struct pipe_pool {
     uint8_t *copy;         /* owned: the one copying buffer, nothing stays in it */
 };
 
-enum { LANE_COPY_BYTES = 64 * 1024, LANE_BUDGET_BYTES = 512 * 1024, PIPE_BYTES = 256 * 1024 };
+enum { LANE_COPY_BYTES = 64 * 1024, LANE_BUDGET_BYTES = 1024 * 1024 };
 
 int pipe_pool_start(struct net *net);
 void pipe_pool_stop(struct net *net);
@@ -141,7 +141,7 @@ struct net {
     uint64_t turns; /* of the loop, for the tests that look for spinning */
 
     const char *resolv_conf, *hosts_file; /* borrowed; tests put others here */
-    uint16_t dns_port; /* of the servers in resolv_conf; likewise */
+    uint16_t dns_port;                    /* of the servers in resolv_conf; likewise */
 
     pthread_mutex_t post_lock; /* guards what follows */
     struct post *posts;        /* owned: a ring of POSTS_MAX */

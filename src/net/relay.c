@@ -19,7 +19,12 @@
 #include <unistd.h>
 
 enum {
-    PIPE_BYTES_LEAST = 64 * 1024, /* a smaller pipe costs more than copying */
+    /* The pool is a stack, so that the first pipes carry nearly everything: they are large (measured: 0.26 CPU s/GB with
+     * 1 MiB, 0.39 with 256 KiB), the others leave room for more of them. A small one costs more than copying. */
+    LARGE_PIPES = 8,
+    PIPE_BYTES_LARGE = 1024 * 1024,
+    PIPE_BYTES = 256 * 1024,
+    PIPE_BYTES_LEAST = 64 * 1024,
     PIPE_RETRY_MS = 1000,
     SMALL_BYTES = 4 * 1024, /* two splices and a pipe are dearer than recv and send */
     LARGE_BYTES = 32 * 1024,
@@ -55,6 +60,17 @@ void pipe_pool_stop(struct net *net)
     free(net->pipes.copy);
 }
 
+/* False: the user has too many pipe pages in use (pipe(7), pipe-user-pages-soft). */
+static bool pipe_size(const struct net *net, int fd)
+{
+    int bytes = net->pipes.count <= LARGE_PIPES ? PIPE_BYTES_LARGE : PIPE_BYTES;
+    for (; bytes >= PIPE_BYTES_LEAST; bytes /= 4) {
+        if (fcntl(fd, F_SETPIPE_SZ, bytes) >= 0)
+            return true;
+    }
+    return false;
+}
+
 static struct net_pipe *pipe_create(struct net *net)
 {
     int fds[2];
@@ -66,7 +82,7 @@ static struct net_pipe *pipe_create(struct net *net)
     p->read_fd = fds[0];
     p->write_fd = fds[1];
     net->pipes.count++;
-    if (fcntl(fds[0], F_SETPIPE_SZ, PIPE_BYTES) < 0 && fcntl(fds[0], F_GETPIPE_SZ) < PIPE_BYTES_LEAST) {
+    if (!pipe_size(net, fds[0])) {
         pipe_destroy(net, p);
         return NULL;
     }
@@ -243,13 +259,14 @@ static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, stru
                                     struct net_stream *to)
 {
     size_t taken = 0;
+    bool drained = false;
     for (;;) {
         int flushed = lane_flush(net, lane, to);
         if (flushed < 0)
             return flushed == NET_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_WRITE_FAILED;
         if (lane->ended)
             return NET_LANE_DONE;
-        if (taken >= LANE_BUDGET_BYTES)
+        if (drained || taken >= LANE_BUDGET_BYTES)
             return NET_LANE_WAIT_READ;
         enum net_lane_state failed = NET_LANE_READ_FAILED;
         ssize_t n = lane_fill(net, lane, from, to, &failed);
@@ -259,9 +276,9 @@ static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, stru
             return NET_LANE_WAIT_READ;
         lane->ended = n == 0;
         taken += (size_t)n;
-        /* A short read emptied the queue: asking again would only be told EAGAIN, poll knows better. */
-        if (n > 0 && n < LARGE_BYTES)
-            taken = LANE_BUDGET_BYTES;
+        /* What came short emptied the queue: asking again would only be told EAGAIN, poll knows better. */
+        if ((size_t)n < (lane->pipe && lane->pipe->read_fd >= 0 ? LANE_BUDGET_BYTES : LANE_COPY_BYTES))
+            drained = n > 0;
     }
 }
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 enum {
-    LOOKUPS_MAX = 512,
+    LOOKUPS_MAX = 2048,
     NAME_BYTES_MAX = 253,
     RESOLUTION_DELAY_MS = 50,
     FILES_LOOK_MS = 1000,
