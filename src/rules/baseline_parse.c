@@ -101,12 +101,16 @@ static const char *check_user(const char *s)
     return strpbrk(s, ": /\\") ? "a user's name is expected here" : NULL;
 }
 
+/* Only what root alone makes: a user names the units of his own manager as he likes, and a login's scope holds all that a
+ * person runs. */
 static const char *check_unit(const char *s)
 {
-    const char *dot = strrchr(s, '.');
-    return strchr(s, '/') || !dot || dot == s || dot[1] == '\0'
-               ? "a unit with its type is expected here, as cron.service"
-               : NULL;
+    static const char end[] = ".service";
+    size_t len = strlen(s);
+    if (len < sizeof end || strcmp(s + len - (sizeof end - 1), end) != 0 || strchr(s, '/') ||
+        strncmp(s, "user@", 5) == 0)
+        return "a system service is expected here, as cron.service: users make scopes and units of their own";
+    return NULL;
 }
 
 static const char *(*const checks[CONDITION_COUNT])(const char *) = {

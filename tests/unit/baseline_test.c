@@ -113,7 +113,7 @@ static void each_condition(void **state)
         {"user: alice", &curl, true},
         {"user: bob", &curl, false},
         {"unit: fetch.service", &curl, true},
-        {"unit: fetch.timer", &curl, false},
+        {"unit: other.service", &curl, false},
         {"sha256: " SHA_A, &curl, true},
         {"sha256: " SHA_B, &curl, false},
         {"executable: /usr/bin/curl, user: alice, unit: fetch.service, package: curl, sha256: " SHA_A, &curl,
@@ -545,7 +545,11 @@ static void errors_of_a_match(void **state)
                  "64 lower-case hex");
     refuse_match("{package: \"curl:amd64\"}", 22, "without its architecture");
     refuse_match("{user: \"a b\"}", 19, "a user's name");
-    refuse_match("{unit: cron}", 19, "a unit with its type");
+    refuse_match("{unit: cron}", 19, "a system service");
+    refuse_match("{unit: .service}", 19, "a system service");
+    refuse_match("{unit: session-3.scope}", 19, "a system service");
+    refuse_match("{unit: user@1000.service}", 19, "a system service");
+    refuse_match("{unit: user@1000.service/cron.service}", 19, "a system service");
     refuse_match("{client_network: 10.0.0.1/8}", 29, "a network");
     refuse_match("{confidence: []}", 25, "matches nothing");
     refuse_match("{confidence: exact}", 25, "a list");
