@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <netinet/in.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,7 +39,7 @@ struct daemon {
     struct worker **workers; /* owned, and each of them */
     unsigned worker_count;
     struct ledger *ledger;        /* owned */
-    struct client_limits *limits; /* owned */
+    struct limits *limits; /* owned */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -55,18 +53,7 @@ static void add_listeners(struct daemon *d, const struct conf_endpoints *endpoin
         d->listeners[d->listener_count++] = (struct flow_listener){endpoints->items[i], tls};
 }
 
-static uint16_t bound_port(int fd)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-        return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
-}
-
-/* Each worker has a socket of its own on every address; the kernel spreads connections over them. Port 0 becomes the port which
- * the first worker got. */
+/* Each worker has a socket of its own on every address; the kernel spreads connections over them. */
 static int bind_all(struct daemon *d, struct err *reterr)
 {
     for (unsigned w = 0; w < d->worker_count; w++)
@@ -78,7 +65,6 @@ static int bind_all(struct daemon *d, struct err *reterr)
                 return err_set(reterr, d->config_file, 0, 0, "cannot listen on %s: %s",
                                endpoint_format(&d->listeners[i].endpoint, text), error);
             d->fds[w * LISTENERS_MAX + i] = fd;
-            d->listeners[i].endpoint.port = bound_port(fd);
         }
     for (unsigned i = 0; i < d->listener_count; i++)
         d->proxies[i] = d->listeners[i].endpoint;
@@ -147,7 +133,7 @@ static int open_all(struct daemon *d, struct err *reterr)
     d->ledger = ledger_open(c->audit.file, (unsigned)c->audit.queue_records, reterr);
     if (!d->ledger)
         return -1;
-    d->limits = client_limits_new((unsigned)c->limits.flows);
+    d->limits = limits_new((unsigned)c->limits.flows);
     return d->limits ? make_workers(d, reterr) : err_set(reterr, NULL, 0, 0, "no memory");
 }
 
@@ -356,7 +342,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
     unsigned lost = ledger_close(d->ledger, LEDGER_CLOSE_MS);
     if (lost)
         log_error("exeatd", "%u records could not be written", lost);
-    client_limits_free(d->limits);
+    limits_free(d->limits);
     snapshot_unref(d->snapshot);
     if (d->pid_fd >= 0)
         close(d->pid_fd); /* the file stays: its lock says who is running, and removing it would race */

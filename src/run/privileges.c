@@ -92,6 +92,9 @@ unsigned long privileges_raise_descriptors(unsigned long wanted)
 
 int privileges_drop(const struct identity *who, struct err *reterr)
 {
+    int parent_death_signal = 0;
+    pid_t parent = getppid();
+    prctl(PR_GET_PDEATHSIG, &parent_death_signal);
     if (who->change) {
         if (initgroups(who->user, who->gid) != 0 || setresgid(who->gid, who->gid, who->gid) != 0 ||
             setresuid(who->uid, who->uid, who->uid) != 0)
@@ -99,6 +102,9 @@ int privileges_drop(const struct identity *who, struct err *reterr)
         if (setuid(0) == 0)
             return err_set(reterr, NULL, 0, 0, "the change to user %s can be undone", who->user);
     }
+    /* the kernel forgets it when the user changes, and `exeat run` counts on it */
+    if (parent_death_signal && (prctl(PR_SET_PDEATHSIG, parent_death_signal) != 0 || getppid() != parent))
+        return err_set(reterr, NULL, 0, 0, "the program that started exeatd is gone");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set(reterr, NULL, 0, 0, "PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
     if (!LEAK_CHECKED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)

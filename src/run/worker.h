@@ -12,7 +12,7 @@ struct worker_options {
     unsigned index;                    /* from 0 */
     const struct net_options *net;     /* copied */
     struct ledger *ledger;             /* borrowed, like the limits, until worker_free() */
-    struct client_limits *limits;
+    struct limits *limits;
     struct snapshot *snapshot;         /* the worker takes a reference of its own */
     const char *uid_prefix;            /* 16 characters; copied */
     const struct flow_listener *listeners; /* copied */
