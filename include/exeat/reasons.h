@@ -46,7 +46,9 @@
     R(ADDRESS_PROHIBITED, "address_prohibited", 403, "destination_ip_prohibited",                                      \
       "The destination's address is in a range that is not let out")                                                   \
     R(POLICY_CHANGED, "policy_changed", 403, "http_request_denied", "A new policy no longer allows this flow")         \
-    R(POLICY_CLIENT_LIMIT, "client_limit", 429, "connection_limit_reached", "This client has too many connections")    \
+    R(CLIENT_LIMIT, "client_limit", 429, "connection_limit_reached", "This client has too many connections")    \
+    R(SENDER_LIMIT, "sender_limit", 429, "connection_limit_reached", "This sender has too many requests under way")      \
+    R(CLIENT_RATE, "client_rate", 429, "connection_limit_reached", "This client sends too many requests a minute")       \
     /* reaching the server */                                                                                          \
     R(DNS_NOT_FOUND, "dns_not_found", 502, "destination_not_found", "The name does not exist")                         \
     R(DNS_FAILED, "dns_failed", 502, "dns_error", "The name could not be resolved")                                    \

@@ -2,6 +2,8 @@
  * A step of the hub; touches net.h's attribution and the facts. */
 #include "flow/flow.h"
 
+#include "tls/digest.h"
+
 #include <stdio.h>
 
 static void on_answer(struct net_attribution *a)
@@ -38,6 +40,23 @@ static void set_facts(struct flow *f)
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }
 
+/* One runaway program must not use up what the others on its host need. Unknown senders are bounded as clients. */
+static bool admit_sender(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct sender *s = f->attribution.sender;
+    uint8_t digest[DIGEST_SHA256_BYTES];
+    if (!s || !s->executable)
+        return true;
+    const struct span parts[] = {span_str(s->executable), span_of(&s->uid, sizeof s->uid)};
+    if (digest_sha256(parts, 2, digest) != 0)
+        return true;
+    memcpy(x->sender_key, digest, sizeof x->sender_key);
+    x->sender_counted = limits_sender_enter(f->env->limits, x->sender_key,
+                                            (unsigned)flow_conf(f)->limits.exchanges_per_sender);
+    return x->sender_counted;
+}
+
 enum step flow_attribute(struct flow *f)
 {
     if (f->remote_sender) {
@@ -54,5 +73,7 @@ enum step flow_attribute(struct flow *f)
                     span_is(span_str(f->attribution.reason), "agent_unavailable");
     if (no_agent && flow_conf(f)->agent.when_unavailable == CONF_UNAVAILABLE_REFUSE)
         return flow_fail(f, REASON_SENDER_UNKNOWN, "the host agent cannot be reached");
+    if (!admit_sender(f))
+        return flow_fail(f, REASON_SENDER_LIMIT, NULL);
     return flow_goto(f, FLOW_DECIDE_CONNECT);
 }

@@ -5,7 +5,7 @@
 #include "audit/ledger.h"
 #include "base/counters.h"
 #include "base/json.h"
-#include "flow/client_limits.h"
+#include "flow/limits.h"
 #include "flow/snapshot.h"
 #include "net/net.h"
 
@@ -14,7 +14,7 @@ struct flow;
 struct flow_env {
     struct net *net;               /* borrowed for the worker's life */
     struct ledger *ledger;         /* borrowed; shared by all workers */
-    struct client_limits *limits;  /* borrowed; shared by all workers */
+    struct limits *limits;  /* borrowed; shared by all workers */
     struct snapshot *snapshot;     /* counted: the policy for new exchanges */
     struct counters counters;
     unsigned worker;               /* from 0 */

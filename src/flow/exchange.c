@@ -69,6 +69,8 @@ void exchange_end(struct flow *f)
     record_close(f);
     flow_setup_drop(f);
     auth_cancel(f);
+    if (x->sender_counted)
+        limits_sender_leave(f->env->limits, x->sender_key);
     http1_body_free(&x->inspect.request_body);
     http1_body_free(&x->inspect.response_body);
     arena_reset(&x->arena);

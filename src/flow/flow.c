@@ -165,7 +165,7 @@ static void flow_free(struct flow *f)
     net_lane_drop(env->net, &f->out_lane);
     net_lane_drop(env->net, &f->in_lane);
     if (f->counted)
-        client_limits_leave(env->limits, &f->limit_ip);
+        limits_client_leave(env->limits, &f->limit_ip);
     if (f->prev)
         f->prev->next = f->next;
     else
@@ -233,17 +233,17 @@ void flow_wake(struct flow *f)
 bool flow_admit(struct flow *f)
 {
     const struct conf *c = flow_conf(f);
-    enum client_admission a =
-        client_limits_enter(f->env->limits, &f->client_endpoint.ip, (unsigned)c->limits.flows_per_client,
+    enum limits_admission a =
+        limits_client_enter(f->env->limits, &f->client_endpoint.ip, (unsigned)c->limits.flows_per_client,
                             (unsigned)c->limits.flows);
-    f->counted = a == CLIENT_ADMITTED;
+    f->counted = a == LIMITS_ADMITTED;
     f->limit_ip = f->client_endpoint.ip;
     if (f->counted)
         return true;
     counter_add(&f->env->counters, COUNTER_connections_over_limit, 1);
     if (!f->listener->tls && !f->x)
         exchange_begin(f); /* so that the refusal can be said and recorded */
-    flow_fail(f, a == CLIENT_OVER_ITS_LIMIT ? REASON_POLICY_CLIENT_LIMIT : REASON_OVERLOADED, NULL);
+    flow_fail(f, a == LIMITS_OVER_ITS_OWN ? REASON_CLIENT_LIMIT : REASON_OVERLOADED, NULL);
     return false;
 }
 

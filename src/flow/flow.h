@@ -71,6 +71,8 @@ struct exchange {
     char *user;                        /* owned (malloc): authenticated, or about to be; NULL */
     struct net_job *auth_job;          /* net destroys it; NULL when none is under way */
     bool auth_done, auth_good;
+    uint8_t sender_key[LIMITS_SENDER_BYTES];
+    bool sender_counted;               /* in limits, as sender_key */
     struct ip server_ip;               /* version 0: not connected, or by a parent */
     struct geo_place place;
     struct verdict verdict;
@@ -101,7 +103,7 @@ struct flow {
     uint64_t state_since_ms, active_ms, accepted_ms;
     struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
     struct ip behind;                  /* the balancer; version 0 without one */
-    bool counted;                      /* in client_limits, as limit_ip */
+    bool counted;                      /* in limits, as limit_ip */
     struct ip limit_ip;
     bool remote_sender;                /* a PROXY header: no process of ours */
     struct net_attribution attribution;/* the flow's sender; asked again for each exchange */

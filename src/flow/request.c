@@ -167,6 +167,10 @@ enum step flow_request(struct flow *f)
     note_head(f->x);
     if (f->env->stopping)
         return flow_fail(f, REASON_STOPPING, NULL);
+    int64_t per_minute = flow_conf(f)->limits.requests_per_client;
+    if (per_minute > 0 && !limits_client_request(f->env->limits, &f->client_endpoint.ip, (unsigned)per_minute,
+                                                 net_now_ms(f->env->net)))
+        return flow_fail(f, REASON_CLIENT_RATE, NULL);
     step = judge_target(f);
     if (step == MOVE)
         return MOVE;
