@@ -162,11 +162,44 @@ static enum hold destination_holds(const struct destination *d, const struct bas
     return address_holds(d, q);
 }
 
+/* Which filters an item that holds for the host can have: one bit each. */
+struct filter_set {
+    uint64_t bits[4];
+};
+
+static void filter_add(struct filter_set *set, uint8_t filter)
+{
+    set->bits[filter / 64] |= (uint64_t)1 << filter % 64;
+}
+
+static bool filter_has(const struct filter_set *set, uint8_t filter)
+{
+    return set->bits[filter / 64] >> filter % 64 & 1;
+}
+
+/* Those of the name and of each domain it is below. */
+static struct filter_set host_filters(const struct host *h)
+{
+    struct filter_set set = {0};
+    uint32_t hash = FILTER_START;
+    filter_add(&set, FILTER_NONE);
+    for (size_t i = h->len; i > 0; i--) {
+        if (h->name[i - 1] == '.')
+            filter_add(&set, filter_end(hash));
+        hash = filter_step(hash, h->name[i - 1]);
+    }
+    filter_add(&set, filter_end(hash));
+    return set;
+}
+
 /* Fills in what the entry says about the destination. */
 static void decide_destination(const struct entry *e, const struct baseline_question *q, struct verdict *v)
 {
+    struct filter_set filters = host_filters(q->host);
     v->reason = REASON_BASELINE_DESTINATION;
     for (size_t i = 0; i < e->allow.count; i++) {
+        if (!filter_has(&filters, e->allow.filters[i]))
+            continue;
         const struct destination *d = e->allow.items[i];
         enum hold hold = destination_holds(d, q);
         if (hold == HOLD_NO || (hold == HOLD_MAYBE && v->needs_address))
@@ -205,7 +238,10 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
     struct verdict v = {.action = VERDICT_ALLOW, .mode = b->mode, .reason = REASON_NONE};
     bool pending = false;
     const struct entry *found = NULL;
+    uint8_t filter = q->sender && q->sender->executable ? filter_of(q->sender->executable) : FILTER_NONE;
     for (size_t i = 0; i < b->entry_count && !found; i++) {
+        if (b->filters[i] != FILTER_NONE && b->filters[i] != filter)
+            continue;
         enum match match = match_entry(&b->entries[i], q);
         pending = pending || match == MATCH_HASH_PENDING;
         if (match == MATCH_YES)

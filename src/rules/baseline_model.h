@@ -40,6 +40,7 @@ struct destination {
 
 struct destination_list {
     const struct destination **items; /* array and items: views into the arena */
+    uint8_t *filters;                 /* view into the arena: the items' filter_of(), read before the items */
     size_t count;
 };
 
@@ -67,8 +68,32 @@ struct baseline {
     unsigned unknown_line;
     bool needs_hash;
     struct entry *entries; /* view into the arena */
+    uint8_t *filters;      /* view into the arena: filter_of() the entries' executables */
     size_t entry_count;
 };
+
+/* A long list is mostly what doesn't hold; one byte an item says so without touching the item. FILTER_NONE always
+ * has to be looked at. From the text's end, so that the filters of a name's parents fall out on the way. */
+enum { FILTER_NONE = 0 };
+#define FILTER_START 2166136261u
+
+static inline uint32_t filter_step(uint32_t hash, char c)
+{
+    return (hash ^ (uint8_t)c) * 16777619u; /* FNV-1a */
+}
+
+static inline uint8_t filter_end(uint32_t hash)
+{
+    return (uint8_t)(1 + (hash ^ hash >> 16) % 255);
+}
+
+static inline uint8_t filter_of(const char *text)
+{
+    uint32_t hash = FILTER_START;
+    for (size_t i = strlen(text); i > 0; i--)
+        hash = filter_step(hash, text[i - 1]);
+    return filter_end(hash);
+}
 
 enum { CONFIDENCES_ALL = (1 << AGENT_CONFIDENCE_COUNT) - 1 };
 

@@ -64,8 +64,10 @@ static int read_text(struct reader *r, const struct yaml_node *n, const char **r
     const char *text;
     if (yaml_get_string(n, &text, r->reterr) != 0)
         return -1;
-    if (n->len > TEXT_MAX || !is_printable(text))
-        return yaml_error(n, r->reterr, "a text has at most %d characters, all of them printable", TEXT_MAX);
+    if (n->len > TEXT_MAX || !is_printable(text)) {
+        yaml_error(n, r->reterr, "a text has at most %d characters, all of them printable", TEXT_MAX);
+        return -1;
+    }
     *ret = text;
     return 0;
 }
@@ -285,6 +287,14 @@ static const struct destination *read_destination(struct reader *r, const struct
     return d->text ? d : NULL;
 }
 
+/* There is room: size_list() counted. */
+static void append_destination(struct destination_list *list, const struct destination *d)
+{
+    bool named = d->name == DESTINATION_HOST || d->name == DESTINATION_DOMAIN;
+    list->filters[list->count] = named ? filter_of(d->host.name) : FILTER_NONE;
+    list->items[list->count++] = d;
+}
+
 static int add_destination(struct reader *r, const struct yaml_node *item, struct destination_list *list)
 {
     const struct destination *d = read_destination(r, item);
@@ -294,7 +304,7 @@ static int add_destination(struct reader *r, const struct yaml_node *item, struc
     if (cover)
         return yaml_error(item, r->reterr, "never counts: line %u (%s) already covers it", cover->line,
                           cover->text);
-    list->items[list->count++] = d;
+    append_destination(list, d);
     return 0;
 }
 
@@ -334,7 +344,7 @@ static int add_set(struct reader *r, const struct yaml_node *item, const struct 
     size_t before = list->count;
     for (size_t i = 0; i < set->list.count; i++)
         if (!destination_find_cover(list->items, before, set->list.items[i]))
-            list->items[list->count++] = set->list.items[i];
+            append_destination(list, set->list.items[i]);
     if (list->count == before)
         return yaml_error(item, r->reterr, "never counts: everything in \"%.100s\" is already covered",
                           set->node->key);
@@ -368,8 +378,9 @@ static int read_destinations(struct reader *r, const struct yaml_node *n, bool m
     size_t room = 0;
     if (size_list(r, n, may_use, &room) != 0)
         return -1;
-    struct destination_list list = {.items = take(r, n, room * sizeof *list.items)};
-    if (!list.items)
+    struct destination_list list = {.items = take(r, n, room * sizeof *list.items),
+                                    .filters = take(r, n, room)};
+    if (!list.items || !list.filters)
         return -1;
     for (YAML_EACH(item, n)) {
         bool failed = false;
@@ -565,12 +576,14 @@ static int read_senders(struct reader *r, const struct yaml_node *n)
     if (n->count > ENTRIES_MAX)
         return yaml_error(n, r->reterr, "more than %d senders", ENTRIES_MAX);
     r->b->entries = take(r, n, n->count * sizeof *r->b->entries);
-    if (!r->b->entries)
+    r->b->filters = take(r, n, n->count);
+    if (!r->b->entries || !r->b->filters)
         return -1;
     for (YAML_EACH(item, n)) {
         if (read_entry(r, item, r->b->entry_count) != 0)
             return -1;
-        r->b->entry_count++;
+        const char *executable = r->b->entries[r->b->entry_count].conditions[CONDITION_EXECUTABLE];
+        r->b->filters[r->b->entry_count++] = executable ? filter_of(executable) : FILTER_NONE;
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* baseline_test.c: what each selector approves alone and together, which entry decides, what waits for an address, and
  * where each error is. */
+#include "base/buf.h"
 #include "base/must.h"
 #include "rules/baseline.h"
 
@@ -465,6 +466,43 @@ static void sets(void **state)
     baseline_free(b);
 }
 
+/* Long lists are filtered before they are read: nothing that holds may be lost. */
+static void long_lists(void **state)
+{
+    (void)state;
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    buf_append_str(&text, "version: 1\nsenders:\n");
+    for (int i = 0; i < 300; i++)
+        buf_printf(&text,
+                   "  - {name: s%d, match: {executable: /opt/tool%d}, allow: [{host: own%d.example}]}\n", i,
+                   i, i);
+    buf_append_str(&text, "  - name: last\n    match: {user: alice}\n    allow:\n");
+    for (int i = 0; i < 300; i++)
+        buf_printf(&text, "      - {%s: d%d.example}\n", i % 2 ? "domain" : "host", i);
+    buf_append(&text, "", 1);
+    struct baseline *b = parse((const char *)buf_span(&text).data);
+    for (int i = 0; i < 300; i++) {
+        char host[64], executable[64];
+        snprintf(host, sizeof host, "a.b.d%d.example", i);
+        struct verdict v = decide(b, (struct ask){.sender = &curl, .host = host});
+        assert_int_equal(v.action, i % 2 ? VERDICT_ALLOW : VERDICT_BLOCK);
+        snprintf(host, sizeof host, "d%d.example", i);
+        v = decide(b, (struct ask){.sender = &curl, .host = host});
+        assert_int_equal(v.action, VERDICT_ALLOW);
+        snprintf(host, sizeof host, "own%d.example", i);
+        snprintf(executable, sizeof executable, "/opt/tool%d", i);
+        struct sender_view tool = curl;
+        tool.executable = executable;
+        v = decide(b, (struct ask){.sender = &tool, .host = host});
+        assert_int_equal(v.action, VERDICT_ALLOW);
+        v = decide(b, (struct ask){.sender = &tool, .host = "d1.example"});
+        assert_int_equal(v.action, VERDICT_BLOCK);
+    }
+    baseline_free(b);
+    buf_free(&text);
+}
+
 /* ---- errors ---- */
 
 static void refuse(const char *text, unsigned line, unsigned column, const char *part)
@@ -829,6 +867,7 @@ int main(void)
         cmocka_unit_test(destinations_by_name),
         cmocka_unit_test(destinations_by_address),
         cmocka_unit_test(sets),
+        cmocka_unit_test(long_lists),
         cmocka_unit_test(errors_at_the_top),
         cmocka_unit_test(errors_of_a_match),
         cmocka_unit_test(errors_of_a_destination),
