@@ -27,7 +27,7 @@ static int buf_grow(struct buf *b, size_t bytes)
         return -1;
     if (b->data && b->cap - b->tail >= bytes)
         return 0;
-    if (b->head > 0 && b->cap - len >= bytes && b->head >= len) {
+    if (b->data && b->head > 0 && b->cap - len >= bytes && b->head >= len) {
         memcpy(b->data, b->data + b->head, len); /* head >= len: the two don't overlap */
     } else {
         size_t cap = b->cap < SMALLEST_BYTES ? SMALLEST_BYTES : b->cap;
@@ -36,7 +36,7 @@ static int buf_grow(struct buf *b, size_t bytes)
         uint8_t *data = malloc(cap);
         if (!data)
             return -1;
-        if (len)
+        if (b->data)
             memcpy(data, b->data + b->head, len);
         free(b->data);
         b->data = data;

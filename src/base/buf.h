@@ -26,7 +26,7 @@ static inline size_t buf_len(const struct buf *b)
 /* A view that lasts until the next write or free. */
 static inline struct span buf_span(const struct buf *b)
 {
-    return span_of(b->data ? b->data + b->head : NULL, b->tail - b->head);
+    return b->data ? span_of(b->data + b->head, b->tail - b->head) : span_of(NULL, 0);
 }
 
 /* Room for at least one and at most `want` bytes at the back (fewer near the limit). NULL when full.

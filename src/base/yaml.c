@@ -206,7 +206,7 @@ static int read_events(struct reader *r, struct span text)
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
         return fail_memory(r);
-    yaml_parser_set_input_string(&parser, text.data ? text.data : (const uint8_t *)"", text.len);
+    yaml_parser_set_input_string(&parser, text.data, text.len);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     int result = 0;
     for (bool more = true; more && result == 0;) {
@@ -234,7 +234,7 @@ const struct yaml_node *yaml_read(struct arena *a, struct span text, const char 
         err_set(reterr, name, 0, 0, "larger than %d MiB", YAML_BYTES_MAX / 1024 / 1024);
         return NULL;
     }
-    if (read_events(&r, text) != 0)
+    if (read_events(&r, text.data ? text : span_str("")) != 0)
         return NULL;
     if (!r.top) {
         r.top = node_new(&r, YAML_SCALAR, (yaml_mark_t){0});

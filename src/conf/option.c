@@ -98,14 +98,19 @@ static int get_text(const struct option *o, const struct yaml_node *n, const cha
     const char *text;
     if (yaml_get_string(n, &text, reterr) != 0)
         return -1;
-    for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            return yaml_error(n, reterr, "a control character in a text");
     size_t most = o->max > 0 ? (size_t)o->max : 1024;
-    if (n->len > most)
-        return yaml_error(n, reterr, "at most %zu characters are expected here", most);
-    *ret = text;
-    return 0;
+    bool printable = true;
+    for (const char *p = text; *p; p++)
+        printable = printable && (unsigned char)*p >= 0x20 && *p != 0x7f;
+    if (printable && n->len <= most) {
+        *ret = text;
+        return 0;
+    }
+    if (!printable)
+        yaml_error(n, reterr, "a control character in a text");
+    else
+        yaml_error(n, reterr, "at most %zu characters are expected here", most);
+    return -1;
 }
 
 static int read_text(const struct option *o, const struct yaml_node *n, struct conf *conf, struct err *reterr)

@@ -105,20 +105,26 @@ void conf_reference_markdown(struct buf *out)
 }
 
 /* Text for roff: backslashes and hyphens kept as they are, no line begins with a control character. */
-static void append_roff(const char *text, struct buf *out)
+static void append_roff_span(struct span text, struct buf *out)
 {
     bool line_start = true;
-    for (; *text; text++) {
-        if (line_start && (*text == '.' || *text == '\''))
+    for (size_t i = 0; i < text.len; i++) {
+        char c = (char)text.data[i];
+        if (line_start && (c == '.' || c == '\''))
             buf_append_str(out, "\\&");
-        if (*text == '\\')
+        if (c == '\\')
             buf_append_str(out, "\\e");
-        else if (*text == '-')
+        else if (c == '-')
             buf_append_str(out, "\\-");
         else
-            buf_append(out, text, 1);
-        line_start = *text == '\n';
+            buf_append(out, &c, 1);
+        line_start = c == '\n';
     }
+}
+
+static void append_roff(const char *text, struct buf *out)
+{
+    append_roff_span(span_str(text), out);
 }
 
 static void reference_option_man(const struct option *o, struct buf *out)
@@ -126,13 +132,12 @@ static void reference_option_man(const struct option *o, struct buf *out)
     struct buf value;
     buf_init(&value, 1024);
     option_describe(o, &value);
-    buf_append(&value, "", 1);
     buf_append_str(out, ".TP\n.B ");
     append_roff(o->name, out);
     buf_append_str(out, "\n");
     append_roff(o->doc, out);
     buf_append_str(out, "\n.br\n");
-    append_roff((const char *)buf_span(&value).data, out);
+    append_roff_span(buf_span(&value), out);
     buf_append_str(out, "; default ");
     append_roff(o->preset, out);
     buf_append_str(out, o->restart ? "; takes effect at a restart.\n" : ".\n");

@@ -42,12 +42,13 @@ static int on_bio_read(BIO *bio, char *data, int size)
 {
     struct tls_session *s = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    size_t len = buf_len(&s->in) < (size_t)size ? buf_len(&s->in) : (size_t)size;
-    if (size <= 0 || len == 0) {
+    struct span in = buf_span(&s->in);
+    size_t len = in.len < (size_t)size ? in.len : (size_t)size;
+    if (size <= 0 || !in.data || len == 0) {
         BIO_set_retry_read(bio);
         return -1;
     }
-    memcpy(data, buf_span(&s->in).data, len);
+    memcpy(data, in.data, len);
     buf_consume(&s->in, len);
     return (int)len;
 }
