@@ -82,6 +82,7 @@ void owner_free(struct owner *o)
 
 struct table_walk {
     int fdsfd;
+    bool denied; /* the names may be listed, yet not read */
     void (*on_socket)(void *context, uint32_t inode);
     void *context;
 };
@@ -95,7 +96,8 @@ static bool on_descriptor(void *context, int64_t fd)
     uint32_t inode = n > 0 ? proc_socket_inode(link, (size_t)n) : 0;
     if (inode)
         w->on_socket(w->context, inode);
-    return true;
+    w->denied = n < 0 && (errno == EACCES || errno == EPERM);
+    return !w->denied;
 }
 
 /* `path` is "PID/fd" or "PID/task/TID/fd". False when it may not be read. */
@@ -106,9 +108,9 @@ static bool walk_table(int procfd, const char *path, void (*on_socket)(void *, u
     if (w.fdsfd < 0)
         return errno != EACCES && errno != EPERM;
     int result = proc_each_number(w.fdsfd, on_descriptor, &w);
-    bool denied = result < 0 && (errno == EACCES || errno == EPERM);
+    w.denied |= result < 0 && (errno == EACCES || errno == EPERM);
     close(w.fdsfd);
-    return !denied;
+    return !w.denied;
 }
 
 struct thread_walk {
@@ -223,11 +225,14 @@ static void on_socket(void *context, uint32_t inode)
             add_holder(&l->questions[i], l->pid);
 }
 
-/* A process of the socket's own user that we may not look into could be a holder: real, effective, saved, file uid. */
+/* A process of the socket's own user that we may not look into could be a holder: real, effective, saved, file uid.
+ * Not the host's first process, which may be closed even to root: it is nobody's accomplice. */
 static void note_denied(int procfd, int64_t pid, struct owner_question *questions, size_t count)
 {
     char path[64], text[4096];
     unsigned uid[4] = {0};
+    if (pid == 1)
+        return;
     snprintf(path, sizeof path, "%" PRId64 "/status", pid);
     const char *line = proc_read_at(procfd, path, text, sizeof text) > 0 ? strstr(text, "\nUid:") : NULL;
     bool known = line && sscanf(line, "\nUid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) == 4;

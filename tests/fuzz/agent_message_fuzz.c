@@ -1,0 +1,59 @@
+/* agent_message_fuzz.c: any bytes as lines of the agent protocol: no crash, no leak; what decodes can be written
+ * again, and reads back as the same kind of message. */
+#include "base/must.h"
+#include "wire/agent_message.h"
+
+static int write_again(struct buf *out, const struct agent_message *m)
+{
+    switch (m->type) {
+    case AGENT_MESSAGE_HELLO:
+        return agent_hello_write(out, &m->u.hello);
+    case AGENT_MESSAGE_ASK:
+        return agent_ask_write(out, &m->u.ask);
+    case AGENT_MESSAGE_ANSWER:
+        return agent_answer_write(out, &m->u.answer);
+    case AGENT_MESSAGE_ERROR:
+        return agent_error_write(out, &m->u.error);
+    }
+    return -1;
+}
+
+static void check_again(const struct agent_message *first)
+{
+    struct buf out;
+    static struct agent_message second;
+    struct agent_error e;
+    struct span line;
+    size_t used;
+    buf_init(&out, (size_t)AGENT_LINE_BYTES * 2);
+    if (write_again(&out, first) == 0) { /* escapes can make a long answer longer than a line */
+        must(agent_line_next(buf_span(&out), &line, &used) == PARSE_OK && used == buf_len(&out));
+        must(agent_message_decode(line, &second, &e) == 0);
+        must(second.type == first->type);
+        if (first->type == AGENT_MESSAGE_ANSWER)
+            must(second.u.answer.id == first->u.answer.id &&
+                 !second.u.answer.sender == !first->u.answer.sender);
+        agent_message_free(&second);
+    }
+    buf_free(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span left = span_of(data, size), line;
+    size_t used;
+    while (agent_line_next(left, &line, &used) == PARSE_OK) {
+        static struct agent_message m;
+        struct agent_error e;
+        if (agent_message_decode(line, &m, &e) == 0) {
+            check_again(&m);
+            agent_message_free(&m);
+        } else {
+            must(e.text[0] != 0);
+        }
+        left = span_from(left, used);
+    }
+    return 0;
+}
