@@ -8,11 +8,12 @@
 enum record_field_type { RECORD_STRING, RECORD_INT, RECORD_BOOL, RECORD_JSON, RECORD_STRINGS };
 
 struct record_field {
-    const char *path;        /* dotted; static */
+    const char *path; /* dotted; static */
     enum record_field_type type;
     union {
-        struct span string;  /* RECORD_STRING, and RECORD_JSON (already JSON); a view until the record is written */
-        int64_t integer;     /* RECORD_INT, RECORD_BOOL */
+        struct span
+            string; /* RECORD_STRING, and RECORD_JSON (already JSON); a view until the record is written */
+        int64_t integer; /* RECORD_INT, RECORD_BOOL */
         struct {
             const struct span *items; /* RECORD_STRINGS; a view */
             size_t count;

@@ -9,10 +9,10 @@
 #include <stdarg.h>
 
 struct buf {
-    uint8_t *data;      /* owned; NULL while nothing was written */
-    size_t head, tail;  /* unread bytes are data[head..tail) */
-    size_t cap, limit;  /* bytes; limit bounds tail-head */
-    bool failed;        /* an append did not fit: the content is incomplete */
+    uint8_t *data;     /* owned; NULL while nothing was written */
+    size_t head, tail; /* unread bytes are data[head..tail) */
+    size_t cap, limit; /* bytes; limit bounds tail-head */
+    bool failed;       /* an append did not fit: the content is incomplete */
 };
 
 void buf_init(struct buf *b, size_t limit_bytes);

@@ -25,7 +25,8 @@ extern const struct counter_row counter_table[COUNTER_COUNT];
 static inline void counter_add(struct counters *c, enum counter which, uint64_t n)
 {
     /* one writer: no locked instruction needed */
-    atomic_store_explicit(&c->values[which], atomic_load_explicit(&c->values[which], memory_order_relaxed) + n,
+    atomic_store_explicit(&c->values[which],
+                          atomic_load_explicit(&c->values[which], memory_order_relaxed) + n,
                           memory_order_relaxed);
 }
 

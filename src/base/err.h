@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 struct err {
-    char file[256];          /* as the person named it; "" when there is none */
-    unsigned line, column;   /* from 1; 0 when unknown */
-    char text[512];          /* one sentence, no newline, printable */
+    char file[256];        /* as the person named it; "" when there is none */
+    unsigned line, column; /* from 1; 0 when unknown */
+    char text[512];        /* one sentence, no newline, printable */
 };
 
 /* Fills `reterr` (which may be NULL) and returns -1, so that `return err_set(...)` reads well. The first

@@ -16,8 +16,8 @@ struct endpoint {
 };
 
 struct ip_network {
-    struct ip ip;      /* host bits are zero */
-    uint8_t prefix;    /* bits: 0..32 or 0..128 */
+    struct ip ip;   /* host bits are zero */
+    uint8_t prefix; /* bits: 0..32 or 0..128 */
 };
 
 enum { IP_TEXT_BYTES = 46, ENDPOINT_TEXT_BYTES = 54 }; /* with the NUL */

@@ -14,7 +14,7 @@
 #define json_null   json_write_null
 
 struct json {
-    struct buf *out;   /* borrowed until the writer is dropped; check out->failed at the end */
+    struct buf *out; /* borrowed until the writer is dropped; check out->failed at the end */
     bool need_comma;
     unsigned depth;
 };

@@ -16,7 +16,8 @@ _Noreturn void must_fail(const char *expression, const char *file, int line)
 bool expect_fail(const char *expression, const char *file, int line)
 {
     atomic_fetch_add(&failures, 1);
-    fprintf(stderr, "exeat: unexpected at %s:%d: %s (this flow ends, others go on)\n", file, line, expression);
+    fprintf(stderr, "exeat: unexpected at %s:%d: %s (this flow ends, others go on)\n", file, line,
+            expression);
     return false;
 }
 

@@ -16,7 +16,7 @@
 #define CONF_ON_REVOKE_VALUES(X)    X(CUT, "cut") X(KEEP, "keep")
 #define CONF_FULL_VALUES(X)         X(CLOSED, "closed") X(OPEN, "open")
 /* in the order of enum log_level */
-#define CONF_LOG_LEVEL_VALUES(X) \
+#define CONF_LOG_LEVEL_VALUES(X)                                                                             \
     X(ERROR, "error") X(WARNING, "warning") X(NOTICE, "notice") X(INFO, "info") X(DEBUG, "debug")
 
 #define X(id, word) CONF_UNAVAILABLE_##id,
@@ -59,11 +59,11 @@ struct conf_proxy {
 struct conf_parent {
     struct conf_destination *match; /* owned by the arena, like all below */
     size_t match_count;
-    struct conf_proxy *proxies;     /* none: `direct: true`, the proxy connects itself */
+    struct conf_proxy *proxies; /* none: `direct: true`, the proxy connects itself */
     size_t proxy_count;
-    const char *user;               /* NULL: no credentials */
-    const char *password_file;      /* NULL with user NULL */
-    const char *password;           /* secret; never shown. NULL until conf_load() read the file */
+    const char *user;          /* NULL: no credentials */
+    const char *password_file; /* NULL with user NULL */
+    const char *password;      /* secret; never shown. NULL until conf_load() read the file */
     unsigned line;
 };
 
@@ -89,19 +89,21 @@ struct conf_user {
 #define CONF_FIELD_LOG_LEVEL(n)    enum log_level n;
 
 struct conf {
-    struct arena *arena;  /* owned: everything here, this struct too, lives in it */
-    const char *file;     /* as named at the load */
-    const char *folder;   /* of the file; relative paths start there */
-#define SECTION(name, doc) struct {
+    struct arena *arena; /* owned: everything here, this struct too, lives in it */
+    const char *file;    /* as named at the load */
+    const char *folder;  /* of the file; relative paths start there */
+#define SECTION(name, doc)                                                struct {
 #define OPTION(section, name, type, preset, min, max, apply, reader, doc) CONF_FIELD_##type(name)
-#define SECTION_END(name) } name;
+#define SECTION_END(name)                                                                                    \
+    }                                                                                                        \
+    name;
 #include "conf/options.def"
 #undef SECTION
 #undef OPTION
 #undef SECTION_END
     struct conf_parent *parents; /* in the file's order: the first that matches is taken */
     size_t parent_count;
-    struct conf_user *users;     /* sorted by name */
+    struct conf_user *users; /* sorted by name */
     size_t user_count;
 };
 

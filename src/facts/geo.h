@@ -9,10 +9,10 @@
 struct geo; /* immutable, shared by workers */
 
 struct geo_place {
-    char country[3];          /* ISO 3166 alpha-2, "" unknown */
-    char city[96];            /* "" unknown */
-    uint32_t asn;             /* 0 unknown */
-    char organization[128];   /* "" unknown */
+    char country[3];        /* ISO 3166 alpha-2, "" unknown */
+    char city[96];          /* "" unknown */
+    uint32_t asn;           /* 0 unknown */
+    char organization[128]; /* "" unknown */
 };
 
 /* Paths may be NULL. NULL with reterr (file named) when one cannot be read. Called by run/. */

@@ -10,20 +10,21 @@
 struct devca;
 
 /* Makes a CA and writes both files, which must not exist (the key 0600). NULL with reterr. */
-struct devca *devca_create(const char *name, const char *certificate_file, const char *key_file, struct err *reterr);
+struct devca *devca_create(const char *name, const char *certificate_file, const char *key_file,
+                           struct err *reterr);
 /* Reads one that was made before. */
 struct devca *devca_open(const char *certificate_file, const char *key_file, struct err *reterr);
 void devca_free(struct devca *take_ca);
 
 struct devca_leaf {
     const char *common_name;
-    const char *alt_names;  /* OpenSSL's form: "DNS:a.test,IP:127.0.0.1"; NULL = no SAN at all */
+    const char *alt_names;               /* OpenSSL's form: "DNS:a.test,IP:127.0.0.1"; NULL = no SAN at all */
     int not_before_days, not_after_days; /* from now */
-    bool self_signed;       /* by its own key instead of the CA's */
+    bool self_signed;                    /* by its own key instead of the CA's */
 };
 
 /* Signs a server certificate with a fresh key; both files must not exist. 0, or -1 with reterr. */
-int devca_issue(struct devca *ca, const struct devca_leaf *leaf, const char *certificate_file, const char *key_file,
-                struct err *reterr);
+int devca_issue(struct devca *ca, const struct devca_leaf *leaf, const char *certificate_file,
+                const char *key_file, struct err *reterr);
 
 #endif

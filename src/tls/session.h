@@ -13,7 +13,8 @@ struct tls_context; /* counted: freed with its last session */
 struct tls_session;
 
 /* The proxy's own certificate (PEM chain) and key file. TLS 1.2 and 1.3, ALPN offers http/1.1 only. NULL with reterr. */
-struct tls_context *tls_context_new_server(const char *certificate_file, const char *key_file, struct err *reterr);
+struct tls_context *tls_context_new_server(const char *certificate_file, const char *key_file,
+                                           struct err *reterr);
 /* Verifies servers against the system's roots and, when not NULL, those of `ca_file` (PEM) too. NULL with reterr. */
 struct tls_context *tls_context_new_client(const char *ca_file, struct err *reterr);
 void tls_context_free(struct tls_context *take_c);
@@ -34,8 +35,9 @@ enum tls_state tls_session_handshake(struct tls_session *s);
 /* Plaintext; >0 bytes, 0 at close_notify, or: */
 enum { TLS_IO_AGAIN = -1, TLS_IO_FAILED = -2 };
 ssize_t tls_session_read(struct tls_session *s, void *ret_data, size_t size);
-ssize_t tls_session_write(struct tls_session *s, const void *data, size_t len); /* takes all, or says AGAIN/FAILED */
-void tls_session_finish(struct tls_session *s);                                   /* queues close_notify */
+ssize_t tls_session_write(struct tls_session *s, const void *data,
+                          size_t len);          /* takes all, or says AGAIN/FAILED */
+void tls_session_finish(struct tls_session *s); /* queues close_notify */
 
 /* What must be written to the wire: a view until the next call; then say how much went out. */
 struct span tls_session_outgoing(struct tls_session *s);

@@ -210,7 +210,8 @@ bool host_is_within(const struct host *h, const char *domain)
     return h->len == len || h->name[h->len - len - 1] == '.';
 }
 
-char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port, char out[AUTHORITY_TEXT_BYTES])
+char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port,
+                       char out[AUTHORITY_TEXT_BYTES])
 {
     bool v6 = h->is_ip && h->ip.version == 6;
     int len = snprintf(out, AUTHORITY_TEXT_BYTES, "%s%s%s", v6 ? "[" : "", h->name, v6 ? "]" : "");

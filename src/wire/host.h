@@ -55,7 +55,8 @@ enum host_fault host_port_parse(struct span authority, uint16_t default_port, st
 enum { AUTHORITY_TEXT_BYTES = HOST_NAME_BYTES + 8 }; /* brackets, colon, port */
 
 /* "host:port", an IPv6 address in brackets; without the port when it is `default_port` (0: always with it). Returns out. */
-char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port, char out[AUTHORITY_TEXT_BYTES]);
+char *host_port_format(const struct host *h, uint16_t port, uint16_t default_port,
+                       char out[AUTHORITY_TEXT_BYTES]);
 
 bool host_equal(const struct host *a, const struct host *b);
 

@@ -5,12 +5,14 @@
 
 #include "base/ip.h"
 
-enum { PROXY_HEADER_BYTES_MAX = 16 + 2048 }; /* v1 is at most 107; more TLVs in a v2 header than this are refused */
+enum {
+    PROXY_HEADER_BYTES_MAX = 16 + 2048
+}; /* v1 is at most 107; more TLVs in a v2 header than this are refused */
 
 struct proxy_header {
-    bool local;                     /* LOCAL or UNKNOWN: the balancer speaks for itself (a health check); no addresses */
-    struct endpoint client, proxy;  /* version 0 when local */
-    size_t bytes;                   /* length of the header */
+    bool local; /* LOCAL or UNKNOWN: the balancer speaks for itself (a health check); no addresses */
+    struct endpoint client, proxy; /* version 0 when local */
+    size_t bytes;                  /* length of the header */
 };
 
 /* PARSE_BAD as soon as the bytes can't be a header; *ret is filled by PARSE_OK only. */
