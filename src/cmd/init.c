@@ -20,10 +20,12 @@ enum { CERTIFICATE_DAYS = 365 };
 static const char help[] =
     "usage: exeat init [--state DIR] [--listen ADDRESS:PORT]\n"
     "\n"
-    "Makes a state folder with a configuration (exeat.yaml), a starting baseline (baseline.yaml), a "
-    "development CA and a\n"
-    "certificate for the proxy signed by it (ca/, keys readable by their owner only), and a folder for the "
-    "agent's socket.\n"
+    "Makes a state folder from which `exeat run` can start at once:\n"
+    "  exeat.yaml      the configuration\n"
+    "  baseline.yaml   a starting baseline: who may reach what\n"
+    "  ca/             a development CA, and a certificate for the proxy signed by it; keys are 0600\n"
+    "  agent/          for the agent's socket\n"
+    "  data/           the only one exeatd writes to: records, pid file, admin socket\n"
     "What is there already is kept, never overwritten.\n"
     "\n"
     "  -s, --state DIR             default: /var/lib/exeat for root, ./exeat-state for others\n"
@@ -151,8 +153,8 @@ static int make_certificates(struct init *s)
 static int make_all(struct init *s)
 {
     printf("state folder %s\n", s->state);
-    if (make_folder(s, "", false) != 0 || make_folder(s, "agent", true) != 0 ||
-        make_folder(s, "ca", true) != 0 ||
+    if (make_folder(s, "", true) != 0 || make_folder(s, "data", false) != 0 ||
+        make_folder(s, "agent", true) != 0 || make_folder(s, "ca", true) != 0 ||
         make_text(s, "baseline.yaml", "who may reach what: edit this", write_baseline) != 0 ||
         make_text(s, "exeat.yaml", "the proxy's configuration", write_config) != 0 ||
         make_certificates(s) != 0)

@@ -16,7 +16,7 @@
     "\n"                                                                                                               \
     "process:\n"                                                                                                       \
     "%s"                                                                                                               \
-    "  state_folder: .\n"                                                                                              \
+    "  state_folder: data\n"                                                                                           \
     "\n"                                                                                                               \
     "agent:\n"                                                                                                         \
     "  socket: agent/agent.sock\n"                                                                                     \
