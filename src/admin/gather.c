@@ -51,8 +51,9 @@ struct gather *gather_start(struct daemon *d, unsigned flows_most, uv_async_t *w
         buf_init(&g->slots[i].flows_json, GATHER_FLOWS_BYTES);
     for (unsigned i = 0; i < count; i++) {
         atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
-        if (worker_ask(daemon_worker(d, i), on_asked, g) != 0)
-            gather_unref(g); /* it will not answer: the asker's deadline says so */
+        g->slots[i].asked = worker_ask(daemon_worker(d, i), on_asked, g) == 0;
+        if (!g->slots[i].asked)
+            gather_unref(g);
     }
     return g;
 }
@@ -60,7 +61,7 @@ struct gather *gather_start(struct daemon *d, unsigned flows_most, uv_async_t *w
 bool gather_is_complete(const struct gather *g)
 {
     for (unsigned i = 0; i < g->count; i++)
-        if (!atomic_load_explicit(&g->slots[i].answered, memory_order_acquire))
+        if (g->slots[i].asked && !atomic_load_explicit(&g->slots[i].answered, memory_order_acquire))
             return false;
     return true;
 }

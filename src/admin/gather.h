@@ -11,6 +11,7 @@ enum { GATHER_FLOWS_MAX = 1000, GATHER_FLOWS_BYTES = 1024 * 1024 };
 
 /* What one worker said. */
 struct gather_slot {
+    bool asked;           /* the asker's: false for a worker that has ended or is stuck */
     atomic_bool answered; /* then the rest is fixed */
     unsigned flows;
     uint64_t counters[COUNTER_COUNT];
@@ -29,7 +30,7 @@ struct gather {
 
 /* Asks; `wake` is sent to when an answer has come. NULL without memory. */
 struct gather *gather_start(struct daemon *d, unsigned flows_most, uv_async_t *wake);
-bool gather_is_complete(const struct gather *g);
+bool gather_is_complete(const struct gather *g); /* all that were asked have answered */
 void gather_end(struct gather *take_g); /* the asker's last call */
 
 #endif

@@ -148,6 +148,8 @@ static void gather_for(struct client *c, unsigned flows_most)
     c->gather = gather_start(c->admin->daemon, flows_most, &c->admin->wake);
     if (!c->gather)
         refuse(c, "503 Service Unavailable", "no memory");
+    else if (gather_is_complete(c->gather))
+        answer(c); /* all workers have ended: nobody will wake us */
     else
         uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
 }
