@@ -49,7 +49,8 @@ static void set_hello_facts(struct flow *f, const struct client_hello *h)
     fact_set_span(facts, FACT_sni,
                   span_of(h->server_name.data,
                           h->server_name.len < SNI_BYTES_MAX ? h->server_name.len : SNI_BYTES_MAX));
-    fact_set_text(facts, FACT_tls_version, client_hello_version(h));
+    fact_set_text(facts, FACT_hello_version, client_hello_version(h));
+    fact_set_text(facts, FACT_tls_version, "unknown"); /* the server chooses it, unseen */
     fact_set_bool(facts, FACT_ech, h->ech);
     set_alpn(f, h);
     if (ja3_hash(h, ja3) == 0) {
