@@ -95,7 +95,8 @@ static int open_notify_socket(struct run *r)
     if (r->notify_fd < 0 || setsockopt(r->notify_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
         bind(r->notify_fd, (struct sockaddr *)&address, size) != 0)
         return err_set(&r->err, NULL, 0, 0, "no socket to hear from exeatd: %s", strerror(errno));
-    snprintf(r->notify_environment, sizeof r->notify_environment, "NOTIFY_SOCKET=@%s", address.sun_path + 1);
+    snprintf(r->notify_environment, sizeof r->notify_environment, "NOTIFY_SOCKET=@exeat-run-%ld",
+             (long)getpid());
     return 0;
 }
 
