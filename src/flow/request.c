@@ -93,10 +93,12 @@ static void set_facts(struct flow *f)
     struct exchange *x = f->x;
     struct facts *facts = &x->facts;
     fact_set_text(facts, FACT_method, copy_text(x, x->request.method, 32));
-    if (x->host.is_ip)
+    if (x->host.is_ip) {
         fact_set_text(facts, FACT_host, NULL);
-    else
+        fact_set_ip(facts, FACT_server_ip, &x->host.ip); /* also when it is refused: it is the destination */
+    } else {
         fact_set_text(facts, FACT_host, x->host.name);
+    }
     fact_set_int(facts, FACT_port, x->port);
     const struct http1_header *agent = http1_header_find(&x->request, "user-agent");
     if (agent)

@@ -281,7 +281,7 @@ def start_and_wait_ready(name, argv, folder):
 
 
 # What most tests use: every program below may reach the tests' names and loopback; python is nobody.
-ALLOWED_TOOLS = ["curl", "wget", "openssl", "chromium"]
+ALLOWED_TOOLS = ["curl", "wget", "openssl"]
 ALLOWED_PATHS = ["/usr/lib/git-core/git-remote-http", "/usr/lib/apt/methods/http", "/usr/lib/chromium/chromium"]
 PLACES = [{"domain": "exeat.test"}, {"network": "127.0.0.0/8"}, {"network": "::1/128"}]
 
@@ -291,11 +291,7 @@ def default_baseline(mode="enforce", extra=(), unknown="block"):
     senders += list(extra)
     paths = {os.path.realpath(shutil.which(t)) for t in ALLOWED_TOOLS if shutil.which(t)}
     for path in sorted(paths | set(ALLOWED_PATHS)):
-        if "/" in path and not os.path.basename(path).endswith("sh"):
-            senders.append({"name": os.path.basename(path), "match": {"executable": path},
-                            "allow": [{"use": "tests"}]})
-    names = [s["name"] for s in senders]
-    senders = [s for i, s in enumerate(senders) if s["name"] not in names[:i]]
+        senders.append({"name": os.path.basename(path), "match": {"executable": path}, "allow": [{"use": "tests"}]})
     return {"version": 1, "mode": mode, "unknown_sender": {"action": unknown},
             "destination_sets": {"tests": PLACES}, "senders": senders}
 
@@ -352,6 +348,17 @@ class Proxy:
             "timeouts": {"linger": "2s", "drain": "2s"},
             "policy": {"baseline": str(self.baseline_path)},
         }
+
+    def write_passwords(self, **users):
+        """The password file; its path."""
+        path = self.folder / "passwords"
+        hashes = {u: subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=p, capture_output=True, text=True,
+                                    check=True).stdout.strip() for u, p in users.items()}
+        path.write_text("".join(f"{u}:{h}\n" for u, h in hashes.items()))
+        path.chmod(0o600)
+        if self.user:
+            shutil.chown(path, self.user)
+        return str(path)
 
     def write(self):
         self.config_path.write_text(to_yaml(self.config) + "\n")
@@ -450,8 +457,9 @@ class Proxy:
     def run(self, *argv, seconds=60, **more):
         """Runs a client with the proxy in its environment."""
         more.setdefault("env", self.environment())
-        return subprocess.run([str(a) for a in argv], capture_output=True, stdin=subprocess.DEVNULL,
-                              timeout=seconds * patience(), **more)
+        if "input" not in more:
+            more.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([str(a) for a in argv], capture_output=True, timeout=seconds * patience(), **more)
 
     def curl(self, *argv, **more):
         return self.run(tool("curl"), "-sS", "-m", "50", "--proxy", self.url, *argv, **more)
