@@ -212,6 +212,8 @@ int daemon_start(struct daemon *d, struct err *reterr)
                    d->listeners[i].tls ? " (TLS)" : "");
     log_notice("exeatd", "%s started: %u workers, records in %s", EXEAT_VERSION, d->worker_count,
                d->snapshot->conf->audit.file);
+    if (geteuid() == 0)
+        log_warning("exeatd", "running as root: set process.user to a user without rights");
     notify_send("READY=1");
     return 0;
 }

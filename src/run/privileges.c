@@ -33,9 +33,10 @@ int privileges_find(const char *user, const char *group, const char *config_file
         *ret = who; /* a start by systemd's User=, or by hand: there is nothing to drop */
         return 0;
     }
-    if (!user)
-        return err_set(reterr, config_file, 0, 0,
-                       "exeatd does not run as root: set process.user to the user it is to become");
+    if (!user) {
+        *ret = who;
+        return 0; /* as configured; the daemon warns */
+    }
     const struct passwd *p = getpwnam(user);
     if (!p)
         return err_set(reterr, config_file, 0, 0, "process.user: there is no user %s", user);

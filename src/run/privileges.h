@@ -15,7 +15,7 @@ struct identity {
     char user[64];  /* for initgroups() */
 };
 
-/* From process.user and process.group. Root without a user to become is refused: -1 fills reterr. */
+/* From process.user and process.group: nothing to change without a user, or when we aren't root. -1 fills reterr. */
 int privileges_find(const char *user, const char *group, const char *config_file, struct identity *ret,
                     struct err *reterr);
 
