@@ -38,7 +38,7 @@ struct daemon {
     int *fds;                /* owned; worker by worker, LISTENERS_MAX each; -1 once taken */
     struct worker **workers; /* owned, and each of them */
     unsigned worker_count;
-    struct ledger *ledger;        /* owned */
+    struct ledger *ledger; /* owned */
     struct limits *limits; /* owned */
     struct identity identity;
     int pid_fd;
