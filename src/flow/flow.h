@@ -81,6 +81,7 @@ struct exchange {
     unsigned reserved;                 /* slots of the ledger that are ours */
     bool unrecorded;                   /* the ledger was full and policy says open */
     enum reason reason;                /* why it ended */
+    int fault_status;                  /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];                  /* for people: which fault where; printable */
     struct facts facts;
     void *compacted;                   /* owned (malloc): the facts' texts once the arena is gone */

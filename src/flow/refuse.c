@@ -114,7 +114,7 @@ static void write_html_body(const struct flow *f, struct buf *body)
 
 static int status_of(const struct exchange *x)
 {
-    return reason_table[x->reason].http_status;
+    return x->fault_status ? x->fault_status : reason_table[x->reason].http_status;
 }
 
 /* RFC 9209. The error type is registered; `details` is an sf-string: printable ASCII, quotes and backslashes escaped. */

@@ -154,6 +154,11 @@ class HttpHandler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle_expect_100(self):
+        good = super().handle_expect_100()
+        self.wfile.flush()
+        return good
+
     def _body(self):
         """Length and checksum of the request's body; small ones also as they came."""
         crc, length, kept = 0, 0, b""
