@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -345,6 +346,7 @@ def test_the_generated_documentation_is_up_to_date():
     assert result.returncode == 0, result.stdout + result.stderr + "run packaging/man/generate.sh"
 
 
+@pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
 @pytest.mark.parametrize("name", ["exeat.1", "exeatd.8", "exeat-agent.8", "exeat.yaml.5"])
 def test_manual_pages_are_well_formed(name):
     man = subprocess.run(["man", "--warnings", "-l", f"{ROOT}/packaging/man/{name}"], capture_output=True, text=True,
