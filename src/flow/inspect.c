@@ -22,6 +22,16 @@ static enum pump ended(enum step step)
     return PUMP_ENDED;
 }
 
+/* The server's turn: timeouts.response counts from here, unless it has begun to answer already. */
+static void note_request_done(struct flow *f)
+{
+    struct inspect *i = &f->x->inspect;
+    i->request_done = true;
+    flow_note_activity(f);
+    if (!i->response_begun)
+        flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.response_ms);
+}
+
 /* The head is copied once: a server that closed an idle connection is dialled again and gets the same bytes. */
 static enum step begin(struct flow *f)
 {
@@ -52,14 +62,12 @@ static enum step begin(struct flow *f)
         i->begun = true;
     }
     i->sent = true;
-    i->request_done = http1_body_done(&i->request_body);
-    i->request_done_ms = net_now_ms(f->env->net);
     http1_scan_init(&i->scan, HTTP1_RESPONSE, i->asked);
     if (buf_append(&f->server.out, i->head.data, i->head.len) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     x->bytes_out += i->head.len;
-    if (i->request_done)
-        flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.response_ms);
+    if (http1_body_done(&i->request_body))
+        note_request_done(f);
     return WAIT;
 }
 
@@ -103,8 +111,7 @@ static enum pump pump_request(struct flow *f)
         x->bytes_out += data.len;
         int written = write_data(&f->server.out, i->request_framing, data);
         if (p == PARSE_OK) {
-            i->request_done = true;
-            i->request_done_ms = net_now_ms(f->env->net);
+            note_request_done(f);
             written |= write_end(x, &f->server.out, i->request_framing, &i->request_body);
         }
         if (written != 0)
@@ -154,6 +161,7 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
         i->server_keep = head->keep_alive && head->framing != HTTP1_UNTIL_CLOSE && !i->upgraded;
         x->client_keep_alive &= forward.framing != HTTP1_UNTIL_CLOSE && !f->env->stopping && i->request_done;
         forward.close = !x->client_keep_alive && !i->upgraded;
+        forward.keep_alive = x->client_keep_alive && x->client_minor == 0;
         http1_body_init(&i->response_body, head, &limits);
         i->response_done = http1_body_done(&i->response_body);
         fact_set_int(&x->facts, FACT_status, head->status);
@@ -163,6 +171,7 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
             media.len = 128;
         fact_set_span(&x->facts, FACT_content_type, arena_copy(&x->arena, media));
         f->answer = ANSWER_NONE; /* the client has begun to read the server's answer */
+        flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.idle_ms);
     }
     if ((!interim || x->client_minor >= 1) && http1_response_write(&f->client.out, head, &forward) != 0)
         return ended(flow_fail(f, REASON_NO_MEMORY, NULL));
