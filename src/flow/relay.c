@@ -145,9 +145,16 @@ enum step flow_cut(struct flow *f)
 
 enum { LINGER_READS_PER_TURN = 16 };
 
+/* A server that was sent half a request must not take it for a whole one. */
+static enum net_close server_close(const struct flow *f)
+{
+    const struct inspect *i = f->x ? &f->x->inspect : NULL;
+    return i && i->sent && !i->request_done ? NET_CLOSE_RST : NET_CLOSE_FIN;
+}
+
 enum step flow_closing(struct flow *f)
 {
-    side_close(&f->server, NET_CLOSE_FIN);
+    side_close(&f->server, server_close(f));
     enum side_io io = side_flush(&f->client);
     if (io == SIDE_AGAIN)
         return WAIT;
