@@ -54,14 +54,13 @@ struct inspect {
     bool begun, sent, request_done, response_begun, response_done, upgraded, server_keep, server_spoke;
     struct span head;                  /* the request head as it was sent: a copy in the arena, for one repetition */
     bool reused;                       /* the server connection served an exchange before */
-    uint64_t request_done_ms;
 };
 
 struct exchange {
     struct arena arena;                /* everything here that is a pointer lives in it, unless said otherwise */
     char id[48];                       /* stands in the answer and in both records */
     uint64_t begun_ms, begun_wall_ms;
-    bool connect, https, whole;        /* whole: its head was read to the end */
+    bool connect, https, head, whole;  /* head: no answer to it has a body; whole: its head was read to the end */
     struct http1_head request;         /* views into client.in until the head is consumed */
     bool head_consumed;
     int client_minor;                  /* the request's HTTP/1.x */

@@ -150,7 +150,7 @@ static void write_http(struct flow *f, bool keep)
         write_html_body(f, &body);
     else
         write_json_body(f, &body);
-    buf_clear(out);
+    /* what stands in `out` already are whole interim responses */
     buf_printf(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
     write_proxy_status(f, out);
     if (status == 407)
@@ -163,8 +163,7 @@ static void write_http(struct flow *f, bool keep)
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s\r\n",
                x->wants_html ? "text/html; charset=utf-8" : "application/json", buf_len(&body),
                keep ? "" : "Connection: close\r\n");
-    bool head = !x->head_consumed && x->whole && span_is(x->request.method, "HEAD");
-    if (!head)
+    if (!x->head)
         buf_append(out, buf_span(&body).data, buf_len(&body));
     buf_free(&body);
 }

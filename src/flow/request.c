@@ -152,6 +152,7 @@ static enum step judge_target(struct flow *f)
 static void note_head(struct exchange *x)
 {
     x->whole = true;
+    x->head = span_is(x->request.method, "HEAD");
     x->client_minor = x->request.minor;
     x->client_keep_alive = x->request.keep_alive;
     const struct http1_header *accept = http1_header_find(&x->request, "accept");
