@@ -154,21 +154,39 @@ static void gather_for(struct client *c, unsigned flows_most)
         uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
 }
 
-/* The request is a NUL-terminated head. */
+/* "/flows", "/flows?most=N" with N from 1 on: how many; 0: it is something else. */
+static unsigned flows_wanted(const char *target)
+{
+    static const char flows[] = "/flows", most[] = "/flows?most=";
+    if (strcmp(target, flows) == 0)
+        return FLOWS_PRESET;
+    const char *digits = target + sizeof most - 1;
+    if (strncmp(target, most, sizeof most - 1) != 0 || digits[0] < '1' || digits[0] > '9')
+        return 0;
+    char *end;
+    unsigned long n = strtoul(digits, &end, 10);
+    return *end ? 0 : n > GATHER_FLOWS_MAX ? GATHER_FLOWS_MAX : (unsigned)n;
+}
+
+/* The request is a NUL-terminated head, of which only the first line is looked at. */
 static void serve(struct client *c)
 {
-    char target[64];
-    unsigned most = FLOWS_PRESET;
-    int end = 0;
-    if (strncmp(c->request, "GET ", 4) != 0)
+    static const char method[] = "GET ";
+    char *target = c->request + sizeof method - 1, *line_end = strpbrk(c->request, "\r\n");
+    if (strncmp(c->request, method, sizeof method - 1) != 0) {
         refuse(c, "405 Method Not Allowed", "GET only");
-    else if (sscanf(c->request, "GET %63s HTTP/1.%*1[01]%n", target, &end) != 1 || end == 0)
+        return;
+    }
+    *line_end = '\0'; /* there is one: the head is complete */
+    char *version = strchr(target, ' ');
+    if (!version || (strcmp(version, " HTTP/1.0") != 0 && strcmp(version, " HTTP/1.1") != 0)) {
         refuse(c, "400 Bad Request", "the request line is malformed");
-    else if (strcmp(target, "/status") == 0)
-        gather_for(c, 0);
-    else if (strcmp(target, "/flows") == 0 ||
-             (sscanf(target, "/flows?most=%4u%n", &most, &end) == 1 && target[end] == '\0' && most > 0))
-        gather_for(c, most);
+        return;
+    }
+    *version = '\0';
+    unsigned flows = flows_wanted(target);
+    if (flows > 0 || strcmp(target, "/status") == 0)
+        gather_for(c, flows);
     else
         refuse(c, "404 Not Found", "there are /status and /flows?most=N");
 }

@@ -70,7 +70,8 @@ static int read_arguments(int argc, char **argv, const char *words, const char *
 static int print_out(struct buf *take_out)
 {
     struct span text = buf_span(take_out);
-    bool ok = !take_out->failed && fwrite(text.data, 1, text.len, stdout) == text.len && fflush(stdout) == 0;
+    bool ok = text.data && !take_out->failed && fwrite(text.data, 1, text.len, stdout) == text.len &&
+              fflush(stdout) == 0;
     buf_free(take_out);
     return ok ? CMD_OK : CMD_FAILED;
 }

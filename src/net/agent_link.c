@@ -411,9 +411,10 @@ static const char *link_socket(struct agent_link *link, int *ret)
     const struct sys_table *sys = link->net->sys;
     const char *cause;
     snprintf(link->path, sizeof(link->path), "%s", link->net->options.agent_socket);
-    if (strlen(link->net->options.agent_socket) >= sizeof(address.sun_path))
+    size_t bytes = strlen(link->net->options.agent_socket) + 1;
+    if (bytes > sizeof(address.sun_path))
         return strerrordesc_np(ENAMETOOLONG);
-    strcpy(address.sun_path, link->path);
+    memcpy(address.sun_path, link->path, bytes);
     int fd = sys->socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return strerrordesc_np(errno);

@@ -30,7 +30,9 @@ void hosts_free(struct hosts *h)
 {
     free(h->text);
     free(h->lines);
-    *h = (struct hosts){0};
+    h->text = NULL;
+    h->lines = NULL;
+    h->count = 0;
 }
 
 /* The whole file, NUL-terminated; NULL when it cannot be read or is no hosts file by its size. */

@@ -107,7 +107,8 @@ static void cache_put(struct resolver *r, const char *host, enum net_dns status,
 {
     uint64_t most = r->net->options.dns_ttl_max_s;
     struct cached *old = (struct cached *)lru_find(&r->cache, host);
-    struct cached *c = calloc(1, sizeof(*c) + count * sizeof(*addresses) + strlen(host) + 1);
+    size_t host_bytes = strlen(host) + 1;
+    struct cached *c = calloc(1, sizeof(*c) + count * sizeof(*addresses) + host_bytes);
     if (old)
         cache_drop(r, old);
     if (!c)
@@ -120,7 +121,7 @@ static void cache_put(struct resolver *r, const char *host, enum net_dns status,
     c->host = (char *)(c->addresses + count);
     if (count)
         memcpy(c->addresses, addresses, count * sizeof(*addresses));
-    strcpy(c->host, host);
+    memcpy(c->host, host, host_bytes);
     c->entry.key = c->host;
     lru_add(&r->cache, &c->entry);
     for (struct lru_entry *e; (e = lru_take_excess(&r->cache));)
@@ -330,7 +331,7 @@ static struct lookup *lookup_new(struct resolver *r, const char *host)
     l->resolver = r;
     l->overall.expired = on_overall;
     l->delay.expired = on_delay_over;
-    strcpy(l->host, host);
+    snprintf(l->host, sizeof(l->host), "%s", host);
     l->entry.key = l->host;
     for (unsigned i = 0; i < FAMILIES; i++) {
         l->family[i].lookup = l;
@@ -512,11 +513,11 @@ void resolver_free(struct resolver *take_r)
     struct resolver *r = take_r;
     for (struct lookup *l = r->lookups; l; l = l->next) {
         while (l->waiters)
-            waiter_free(l->waiters);
+            waiter_free(l->waiters); /* NOLINT(clang-analyzer-unix.Malloc): it leaves the list */
     }
     while (r->answered)
-        waiter_free(r->answered);
-    while (r->net->channels) /* their queries end; so do the lookups, for which nobody waits */
+        waiter_free(r->answered); /* NOLINT(clang-analyzer-unix.Malloc): it leaves the list */
+    while (r->net->channels)      /* their queries end; so do the lookups, for which nobody waits */
         dns_channel_free(r->net->channels);
     cache_flush(r);
     hosts_free(&r->hosts);
