@@ -22,8 +22,8 @@ struct gather_slot {
 struct gather {
     atomic_uint refs; /* the asker's, and one a worker that was asked */
     pthread_mutex_t lock;
-    uv_async_t *wake;     /* the asker's, sent at each answer; NULL once it lost interest; under `lock` */
-    unsigned flows_most;  /* of each worker; 0: none */
+    uv_async_t *wake;    /* the asker's, sent at each answer; NULL once it lost interest; under `lock` */
+    unsigned flows_most; /* of each worker; 0: none */
     unsigned count;
     struct gather_slot slots[]; /* a worker each */
 };
@@ -31,6 +31,6 @@ struct gather {
 /* Asks; `wake` is sent to when an answer has come. NULL without memory. */
 struct gather *gather_start(struct daemon *d, unsigned flows_most, uv_async_t *wake);
 bool gather_is_complete(const struct gather *g); /* all that were asked have answered */
-void gather_end(struct gather *take_g); /* the asker's last call */
+void gather_end(struct gather *take_g);          /* the asker's last call */
 
 #endif

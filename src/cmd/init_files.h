@@ -3,58 +3,56 @@
 #define EXEAT_CMD_INIT_FILES_H
 
 /* A printf format: the listen list, the process' user line or nothing. */
-#define INIT_CONFIG_TEXT                                                                                               \
-    "# The proxy's configuration, made by `exeat init`. `exeat config show` prints what is in effect,\n"               \
-    "# `exeat config reference` every option. Paths are relative to this folder. After a change: exeat config check,\n" \
-    "# then HUP to exeatd (or to `exeat run`).\n"                                                                      \
-    "listen:\n"                                                                                                        \
-    "  addresses: [%s]\n"                                                                                              \
-    "  # TLS to the proxy itself, with the development certificate:\n"                                                 \
-    "  # tls_addresses: [\"127.0.0.1:3130\"]\n"                                                                        \
-    "  # tls_certificate: ca/proxy.pem\n"                                                                              \
-    "  # tls_key: ca/proxy.key\n"                                                                                      \
-    "\n"                                                                                                               \
-    "process:\n"                                                                                                       \
-    "%s"                                                                                                               \
-    "  state_folder: data\n"                                                                                           \
-    "\n"                                                                                                               \
-    "agent:\n"                                                                                                         \
-    "  socket: agent/agent.sock\n"                                                                                     \
-    "\n"                                                                                                               \
-    "policy:\n"                                                                                                        \
-    "  baseline: baseline.yaml\n"                                                                                      \
-    "\n"                                                                                                               \
-    "# Loopback, private and other special-purpose addresses are refused unless listed here:\n"                        \
-    "guard:\n"                                                                                                         \
-    "  allow_networks: []\n"                                                                                           \
-    "  # allow_networks: [127.0.0.0/8, \"::1/128\", 10.0.0.0/8]\n"
+static const char init_config_text[] =
+    "# The proxy's configuration, made by `exeat init`. `exeat config show` prints what is in effect,\n"
+    "# `exeat config reference` every option. Paths are relative to this folder.\n"
+    "# After a change: `exeat config check`, then HUP to exeatd (or to `exeat run`).\n"
+    "listen:\n"
+    "  addresses: [%s]\n"
+    "  # TLS to the proxy itself, with the development certificate:\n"
+    "  # tls_addresses: [\"127.0.0.1:3130\"]\n"
+    "  # tls_certificate: ca/proxy.pem\n"
+    "  # tls_key: ca/proxy.key\n"
+    "\n"
+    "process:\n"
+    "%s"
+    "  state_folder: data\n"
+    "\n"
+    "agent:\n"
+    "  socket: agent/agent.sock\n"
+    "\n"
+    "policy:\n"
+    "  baseline: baseline.yaml\n"
+    "\n"
+    "# Loopback, private and other special-purpose addresses are refused unless listed here:\n"
+    "guard:\n"
+    "  allow_networks: []\n"
+    "  # allow_networks: [127.0.0.0/8, \"::1/128\", 10.0.0.0/8]\n";
 
-#define INIT_BASELINE_TEXT                                                                                             \
-    "# Which sender (process) may reach which destination, made by `exeat init`. What is not written here is not let\n" \
-    "# out. The first sender whose `match` holds decides. policy/baseline.yaml in the source explains every selector.\n" \
-    "version: 1\n"                                                                                                     \
-    "\n"                                                                                                               \
-    "# open: let out and record; report: let out, and record what enforce would refuse; enforce: refuse.\n"            \
-    "# On a host with users begin with report, read the records, then enforce.\n"                                      \
-    "mode: enforce\n"                                                                                                  \
-    "\n"                                                                                                               \
-    "# Senders that cannot be determined:\n"                                                                           \
-    "unknown_sender:\n"                                                                                                \
-    "  action: block\n"                                                                                                \
-    "\n"                                                                                                               \
-    "senders:\n"                                                                                                       \
-    "  - name: curl by hand\n"                                                                                         \
-    "    match: {executable: /usr/bin/curl}\n"                                                                         \
-    "    allow:\n"                                                                                                     \
-    "      - {domain: example.com}\n"                                                                                  \
-    "      - {host: localhost}\n"                                                                                      \
-    "\n"                                                                                                               \
-    "  - name: updates\n"                                                                                              \
-    "    match: {executable: /usr/lib/apt/methods/http, user: _apt}\n"                                                 \
-    "    allow:\n"                                                                                                     \
-    "      - {domain: debian.org, ports: [80, 443]}\n"
-
-static const char init_config_text[] = INIT_CONFIG_TEXT;
-static const char init_baseline_text[] = INIT_BASELINE_TEXT;
+static const char init_baseline_text[] =
+    "# Which sender (process) may reach which destination, made by `exeat init`. What is not written\n"
+    "# here is not let out. The first sender whose `match` holds decides. policy/baseline.yaml in the\n"
+    "# source explains every selector.\n"
+    "version: 1\n"
+    "\n"
+    "# open: let out and record; report: let out, and record what enforce would refuse; enforce: refuse.\n"
+    "# On a host with users begin with report, read the records, then enforce.\n"
+    "mode: enforce\n"
+    "\n"
+    "# Senders that cannot be determined:\n"
+    "unknown_sender:\n"
+    "  action: block\n"
+    "\n"
+    "senders:\n"
+    "  - name: curl by hand\n"
+    "    match: {executable: /usr/bin/curl}\n"
+    "    allow:\n"
+    "      - {domain: example.com}\n"
+    "      - {host: localhost}\n"
+    "\n"
+    "  - name: updates\n"
+    "    match: {executable: /usr/lib/apt/methods/http, user: _apt}\n"
+    "    allow:\n"
+    "      - {domain: debian.org, ports: [80, 443]}\n";
 
 #endif

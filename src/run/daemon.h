@@ -24,7 +24,7 @@ struct snapshot *daemon_snapshot(struct daemon *d); /* a reference for the calle
 unsigned daemon_workers(const struct daemon *d);
 struct worker *daemon_worker(const struct daemon *d, unsigned index);
 struct ledger *daemon_ledger(const struct daemon *d);
-uint64_t daemon_started_ms(const struct daemon *d);  /* since 1970 */
+uint64_t daemon_started_ms(const struct daemon *d); /* since 1970 */
 const char *daemon_config_file(const struct daemon *d);
 const char *daemon_last_reload(struct daemon *d, char ret[512]); /* "" when the last one went well */
 const struct flow_listener *daemon_listeners(const struct daemon *d, unsigned *ret_count);

@@ -9,10 +9,10 @@
 #include <sys/types.h>
 
 struct identity {
-    bool change;    /* started as root: become this */
+    bool change; /* started as root: become this */
     uid_t uid;
     gid_t gid;
-    char user[64];  /* for initgroups() */
+    char user[64]; /* for initgroups() */
 };
 
 /* From process.user and process.group: nothing to change without a user, or when we aren't root. -1 fills reterr. */

@@ -12,11 +12,13 @@ enum { SETTINGS_WORKERS_MAX = 256 };
 unsigned settings_workers(const struct conf *conf);
 
 struct net_settings {
-    struct net_options options;  /* borrows from this struct and from the conf; proxies are the caller's to set */
+    struct net_options
+        options; /* borrows from this struct and from the conf; proxies are the caller's to set */
     char dns_servers[1024];
 };
 /* For one of `workers` workers. -1 fills reterr (agent.user is no user here). */
-int settings_from_conf(const struct conf *conf, unsigned workers, struct net_settings *ret, struct err *reterr);
+int settings_from_conf(const struct conf *conf, unsigned workers, struct net_settings *ret,
+                       struct err *reterr);
 
 /* Descriptors that limits.flows and all the rest can need at most. */
 unsigned long settings_descriptors(const struct conf *conf, unsigned workers);

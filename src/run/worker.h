@@ -9,14 +9,14 @@
 struct worker;
 
 struct worker_options {
-    unsigned index;                    /* from 0 */
-    const struct net_options *net;     /* copied */
-    struct ledger *ledger;             /* borrowed, like the limits, until worker_free() */
+    unsigned index;                /* from 0 */
+    const struct net_options *net; /* copied */
+    struct ledger *ledger;         /* borrowed, like the limits, until worker_free() */
     struct limits *limits;
-    struct snapshot *snapshot;         /* the worker takes a reference of its own */
-    const char *uid_prefix;            /* 16 characters; copied */
+    struct snapshot *snapshot;             /* the worker takes a reference of its own */
+    const char *uid_prefix;                /* 16 characters; copied */
     const struct flow_listener *listeners; /* copied */
-    int *take_fds;                     /* bound sockets, one a listener; each is taken, and set to -1 */
+    int *take_fds;                         /* bound sockets, one a listener; each is taken, and set to -1 */
     unsigned listener_count;
     int backlog;
 };

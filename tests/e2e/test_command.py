@@ -17,6 +17,8 @@ import urllib.request
 
 import pytest
 
+from origins import free_port
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.environ.get("EXEAT_BUILD", os.path.join(ROOT, "build/dev"))
 DEADLINE_S = 20
@@ -28,12 +30,6 @@ def program(name):
 
 def exeat(*args, **more):
     return subprocess.run([program("exeat"), *args], capture_output=True, text=True, timeout=DEADLINE_S, **more)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def wait_until(condition, what):
@@ -76,6 +72,7 @@ def state(tmp_path, origin):
     assert made.returncode == 0, made.stderr
     with open(folder + "/exeat.yaml") as f:
         text = f.read().replace("allow_networks: []", "allow_networks: [127.0.0.0/8]", 1)
+        text = text.replace("agent.sock\n", "agent.sock\n  timeout: 5s\n", 1)  # a busy machine is no fault
     with open(folder + "/exeat.yaml", "w") as f:
         f.write(text + f"\nhttp: {{ports: [80, {origin}]}}\nconnect: {{ports: [443, {origin}]}}\n")
     set_mode(folder, "open")
@@ -352,3 +349,36 @@ def test_manual_pages_are_well_formed(name):
     man = subprocess.run(["man", "--warnings", "-l", f"{ROOT}/packaging/man/{name}"], capture_output=True, text=True,
                          env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8"})
     assert man.returncode == 0 and man.stderr == ""
+
+
+def ask_admin(path, request):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(DEADLINE_S)
+        s.connect(path)
+        try:
+            s.sendall(request)
+            answer = b""
+            while part := s.recv(65536):
+                answer += part
+        except (ConnectionResetError, BrokenPipeError):
+            return None
+    return answer
+
+
+def test_admin_refuses_what_it_does_not_know(state, running):
+    path = state[0] + "/data/admin.sock"
+    for request, status in [(b"GET /nope HTTP/1.0", b"404"), (b"POST /status HTTP/1.0", b"405"), (b"junk", b"405"),
+                            (b"GET /status", b"400"), (b"GET /status HTTP/2.0", b"400"), (b"GET /flows?most=0 HTTP/1.0", b"404"),
+                            (b"GET /flows?most=5x HTTP/1.0", b"404"), (b"GET /flows?most=-1 HTTP/1.0", b"404"),
+                            (b"GET /flows?most=99999999999999999999 HTTP/1.1", b"200"), (b"GET /status HTTP/1.0", b"200")]:
+        answer = ask_admin(path, request + b"\r\nHost: x\r\n\r\n")
+        assert answer.split(b" ")[1] == status, request
+        json.loads(answer.split(b"\r\n\r\n", 1)[1])
+    assert ask_admin(path, b"G" * 100000) in (None, b"")
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]  # more than it takes: the rest is dropped, the proxy lives
+    for s in idle:
+        s.connect(path)
+    for s in idle:
+        s.close()
+    wait_until(lambda: exeat("status", "--state", state[0]).returncode == 0, "an answer after the crowd")
+    assert os.stat(path).st_mode & 0o777 == 0o660
