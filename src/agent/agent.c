@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 64, TICK_MS = 5000, BACKLOG = 64 };
+enum { BATCH_MAX = 64, TICKS_AFTER_ASK = 300, BACKLOG = 64 };
 
 enum ask_state { ASK_QUEUED, ASK_WAITING };
 
@@ -29,7 +29,8 @@ struct agent {
     uv_check_t check;    /* after the loop heard everybody */
     uv_idle_t more;      /* runs while asks are left over: the loop must not sleep */
     uv_timer_t deadline; /* the earliest of those WAITING */
-    uv_timer_t tick;
+    uv_timer_t tick;     /* runs while asks come: an idle agent sleeps */
+    unsigned ticks_left;
     struct agent_options options;
     struct platform *platform;
     struct hasher *hasher;
@@ -226,6 +227,14 @@ static bool is_settled_now(struct agent *a, struct asked *q)
     return q->state == ASK_WAITING && (!q->attribution.process || is_over(a, q));
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+    struct agent *a = timer->data;
+    platform_tick(a->platform);
+    if (--a->ticks_left == 0)
+        uv_timer_stop(timer);
+}
+
 static void on_more(uv_idle_t *idle)
 {
     (void)idle; /* its being active is all */
@@ -249,6 +258,9 @@ static void on_check(uv_check_t *check)
     }
     if (count > 0) {
         uv_update_time(a->loop);
+        if (a->ticks_left == 0)
+            uv_timer_start(&a->tick, on_tick, PLATFORM_TICK_MS, PLATFORM_TICK_MS);
+        a->ticks_left = TICKS_AFTER_ASK;
         platform_attribute(a->platform, batch, count);
         for (size_t i = 0; i < count; i++)
             settle(a, asked[i]);
@@ -315,12 +327,6 @@ static void on_connection(uv_stream_t *server, int status)
     link_flush(link);
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-    struct agent *a = timer->data;
-    platform_tick(a->platform);
-}
-
 static void fill_hello(struct agent *a)
 {
     const char *const *sentences;
@@ -366,7 +372,6 @@ int agent_serve(struct agent *a, int take_fd)
         return -1;
     }
     uv_check_start(&a->check, on_check);
-    uv_timer_start(&a->tick, on_tick, TICK_MS, TICK_MS);
     return uv_listen((uv_stream_t *)&a->server, BACKLOG, on_connection) == 0 ? 0 : -1;
 }
 

@@ -60,7 +60,9 @@ void process_unref(struct process *process);
 /* Host name and a stable id ("" without one). */
 void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES]);
 
-/* Once a second or so, while idle: gives back what belongs to processes that are gone. */
+/* Every PLATFORM_TICK_MS while asks come, and some time after: keeps what is known of the processes fit for use, and
+ * gives back what belongs to those that are gone. Late or missing ticks cost time, never soundness. */
+enum { PLATFORM_TICK_MS = 100 };
 void platform_tick(struct platform *p);
 
 #endif

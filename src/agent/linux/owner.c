@@ -4,15 +4,17 @@
  * thread whose descriptor table is its own, too (kcmp tells), and afterwards at the processes born meanwhile.
  *
  * THE SHORT WAY rests on the last full look, taken at T0: it remembers all sockets seen and the process number c0 given out
- * last before it began. Let c1 be the number given out last now. Numbers are given out in rising order and the look is
- * too young for them to have wrapped, so a process is NEW (born since T0 began) exactly if its number is in (c0, c1].
+ * last before it began. Let c1 be the number given out last now. Numbers are given out in rising order. They come round at
+ * pid_max; we look at the last one at each question and at each tick, always before a machine could have made that many
+ * processes, and never saw it fall: so a process is NEW (born since T0 began) exactly if its number is in (c0, c1].
  *   1. S is not among the sockets seen at T0. Then no old process held S when it was looked at.
  *   2. A process that answered before and is OLD holds S now. Descriptors come by opening, by fork (or clone), and by passing.
  *      Fork gives them only to a new process; so it opened S itself, since T0.
  *   3. Any other holder, passing aside, got S by fork from it (or from a heir) and so is NEW. All new processes are
  *      looked at; what they hold is added.
  * If the holder is itself new, its maker may be an old process which still holds S: a full look, which becomes the next T0.
- * Likewise when S was seen at T0, nobody is found, too many processes are new, or T0 is too old.
+ * Likewise when S was seen at T0, nobody is found, too many processes are new, T0 is too old, or looking into the new
+ * processes has cost as much by now as a full look, after which they are old.
  *
  * NOT SEEN, here or by any use of /proc: descriptors passed between old processes (SCM_RIGHTS, pidfd_getfd) since T0
  * in the short way; descriptors in flight in a Unix socket or registered with io_uring, in both; who called connect()
@@ -36,7 +38,7 @@ enum {
     PIDS_MAX = 1 << 18,
     NEW_PIDS_MAX = 32,  /* more: a full look is cheaper than many short ways */
     CANDIDATES_MAX = 8, /* recent processes tried */
-    SCAN_VALID_MAX_MS = 30000,
+    SCAN_AGE_MAX_MS = 30000,
     FORKS_PER_MS_MAX = 100 /* no machine makes processes faster */
 };
 
@@ -45,6 +47,13 @@ int64_t owner_now_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static int64_t read_pid_max(int procfd)
@@ -63,8 +72,6 @@ int owner_init(struct owner *o)
         owner_free(o);
         return -1;
     }
-    int64_t valid = read_pid_max(o->procfd) / FORKS_PER_MS_MAX;
-    o->scan.valid_ms = valid < SCAN_VALID_MAX_MS ? valid : SCAN_VALID_MAX_MS;
     return 0;
 }
 
@@ -267,11 +274,14 @@ void owner_find_all(struct owner *o, struct owner_question *questions, size_t co
     struct owner_scan *s = &o->scan;
     struct look l = {.scan = s, .questions = questions, .count = count};
     struct pid_list all = {.max = PIDS_MAX, .above = -1, .upto = INT64_MAX};
+    int64_t began_ns = cpu_ns();
     o->scans++;
+    s->extra_ns = 0;
     s->inode_count = 0;
     s->overflow = false;
-    s->taken_ms = owner_now_ms();
-    s->last_pid = proc_last_pid(o->loadavgfd);
+    s->taken_ms = s->sampled_ms = owner_now_ms();
+    s->last_pid = s->sampled_pid = proc_last_pid(o->loadavgfd);
+    s->wrap_ms = read_pid_max(o->procfd) / FORKS_PER_MS_MAX;
     s->offset = 0;
     int listed = proc_each_number_from(o->procfd, &s->offset, s->last_pid, on_pid, &all);
     look_into(o->procfd, &l, &all);
@@ -284,6 +294,7 @@ void owner_find_all(struct owner *o, struct owner_question *questions, size_t co
         s->last_pid = -1; /* nothing may be concluded from it */
     if (s->inode_count)
         qsort(s->inodes, s->inode_count, sizeof *s->inodes, compare_inodes);
+    s->cost_ns = cpu_ns() - began_ns;
     free(all.pids);
     free(born.pids);
 }
@@ -306,11 +317,22 @@ static struct entry *find_old_holder(struct process_table *t, int64_t c0, int64_
     return NULL;
 }
 
+void owner_sample(struct owner *o)
+{
+    struct owner_scan *s = &o->scan;
+    int64_t pid = proc_last_pid(o->loadavgfd), now = owner_now_ms();
+    if (pid < s->sampled_pid || now - s->sampled_ms > s->wrap_ms || now - s->taken_ms > SCAN_AGE_MAX_MS)
+        s->last_pid = -1; /* from here on nothing may be concluded from the look */
+    s->sampled_pid = pid;
+    s->sampled_ms = now;
+}
+
 bool owner_find_short(struct owner *o, struct process_table *t, struct owner_question *q)
 {
-    const struct owner_scan *s = &o->scan;
-    int64_t c0 = s->last_pid, c1 = proc_last_pid(o->loadavgfd);
-    if (c0 < 0 || c1 < c0 || owner_now_ms() - s->taken_ms > s->valid_ms || was_seen(s, q->inode))
+    struct owner_scan *s = &o->scan;
+    owner_sample(o);
+    int64_t c0 = s->last_pid, c1 = s->sampled_pid;
+    if (c0 < 0 || s->extra_ns > s->cost_ns || was_seen(s, q->inode))
         return false;
     struct entry *e = find_old_holder(t, c0, c1, q);
     if (!e)
@@ -322,8 +344,10 @@ bool owner_find_short(struct owner *o, struct process_table *t, struct owner_que
     bool complete = !born.overflow;
     if (complete) {
         struct look l = {.questions = q, .count = 1};
+        int64_t began_ns = born.count ? cpu_ns() : 0;
         add_holder(q, e->pid);
         look_into(o->procfd, &l, &born);
+        s->extra_ns += born.count ? cpu_ns() - began_ns : 0;
         q->answered = true;
         process_table_touch(t, e);
         o->short_ways++;

@@ -6,11 +6,14 @@
 
 /* The last look at all processes: what a later question may conclude from. */
 struct owner_scan {
-    int64_t last_pid; /* number given out last before the look; -1: there was no look */
-    int64_t taken_ms; /* monotonic */
-    int64_t valid_ms; /* numbers cannot have wrapped within */
-    off_t offset;     /* in /proc, where numbers above last_pid begin */
-    uint32_t *inodes; /* owned; sorted; all sockets that were seen */
+    int64_t last_pid;                /* number given out last before the look; -1: there was no look */
+    int64_t taken_ms;                /* monotonic */
+    int64_t sampled_pid, sampled_ms; /* the number given out last, when we last looked at it */
+    int64_t wrap_ms;                 /* numbers cannot come round within */
+    int64_t cost_ns;                 /* CPU time that the look took */
+    int64_t extra_ns;                /* CPU time that new processes cost in short ways since */
+    off_t offset;                    /* in /proc, where numbers above last_pid begin */
+    uint32_t *inodes;                /* owned; sorted; all sockets that were seen */
     size_t inode_count, inode_cap;
     bool overflow; /* there were more than are kept */
 };
@@ -32,6 +35,9 @@ struct owner_question {
 
 int owner_init(struct owner *o); /* 0 or -1 */
 void owner_free(struct owner *o);
+
+/* Looks at the number given out last; often enough, or the next question needs a full look. */
+void owner_sample(struct owner *o);
 
 /* True when the question could be answered without a look at all processes: holders are filled. */
 bool owner_find_short(struct owner *o, struct process_table *t, struct owner_question *q);

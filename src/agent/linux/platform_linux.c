@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 64, DESCRIBED_FOR_MS = 60000, CONFIRM_TRIES = 2 };
+enum { BATCH_MAX = 64, DESCRIBED_FOR_MS = 60000, CONFIRM_TRIES = 2, PURGE_TICKS = 50 };
 static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
 
 struct platform {
@@ -23,6 +23,7 @@ struct platform {
     struct process_table table;
     struct describer describer;
     int diagfd;
+    unsigned ticks;
     const char *degraded[AGENT_DEGRADED_MAX]; /* literals */
     size_t degraded_count;
 };
@@ -100,7 +101,9 @@ void platform_free(struct platform *p)
 
 void platform_tick(struct platform *p)
 {
-    process_table_purge(&p->table);
+    owner_sample(&p->owner);
+    if (++p->ticks % PURGE_TICKS == 0)
+        process_table_purge(&p->table);
 }
 
 void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
