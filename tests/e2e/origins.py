@@ -318,7 +318,7 @@ class EchoHandler(socketserver.BaseRequestHandler):
 
 
 class GreetingHandler(EchoHandler):
-    greeting = b"220 mail.exeat.test ESMTP\r\n"
+    greeting = b"SSH-2.0-test\r\n"
 
 
 class IdleOrigin:
@@ -342,10 +342,17 @@ class IdleOrigin:
                     return
                 self.held.append(self.listener.accept()[0])
 
+    def close(self):
+        """Ends its connections."""
+        for s in self.held:
+            s.close()
+        self.held = []
+
     def stop(self):
         self._stop_w.send(b"x")
         self._thread.join()
-        for s in self.held + [self.listener, self._stop_r, self._stop_w]:
+        self.close()
+        for s in (self.listener, self._stop_r, self._stop_w):
             s.close()
 
 
@@ -373,7 +380,6 @@ class Dns:
         self._thread.start()
 
     def stop(self):
-        self.sock.shutdown(socket.SHUT_RDWR) if False else None
         sock, self.sock = self.sock, None
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.sendto(b"stop", ("127.0.0.1", self.port))

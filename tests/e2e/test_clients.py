@@ -63,7 +63,7 @@ def test_curl_https(proxy, https, authority, name):
     assert b"hello from the origin" in r.stdout, r
     x = allowed(proxy.exchange(host), tool("curl"), port=https.port)
     assert x.get("app_protocol_name") == "tls"
-    assert x.get("tls.sni") == host and x.get("tls.version") == "1.3"
+    assert x.get("tls.sni") == host and x.get("tls.version") is None  # the server's flight is not read
     assert x.get("unmapped.hello.alpn") == ["http/1.1"]
     assert x.get("unmapped.hello.ja4").startswith("t13d")
     assert x.get("unmapped.chain.source") == "unavailable"
@@ -119,13 +119,6 @@ def test_openssl_s_client(proxy, https, authority, name):
     assert b"until close" in r.stdout
     # who closes first, with a close_notify of the other unread, is a race between the two
     allowed(proxy.exchange(host), tool("openssl"), reason=("completed", "server_reset", "client_reset"))
-
-
-def test_tls12(proxy, https, authority, name):
-    host = name()
-    r = proxy.curl("--cacert", authority.ca, "--tls-max", "1.2", f"https://{host}:{https.port}/hello")
-    assert r.returncode == 0, r
-    assert allowed(proxy.exchange(host), tool("curl")).get("tls.version") == "1.2"
 
 
 # -- interpreters: judged by the script they run --

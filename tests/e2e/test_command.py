@@ -382,3 +382,16 @@ def test_admin_refuses_what_it_does_not_know(state, running):
         s.close()
     wait_until(lambda: exeat("status", "--state", state[0]).returncode == 0, "an answer after the crowd")
     assert os.stat(path).st_mode & 0o777 == 0o660
+
+
+def test_a_full_disk_refuses_and_is_said(state, origin):
+    folder, port = state
+    with open(folder + "/exeat.yaml", "a") as f:
+        f.write("audit: {file: /dev/full, queue_records: 64}\n")
+    running = Running(folder, "--no-agent")
+    answers = [get(port, f"http://127.0.0.1:{origin}/") for _ in range(40)]
+    assert answers.count(200) == 32 and answers[-1] == 503  # two records each, then there is no room
+    status = exeat("status", "--state", folder)
+    assert status.returncode == 3 and "No space left" in status.stdout
+    assert running.process.poll() is None
+    assert running.stop() == 1 and "64 records could not be written" in running.log()

@@ -250,6 +250,22 @@ def test_too_many_connections(make_proxy, echo):
         s.close()
 
 
+def test_too_many_exchanges_of_a_sender(make_proxy, http, echo, name):
+    with make_proxy("sender", config={"limits": {"exchanges_per_sender": 2}}) as p:
+        held = [p.connect("127.0.0.1", echo.port)[0] for _ in range(2)]
+        for s in held:
+            s.sendall(b"x")
+            assert s.recv(1) == b"x"
+        host = name()
+        answer = get(p, f"http://{host}:{http.port}/")
+        assert answer.status == 429 and answer.json["error"] == "sender_limit" and answer.fields["retry-after"]
+        assert p.curl(f"http://{name()}:{http.port}/hello").returncode == 0  # another program has its own
+        for s in held:
+            s.close()
+        wait_until(lambda: p.status()["flows"] == 0, "the flows to end")
+        assert get(p, f"http://{name()}:{http.port}/hello").status == 200
+
+
 def test_too_many_requests(make_proxy, http, name):
     with make_proxy("rate", config={"limits": {"requests_per_client": 5}}) as p:
         host = name()
