@@ -114,7 +114,7 @@ static unsigned print_warnings(const json_t *s)
         warn(&count, COLOUR_BAD, "the last reload was refused, an older policy is in force",
              text(s, "reload_error"));
     if (text(ledger, "last_error")[0])
-        warn(&count, COLOUR_BAD, "records cannot be written", text(ledger, "last_error"));
+        warn(&count, COLOUR_BAD, "the records' file", text(ledger, "last_error"));
     if (number(totals, "records_refused") > 0)
         warn(&count, COLOUR_BAD, "records were refused because their queue was full", "see records_refused");
     json_array_foreach(json_object_get(s, "workers"), i, w)
