@@ -261,6 +261,11 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
     *ret = v;
 }
 
+unsigned baseline_asn_line(const struct baseline *b)
+{
+    return b->asn_line;
+}
+
 bool baseline_needs_hash(const struct baseline *b)
 {
     return b->needs_hash;

@@ -58,6 +58,9 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
 /* Does any entry look at sha256 or script_sha256? Then the agent is asked to wait for the hash. */
 bool baseline_needs_hash(const struct baseline *b);
 
+/* The line of the first destination that looks at `asn`, 0 when none does: without a database it could never hold. */
+unsigned baseline_asn_line(const struct baseline *b);
+
 /* The mode of entries that don't have one of their own: for status. */
 enum verdict_mode baseline_mode(const struct baseline *b);
 

@@ -67,6 +67,7 @@ struct baseline {
     bool unknown_allowed;
     unsigned unknown_line;
     bool needs_hash;
+    unsigned asn_line;     /* of the first destination that looks at asn; 0: none */
     struct entry *entries; /* view into the arena */
     uint8_t *filters;      /* view into the arena: filter_of() the entries' executables */
     size_t entry_count;

@@ -225,6 +225,8 @@ static int read_selectors(struct reader *r, const struct yaml_node *item, struct
                        : DESTINATION_UNNAMED;
     d->has_network = network != NULL;
     d->asn = (uint32_t)number;
+    if (d->asn && !r->b->asn_line)
+        r->b->asn_line = asn->line;
     d->resolve = resolve != NULL;
     return 0;
 }

@@ -67,6 +67,10 @@ static int load_own_addresses(struct snapshot *s, struct err *reterr)
 static int load_geo(struct snapshot *s, struct err *reterr)
 {
     const struct conf *c = s->conf;
+    unsigned asn_line = baseline_asn_line(s->baseline);
+    if (asn_line && !c->geoip.asn_db)
+        return err_set(reterr, c->policy.baseline, asn_line, 0,
+                       "asn can never hold: geoip.asn_db is not set");
     if (!c->geoip.country_db && !c->geoip.city_db && !c->geoip.asn_db)
         return 0;
     s->geo = geo_open(c->geoip.country_db, c->geoip.city_db, c->geoip.asn_db, reterr);

@@ -110,6 +110,12 @@ static void test_mistakes_are_named_with_their_place(void **state)
     assert_int_equal(err.line, 2);
     assert_int_equal(err.column, 7);
     assert_null(snapshot_load("/nonexistent/exeat.yaml", 1, &err));
+    write_file("baseline.yaml",
+               "version: 1\nmode: enforce\nsenders:\n- name: a\n  match: {user: a}\n  allow:\n"
+               "  - {host: example.com, asn: 64500}\n");
+    assert_null(load("", 1, &err)); /* without a database it could never hold */
+    assert_int_equal(err.line, 7);
+    assert_non_null(strstr(err.text, "geoip.asn_db"));
 }
 
 static void test_reload_is_all_or_nothing(void **state)
