@@ -411,11 +411,16 @@ class Proxy:
     def counter(self, name):
         return self.status()["totals"][name]
 
-    def reload(self):
-        """HUP, and its end; the log's new lines."""
+    def reload(self, good=True):
+        """HUP, and what came of it: the log's new text."""
         before = len(self.daemon.log)
         self.daemon.child.send_signal(signal.SIGHUP)
-        return wait_until(lambda: (lambda t: t if "reload" in t else None)(self.daemon.log[before:]), "the reload")
+        said = "is in force" if good else "reload refused"
+
+        def new():
+            text = self.daemon.log[before:]
+            return text if said in text else None
+        return wait_until(new, f"the reload: {said}")
 
     def stop(self, check=True, expected=0):
         try:
