@@ -161,9 +161,10 @@ enum step flow_hello(struct flow *f)
         return MOVE;
     if (done)
         return settle(f);
-    if (buf_len(&f->server.in) > 0)
+    bool server_spoke = buf_len(&f->server.in) > 0; /* also behind a parent's 200 */
+    if (server_spoke && s->client_spoke)
         return WAIT; /* it spoke while the client's hello was still coming: enough is held */
-    enum side_io io = side_fill(&f->server, FLOW_READ_BYTES);
+    enum side_io io = server_spoke ? SIDE_MOVED : side_fill(&f->server, FLOW_READ_BYTES);
     if (io == SIDE_FAILED)
         return flow_server_ended(f, io);
     if (io == SIDE_AGAIN || (io == SIDE_MOVED && s->client_spoke))
