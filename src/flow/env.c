@@ -49,7 +49,7 @@ void flow_env_abort(struct flow_env *env)
         f->answer = ANSWER_NONE; /* no time to be polite */
         if (f->state < FLOW_CUT)
             flow_fail(f, REASON_STOPPING, NULL);
-        else if (f->state == FLOW_CLOSING)
+        if (f->state == FLOW_CLOSING)
             flow_goto(f, FLOW_DONE);
         flow_wake(f);
     }
