@@ -120,17 +120,33 @@ static struct section *section(struct run *r, const char *name, size_t len)
     return s;
 }
 
-/* conf SECTION.KEY: VALUE, or KEY: VALUE at the top level */
-static void do_conf(struct run *r)
+/* A later line of the same key replaces the earlier one. */
+static void set_conf(struct run *r, const char *text)
 {
-    const char *text = r->line->rest + strspn(r->line->rest, " "), *dot = strchr(text, '.'),
-               *colon = strchr(text, ':');
+    const char *dot = strchr(text, '.'), *colon = strchr(text, ':');
     if (!colon)
         give_up(r, "conf SECTION.KEY: VALUE");
     bool top = !dot || dot > colon;
     struct section *s = section(r, text, top ? 0 : (size_t)(dot - text));
+    const char *key = top ? text : dot + 1;
+    size_t key_len = (size_t)(colon - key) + 1;
+    for (char *line = s->text, *end; *line; line = end) {
+        end = strchr(line, '\n') + 1;
+        if (strncmp(line + (top ? 0 : 2), key, key_len) == 0) {
+            memmove(line, end, strlen(end) + 1);
+            end = line;
+        }
+    }
     size_t used = strlen(s->text);
-    snprintf(s->text + used, sizeof s->text - used, "%s%s\n", top ? "" : "  ", top ? text : dot + 1);
+    int len = snprintf(s->text + used, sizeof s->text - used, "%s%s\n", top ? "" : "  ", key);
+    if ((size_t)len >= sizeof s->text - used)
+        give_up(r, "too much configuration");
+}
+
+/* conf SECTION.KEY: VALUE, or KEY: VALUE at the top level */
+static void do_conf(struct run *r)
+{
+    set_conf(r, r->line->rest + strspn(r->line->rest, " "));
 }
 
 static void do_baseline(struct run *r)
@@ -138,31 +154,28 @@ static void do_baseline(struct run *r)
     snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 1));
 }
 
-static char *conf_text(const struct run *r, const char *more)
+static char *conf_text(const struct run *r)
 {
     char *text = calloc(1, TEXT_BYTES);
     size_t len = 0;
     must(text);
-    bool policy = false;
-    for (unsigned i = 0; i < r->section_count; i++) {
+    if (r->section_count == 0)
+        strcpy(text, "{}\n");
+    for (unsigned i = 0; i < r->section_count && len < TEXT_BYTES; i++) {
         const struct section *s = &r->sections[i];
-        bool is_policy = strcmp(s->name, "policy") == 0;
-        policy |= is_policy;
-        len += (size_t)snprintf(text + len, TEXT_BYTES - len, "%s%s%s%s", s->name, s->name[0] ? ":\n" : "",
-                                s->text, is_policy ? more : "");
+        len += (size_t)snprintf(text + len, TEXT_BYTES - len, "%s%s%s", s->name, s->name[0] ? ":\n" : "",
+                                s->text);
     }
-    if (!policy && more[0])
-        snprintf(text + len, TEXT_BYTES - len, "policy:\n%s", more);
+    must(len < TEXT_BYTES);
     return text;
 }
 
-static struct snapshot *make_snapshot(struct run *r, const char *baseline, const char *more,
-                                      uint64_t generation)
+static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint64_t generation)
 {
     char path[512];
     size_t len;
     snprintf(path, sizeof path, EXEAT_SOURCE_DIR "/tests/sim/baselines/%s.yaml", baseline);
-    char *text = read_whole(path, &len), *conf = conf_text(r, more);
+    char *text = read_whole(path, &len), *conf = conf_text(r);
     if (!text)
         give_up(r, "there is no such baseline");
     struct snapshot *s = world_snapshot(path, conf, text, generation);
@@ -178,7 +191,7 @@ static struct snapshot *next_snapshot(struct run *r)
     if (i == SNAPSHOTS_MAX)
         give_up(r, "too many reloads");
     if (!r->s->snapshots[i])
-        r->s->snapshots[i] = make_snapshot(r, r->baseline, "", i + 1);
+        r->s->snapshots[i] = make_snapshot(r, r->baseline, i + 1);
     return r->s->snapshots[i];
 }
 
@@ -384,8 +397,15 @@ static void begin(struct run *r)
     r->begun = true;
     sim_reload(r->sim, next_snapshot(r)); /* the one it was opened with was a stand-in */
     if (!r->s->revoke_cut) {
-        r->s->revoke_cut = make_snapshot(r, "nobody", "  on_revoke: cut\n", 1000);
-        r->s->revoke_keep = make_snapshot(r, "nobody", "  on_revoke: keep\n", 1001);
+        static struct section kept[SECTIONS_MAX];
+        unsigned count = r->section_count;
+        memcpy(kept, r->sections, sizeof kept);
+        set_conf(r, "policy.on_revoke: cut");
+        r->s->revoke_cut = make_snapshot(r, "nobody", 1000);
+        set_conf(r, "policy.on_revoke: keep");
+        r->s->revoke_keep = make_snapshot(r, "nobody", 1001);
+        memcpy(r->sections, kept, sizeof kept);
+        r->section_count = count;
     }
     r->sim->revoke_cut = r->s->revoke_cut;
     r->sim->revoke_keep = r->s->revoke_keep;
