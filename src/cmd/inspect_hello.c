@@ -5,12 +5,10 @@
 #include "base/hex.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "cmd/hex_lines.h"
 #include "facts/anomaly.h"
 #include "facts/ja3.h"
 #include "facts/ja4.h"
-
-#include <errno.h>
-#include <stdlib.h>
 
 enum {
     LINE_BYTES_MAX = 6 * HELLO_BYTES_MAX, /* the longest hello, in records of one byte each */
@@ -38,55 +36,6 @@ static const char help[] =
     "examples:\n"
     "  exeat inspect hello hellos.txt | jq -r .ja4\n"
     "  xxd -p first-bytes.bin | tr -d '\\n' | exeat inspect hello\n";
-
-/* One line of input, decoded. */
-struct line {
-    uint8_t *bytes; /* owned by inspect_hello_stream(); LINE_BYTES_MAX long */
-    size_t len;
-    bool any;          /* a character that isn't white space was there */
-    const char *error; /* NULL, or why the line can't be decoded; lives for ever */
-};
-
-static bool is_blank(int c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
-}
-
-/* Reads to the end of the line; the first error stays. False at the end of the input when nothing was there. */
-static bool line_read(struct line *l, FILE *in)
-{
-    int c, high = -1;
-    *l = (struct line){.bytes = l->bytes};
-    while ((c = getc_unlocked(in)) != EOF && c != '\n') {
-        if (is_blank(c))
-            continue;
-        l->any = true;
-        if (l->error)
-            continue;
-        int value = hex_value(c);
-        if (value < 0)
-            l->error = "not a hexadecimal digit";
-        else if (high < 0)
-            high = value;
-        else if (l->len == LINE_BYTES_MAX)
-            l->error = "line is too long";
-        else {
-            l->bytes[l->len++] = (uint8_t)(high << 4 | value);
-            high = -1;
-        }
-    }
-    if (high >= 0 && !l->error)
-        l->error = "odd number of hexadecimal digits";
-    return c != EOF || l->any;
-}
-
-static void write_error(struct json *j, const char *text, size_t offset)
-{
-    json_object(j, NULL);
-    json_str(j, "error", text);
-    json_int(j, "offset", (int64_t)offset);
-    json_end_object(j);
-}
 
 /* A name as the client sent it: text, or its bytes when they aren't text. */
 static void write_name(struct json *j, const char *key, struct span name)
@@ -175,7 +124,7 @@ static const char *find_message(struct hello_reader *r, struct span bytes, struc
 }
 
 /* True when the line was a hello. Either way one object was written, unless j->out failed. */
-static bool inspect_line(struct json *j, const struct line *l, struct arena *arena)
+static bool inspect_line(struct json *j, const struct hex_line *l, struct arena *arena)
 {
     struct hello_reader r = {0};
     struct anomaly_set anomalies = {0};
@@ -198,74 +147,27 @@ static bool inspect_line(struct json *j, const struct line *l, struct arena *are
             offset = hello_reader_locate(&r, bytes, offset);
         text = parse == PARSE_MORE ? "truncated" : hello_fault_text(error.fault);
     }
-    write_error(j, text, offset);
+    hex_lines_write_error(j, text, offset);
     return false;
 }
 
-/* One line's object; a line whose object can't be built (memory) gets an error object of its own. */
-static bool answer_line(const struct line *l, FILE *out)
+static bool answer_hello(const struct hex_line *l, struct buf *out)
 {
     struct arena arena;
-    struct buf text;
     struct json j;
     arena_init(&arena, 2 * HELLO_BYTES_MAX);
-    buf_init(&text, OUTPUT_BYTES_MAX);
-    json_init(&j, &text);
+    json_init(&j, out);
     bool good = inspect_line(&j, l, &arena);
-    if (text.failed) {
-        buf_clear(&text);
-        json_init(&j, &text);
-        write_error(&j, "out of memory", l->len);
-        good = false;
-    }
-    buf_append(&text, "\n", 1);
-    fwrite(buf_span(&text).data, 1, buf_len(&text), out);
-    buf_free(&text);
     arena_reset(&arena);
     return good;
 }
 
 int inspect_hello_stream(FILE *in, FILE *out)
 {
-    struct line line = {.bytes = malloc(LINE_BYTES_MAX)};
-    int result = line.bytes ? INSPECT_OK : INSPECT_FAILED;
-    while (result != INSPECT_FAILED && line_read(&line, in)) {
-        if (line.any && !answer_line(&line, out))
-            result = INSPECT_SOME_BAD;
-        if (ferror(out))
-            result = INSPECT_FAILED;
-    }
-    free(line.bytes);
-    return ferror(in) || fflush(out) != 0 ? INSPECT_FAILED : result;
+    return hex_lines_each(in, out, LINE_BYTES_MAX, OUTPUT_BYTES_MAX, answer_hello);
 }
 
 int cmd_inspect_hello(int argc, char **argv)
 {
-    const char *path = "-";
-    bool options = true, named = false;
-    for (int i = 1; i < argc; i++) {
-        if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
-            return fputs(help, stdout) < 0 ? INSPECT_FAILED : INSPECT_OK;
-        if (options && strcmp(argv[i], "--") == 0) {
-            options = false;
-        } else if (named || (options && argv[i][0] == '-' && argv[i][1] != '\0')) {
-            fprintf(stderr, "exeat inspect hello: %s: not understood\n%s", argv[i], help);
-            return INSPECT_FAILED;
-        } else {
-            path = argv[i];
-            named = true;
-        }
-    }
-    bool from_stdin = strcmp(path, "-") == 0;
-    FILE *in = from_stdin ? stdin : fopen(path, "re");
-    if (!in) {
-        fprintf(stderr, "exeat inspect hello: %s: %s\n", path, strerror(errno));
-        return INSPECT_FAILED;
-    }
-    int result = inspect_hello_stream(in, stdout);
-    if (result == INSPECT_FAILED)
-        fprintf(stderr, "exeat inspect hello: %s: %s\n", path, strerror(errno));
-    if (!from_stdin)
-        fclose(in);
-    return result;
+    return hex_lines_main(argc, argv, "inspect hello", help, inspect_hello_stream);
 }
