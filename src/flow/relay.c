@@ -87,7 +87,7 @@ static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_
 static enum net_lane_state move(struct flow *f, struct net_lane *lane, struct side *from, struct side *to)
 {
     if (to->finished)
-        return NET_LANE_DONE;
+        return side_finish(to) == SIDE_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_DONE;
     uint64_t before = lane->moved_bytes;
     enum net_lane_state state = from->tls || to->tls
                                     ? copy_lane(from, to, &lane->moved_bytes)
@@ -98,8 +98,8 @@ static enum net_lane_state move(struct flow *f, struct net_lane *lane, struct si
         from->want |= NET_READABLE;
     if (state == NET_LANE_WAIT_WRITE)
         to->want |= NET_WRITABLE;
-    if (state == NET_LANE_DONE)
-        side_finish(to);
+    if (state == NET_LANE_DONE && side_finish(to) == SIDE_AGAIN)
+        state = NET_LANE_WAIT_WRITE;
     return state;
 }
 

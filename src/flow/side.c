@@ -15,7 +15,7 @@ void side_init(struct side *s, size_t in_limit_bytes, size_t out_limit_bytes)
 void side_take(struct side *s, struct net_stream *take_stream, void *owner, net_ready_fn *ready)
 {
     s->stream = take_stream;
-    s->eof = s->finished = false;
+    s->eof = s->finished = s->fin_sent = false;
     net_stream_own(s->stream, owner, ready);
 }
 
@@ -125,7 +125,7 @@ static struct span next_wire(struct side *s)
 
 enum side_io side_flush(struct side *s)
 {
-    if (!s->stream)
+    if (!s->stream || s->fin_sent)
         return SIDE_DONE;
     for (;;) {
         struct span wire = next_wire(s);
@@ -145,16 +145,19 @@ enum side_io side_flush(struct side *s)
     }
 }
 
-void side_finish(struct side *s)
+enum side_io side_finish(struct side *s)
 {
-    if (s->finished || !s->stream)
-        return;
-    s->finished = true;
-    if (s->tls) {
+    if (s->fin_sent || !s->stream)
+        return SIDE_DONE;
+    if (s->tls && !s->finished)
         tls_session_finish(s->tls);
-        side_flush(s); /* close_notify is a courtesy: what doesn't fit now is not waited for */
-    }
+    s->finished = true;
+    enum side_io io = s->tls ? side_flush(s) : SIDE_DONE;
+    if (io == SIDE_AGAIN)
+        return io; /* half a close_notify and a FIN would look like a cut */
+    s->fin_sent = true;
     net_stream_finish(s->stream);
+    return io;
 }
 
 enum side_io side_handshake(struct side *s)

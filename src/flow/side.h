@@ -15,7 +15,8 @@ struct side {
     struct buf out;            /* to be sent */
     unsigned want;             /* NET_READABLE | NET_WRITABLE: what the last step waits for */
     bool eof;                  /* the peer sends no more (everything before it is in `in`) */
-    bool finished;             /* we send no more */
+    bool finished;             /* we send no more: `out` is written, close_notify may be on its way */
+    bool fin_sent;             /* nothing can be written any more */
     int error;                 /* errno when SIDE_FAILED */
 };
 
@@ -37,8 +38,8 @@ void side_close(struct side *s, enum net_close how);
 enum side_io side_fill(struct side *s, size_t most);
 /* Writes `out`. */
 enum side_io side_flush(struct side *s);
-/* Sends FIN (close_notify first) once `out` is written. */
-void side_finish(struct side *s);
+/* Sends FIN (close_notify first), `out` being written. SIDE_AGAIN: close_notify didn't fit, to be called again. */
+enum side_io side_finish(struct side *s);
 
 /* Goes on with a TLS handshake (s->tls was just set, or it wants more): SIDE_DONE when it is open. */
 enum side_io side_handshake(struct side *s);
