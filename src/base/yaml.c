@@ -27,11 +27,17 @@ struct reader {
     struct frame frames[YAML_DEPTH_MAX];
     unsigned depth;
     unsigned documents;
+    size_t lines_before; /* the text is a part of a file, this far below its top */
 };
 
 static unsigned place(size_t from_zero)
 {
     return from_zero < 1u << 31 ? (unsigned)from_zero + 1 : 0;
+}
+
+static unsigned line_of(const struct reader *r, yaml_mark_t at)
+{
+    return place(at.line + r->lines_before);
 }
 
 __attribute__((format(printf, 3, 4))) static int fail(struct reader *r, yaml_mark_t at, const char *format,
@@ -42,7 +48,7 @@ __attribute__((format(printf, 3, 4))) static int fail(struct reader *r, yaml_mar
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return err_set(r->reterr, r->file, place(at.line), place(at.column), "%s", text);
+    return err_set(r->reterr, r->file, line_of(r, at), place(at.column), "%s", text);
 }
 
 static int fail_memory(struct reader *r)
@@ -58,7 +64,7 @@ static struct yaml_node *node_new(struct reader *r, enum yaml_kind kind, yaml_ma
         return NULL;
     n->kind = kind;
     n->file = r->file;
-    n->line = place(at.line);
+    n->line = line_of(r, at);
     n->column = place(at.column);
     return n;
 }
@@ -98,7 +104,7 @@ static int take_key(struct reader *r, const yaml_event_t *e, const char *text)
     if (f->node->count == KEYS_MAX)
         return fail(r, e->start_mark, "more than %d keys in one mapping", KEYS_MAX);
     f->key = text;
-    f->key_line = place(e->start_mark.line);
+    f->key_line = line_of(r, e->start_mark);
     f->key_column = place(e->start_mark.column);
     return 0;
 }
@@ -225,7 +231,14 @@ static int read_events(struct reader *r, struct span text)
 
 const struct yaml_node *yaml_read(struct arena *a, struct span text, const char *name, struct err *reterr)
 {
-    struct reader r = {.arena = a, .file = arena_strdup(a, name), .reterr = reterr};
+    return yaml_read_part(a, text, name, 1, reterr);
+}
+
+const struct yaml_node *yaml_read_part(struct arena *a, struct span text, const char *name,
+                                       unsigned first_line, struct err *reterr)
+{
+    struct reader r = {
+        .arena = a, .file = arena_strdup(a, name), .reterr = reterr, .lines_before = first_line - 1};
     if (!r.file) {
         err_set(reterr, name, 0, 0, "too large for the memory set aside");
         return NULL;

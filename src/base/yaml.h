@@ -36,6 +36,10 @@ struct yaml_node {
  * text is an empty plain scalar. */
 const struct yaml_node *yaml_read(struct arena *a, struct span text, const char *name, struct err *reterr);
 
+/* The same for one document of a file that has several: `text` begins at the file's line `first_line`. */
+const struct yaml_node *yaml_read_part(struct arena *a, struct span text, const char *name, unsigned first_line,
+                                       struct err *reterr);
+
 /* Sets an error at the node (or at its key) and returns -1. */
 int yaml_error(const struct yaml_node *n, struct err *reterr, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
