@@ -5,7 +5,8 @@
 set -euo pipefail
 
 build="build-essential cmake ninja-build pkg-config ca-certificates
-       libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev"
+       libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev
+       libbpf-dev clang-14"
 demo="curl openssl python3"
 tests="clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
        python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light apt-utils dpkg-dev chromium iproute2"
@@ -27,12 +28,24 @@ for package in $wanted; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-as_root=()
-[ "$(id -u)" = 0 ] || as_root=(sudo)
-echo "Installing: ${missing[*]}"
-export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -q </dev/null >/dev/null
-# services that packages would start on their own are not wanted here: the tests start what they need
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -q -y --no-install-recommends "${missing[@]}" \
-    </dev/null >/tmp/exeat-install.$$ 2>&1 || { cat /tmp/exeat-install.$$; echo "install-deps.sh: the installation failed" >&2; exit 1; }
-rm -f /tmp/exeat-install.$$
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    echo "install-deps.sh: missing, and there is no sudo to install them with: ${missing[*]}" >&2
+    exit 1
+fi
+log=$(mktemp)
+policy=/usr/sbin/policy-rc.d
+# Packages start their services as they are installed (nginx would take port 80). Debian asks this file first.
+if [ ! -e $policy ]; then
+    trap 'rm -f "$log"; as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+else
+    trap 'rm -f "$log"' EXIT
+fi
+echo "installing: ${missing[*]}"
+as_root apt-get update -q </dev/null >"$log" 2>&1 || { cat "$log"; echo "install-deps.sh: apt-get update failed" >&2; exit 1; }
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null >"$log" 2>&1 ||
+    { cat "$log"; echo "install-deps.sh: the installation failed" >&2; exit 1; }

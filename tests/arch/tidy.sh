@@ -2,7 +2,7 @@
 # tidy.sh BUILD [FILE...]: clang-tidy over src/ (or the files given) with the checks of .clang-tidy, two files at a time. BUILD is
 # a clang build folder: its compile_commands.json says how each file is compiled.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 build=$1
 shift
 export build
@@ -14,4 +14,4 @@ check() {
 }
 export -f check
 [ -f "$build/compile_commands.json" ] || { echo "$build has no compile_commands.json"; exit 1; }
-{ [ $# -gt 0 ] && printf '%s\0' "$@" || find src -name '*.c' -print0; } | xargs -0 -n 1 -P 2 bash -c 'check "$0"'
+{ [ $# -gt 0 ] && printf '%s\0' "$@" || find src -name '*.c' ! -name '*.bpf.c' -print0; } | xargs -0 -n 1 -P 2 bash -c 'check "$0"'

@@ -1,0 +1,125 @@
+/* owner_kernel.h: the few members of the kernel's structs that owner.bpf.c reads. Not their layout: the loader looks up
+ * where each member is in the running kernel (CO-RE), so only names and types matter here. */
+#ifndef EXEAT_AGENT_LINUX_OWNER_KERNEL_H
+#define EXEAT_AGENT_LINUX_OWNER_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#define KERNEL_STRUCT __attribute__((preserve_access_index))
+
+typedef struct {
+    __u32 val;
+} KERNEL_STRUCT kuid_t;
+
+struct ns_common {
+    unsigned int inum;
+} KERNEL_STRUCT;
+
+struct net {
+    struct ns_common ns;
+} KERNEL_STRUCT;
+
+typedef struct {
+    struct net *net;
+} KERNEL_STRUCT possible_net_t;
+
+struct in6_addr {
+    __u8 bytes[16];
+};
+
+struct sock_common {
+    __be32 skc_daddr, skc_rcv_saddr;
+    __be16 skc_dport;
+    __u16 skc_num;
+    unsigned short skc_family;
+    possible_net_t skc_net;
+    struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+} KERNEL_STRUCT;
+
+struct sock {
+    struct sock_common __sk_common;
+    __u16 sk_protocol;
+} KERNEL_STRUCT;
+
+struct super_block {
+    __u32 s_dev;
+} KERNEL_STRUCT;
+
+struct timespec64 {
+    __s64 tv_sec;
+    long tv_nsec;
+} KERNEL_STRUCT;
+
+struct inode {
+    unsigned long i_ino;
+    __s64 i_size;
+    unsigned int i_nlink;
+    struct super_block *i_sb;
+    __s64 i_ctime_sec; /* Linux 6.11 and later */
+    __u32 i_ctime_nsec;
+} KERNEL_STRUCT;
+
+struct inode___6_6 {
+    struct timespec64 __i_ctime;
+} KERNEL_STRUCT;
+
+struct inode___5 {
+    struct timespec64 i_ctime;
+} KERNEL_STRUCT;
+
+struct qstr {
+    const unsigned char *name;
+} KERNEL_STRUCT;
+
+struct dentry {
+    struct dentry *d_parent;
+    struct qstr d_name;
+} KERNEL_STRUCT;
+
+struct vfsmount {
+    struct dentry *mnt_root;
+} KERNEL_STRUCT;
+
+struct mount {
+    struct mount *mnt_parent;
+    struct dentry *mnt_mountpoint;
+    struct vfsmount mnt;
+} KERNEL_STRUCT;
+
+struct path {
+    struct vfsmount *mnt;
+    struct dentry *dentry;
+} KERNEL_STRUCT;
+
+struct file {
+    struct path f_path;
+    struct inode *f_inode;
+} KERNEL_STRUCT;
+
+struct fs_struct {
+    struct path root, pwd;
+} KERNEL_STRUCT;
+
+struct mm_struct {
+    unsigned long start_code, start_stack, arg_start, arg_end;
+    struct file *exe_file;
+} KERNEL_STRUCT;
+
+struct task_struct {
+    unsigned int flags;
+    int pid, tgid;
+    char comm[16];
+    __u64 start_boottime;
+    struct mm_struct *mm;
+    struct fs_struct *fs;
+    struct task_struct *group_leader, *real_parent;
+    kuid_t loginuid;
+} KERNEL_STRUCT;
+
+struct linux_binprm {
+    struct file *file;
+} KERNEL_STRUCT;
+
+#endif
