@@ -5,7 +5,7 @@
  *   bench_client MODE PROXY_PORT PORT COUNT BYTES    16 threads, COUNT operations in all
  *     get        CONNECT, GET of BYTES, close         getls      the same with TLS in the tunnel
  *     put        CONNECT, POST of BYTES, close        puttls
- *     plain      GET in absolute form on kept connections
+ *     plain      GET in absolute form on kept connections; plain1: on one connection each
  *     requests   GETs on one open tunnel a thread
  *     idle       opens COUNT tunnels, prints "ready", holds them until EOF of stdin */
 #define _GNU_SOURCE
@@ -262,8 +262,8 @@ static struct end open_tunnel(void)
     return e;
 }
 
-/* One request and its whole answer. */
-static void exchange(struct end *e, const char *prefix, bool put, bool last)
+/* One request and its whole answer. True: the connection serves another. */
+static bool exchange(struct end *e, const char *prefix, bool put, bool last)
 {
     char head[HEAD_BYTES];
     size_t extra = 0;
@@ -276,22 +276,22 @@ static void exchange(struct end *e, const char *prefix, bool put, bool last)
         !end_read_head(e, head, &extra) || !strstr(head, " 200 ") ||
         (!put && !end_skip(e, job.bytes - extra)))
         die("exchange");
+    return !last && !strcasestr(head, "\r\nConnection: close") && !strstr(head, "HTTP/1.0");
 }
 
 static void *work(void *unused)
 {
     (void)unused;
     char prefix[64] = "";
-    bool put = strncmp(job.mode, "put", 3) == 0, plain = strcmp(job.mode, "plain") == 0;
-    bool kept = plain || strcmp(job.mode, "requests") == 0;
+    bool put = strncmp(job.mode, "put", 3) == 0, plain = strncmp(job.mode, "plain", 5) == 0;
+    bool kept = strcmp(job.mode, "plain") == 0 || strcmp(job.mode, "requests") == 0;
     struct end e = {.fd = -1};
     if (plain)
         snprintf(prefix, sizeof prefix, "http://127.0.0.1:%s", job.port);
     while (take_one()) {
         if (e.fd < 0)
             e = plain ? connect_to_proxy() : open_tunnel();
-        exchange(&e, prefix, put, !kept);
-        if (!kept) {
+        if (!exchange(&e, prefix, put, !kept)) {
             end_close(&e);
             e = (struct end){.fd = -1};
         }

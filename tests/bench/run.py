@@ -30,7 +30,10 @@ def process_tree(pid):
     found = [pid]
     for parent in found:
         for task in pathlib.Path(f"/proc/{parent}/task").iterdir():
-            found += [int(c) for c in (task / "children").read_text().split()]
+            try:
+                found += [int(c) for c in (task / "children").read_text().split()]
+            except FileNotFoundError:
+                pass  # a thread that has ended meanwhile
     return found
 
 
@@ -63,6 +66,7 @@ def wait_port(port):
 
 class Exeat:
     name = "exeat"
+    keeps = True  # connections, between plain requests
 
     def __init__(self, folder, client, ports):
         digest = hashlib.sha256(client.read_bytes()).hexdigest()
@@ -84,6 +88,8 @@ class Exeat:
 
 
 class Peer:
+    keeps = True
+
     def __init__(self, folder, client, ports):
         self.port = origins.free_port()
         self.folder = pathlib.Path(folder) / self.name
@@ -126,6 +132,7 @@ class Squid(Peer):
 
 class Tinyproxy(Peer):
     name = "tinyproxy"
+    keeps = False
     program = "tinyproxy"
 
     def start(self):
@@ -152,6 +159,8 @@ def measure(proxy, client, line, ports, quick):
     name, mode, tls, count, size, unit = line
     count = max(16, count // (8 if quick else 1))
     port = ports[1 if tls else 0]
+    if mode == "plain" and not proxy.keeps:
+        mode = "plain1"
     argv = [client, mode, proxy.port, port]
     run = lambda n, b: subprocess.run([str(a) for a in (*argv, n, b)], check=True, capture_output=True)
     run(16, 1000)  # the first of everything is not what is measured
