@@ -120,6 +120,8 @@ enum step flow_client_ended(struct flow *f, enum side_io how)
 {
     if (how == SIDE_EOF)
         return flow_fail(f, states[f->state].client_eof, NULL);
+    if (f->client.error == ETIMEDOUT) /* TCP gave up on a client that takes nothing */
+        return flow_fail(f, REASON_WRITE_TIMEOUT, NULL);
     return flow_fail(f, f->client.tls ? REASON_PROXY_TLS_FAILED : REASON_CLIENT_RESET, "%s",
                      f->client.tls ? tls_session_error(f->client.tls) : error_text(f->client.error));
 }

@@ -131,7 +131,10 @@ class Exchange:
         return get_path(self.close, path)
 
     def __repr__(self):
-        return f"<exchange {self.uid} {json.dumps(self.close)}>"
+        sender = self.get("unmapped.sender.reason") if self.close else None
+        return (f"<exchange {self.uid}: {self.verdict} {self.verdict_reason or ''} by {self.entry}; {self.executable} "
+                f"{self.confidence} {sender or ''}; ended {self.reason}: {self.get('status_detail')}; "
+                f"{json.dumps(self.close)[:6000]}>") if self.close else f"<exchange {self.uid}, no close>"
 
 
 class Ledger:

@@ -149,7 +149,15 @@ class HttpHandler(BaseHTTPRequestHandler):
         finally:
             self.origin.forget(self.request)
             if self.origin.tls:
-                self.request.close()
+                self._say_goodbye()
+
+    def _say_goodbye(self):
+        try:
+            self.request.settimeout(1)
+            self.request.unwrap()  # close_notify: without it a client takes the end for a truncation
+        except (OSError, ValueError):
+            pass
+        self.request.close()
 
     def log_message(self, *args):
         pass
