@@ -1,5 +1,5 @@
-# The whole suite as ctest tests of the dev build (EXEAT_SUITE=ON, set by tests/run.sh): the other builds' suites, the shape of
-# the tree, static checks, end to end, fuzzing. unit.*, sim.* and fuzz.* of the dev build itself are registered beside.
+# What the dev build's ctest runs beside its own tests when tests/run.sh is the one who asks (EXEAT_SUITE=ON): the shape of the
+# tree, static checks, documentation, end to end with the release and the asan programs, fuzzing.
 set(ROOT ${CMAKE_SOURCE_DIR})
 set(PYTHON /usr/bin/python3)
 
@@ -8,28 +8,36 @@ function(suite name timeout)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout})
 endfunction()
 
-foreach(preset asan tsan)
-    suite(suite.${preset} 1500 ctest --test-dir ${ROOT}/build/${preset} --output-on-failure --no-tests=error)
-endforeach()
-
 suite(arch.self 60 ${PYTHON} tests/arch/check.py self)
 suite(arch.layers 60 ${PYTHON} tests/arch/check.py layers)
 suite(arch.symbols 60 ${PYTHON} tests/arch/check.py symbols ${ROOT}/build/dev)
 suite(arch.sizes 60 ${PYTHON} tests/arch/check.py sizes)
-suite(arch.figure 60 ${PYTHON} tests/arch/check.py figure)
+suite(arch.words 60 ${PYTHON} tests/arch/check.py words)
 suite(arch.format 120 tests/arch/format.sh)
-suite(arch.tidy 1500 tests/arch/tidy.sh ${ROOT}/build/asan)
-suite(arch.analyzer 1500 tests/arch/analyzer.sh)
+suite(arch.tidy 1200 tests/arch/tidy.sh ${ROOT}/build/asan)
+suite(arch.analyzer 600 tests/arch/analyzer.sh)
+set_tests_properties(arch.tidy arch.analyzer PROPERTIES PROCESSORS 2)
 
-file(GLOB E2E CONFIGURE_DEPENDS e2e/test_*.py e2e/agent_*.py)
+suite(docs.figure 60 ${PYTHON} tests/arch/check.py figure)
+suite(docs.readme 60 ${PYTHON} tests/arch/docs.py ${ROOT}/build/release)
+suite(docs.quickstart 600 ${PYTHON} tests/arch/quickstart.py)
+set_tests_properties(docs.quickstart PROPERTIES RUN_SERIAL ON)
+
+# End to end tests start many processes and measure time and memory: each alone. Their conftest skips what a sanitizer distorts.
+file(GLOB E2E CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/e2e/test_*.py)
 foreach(source ${E2E})
     get_filename_component(name ${source} NAME_WE)
-    suite(e2e.${name} 900 ${PYTHON} -m pytest -q -p no:cacheprovider ${source})
-    # these start many processes and measure memory: one at a time, beside nothing else
-    set_tests_properties(e2e.${name} PROPERTIES RUN_SERIAL ON ENVIRONMENT EXEAT_BUILD=${ROOT}/build/release)
+    string(REPLACE test_ "" name ${name})
+    foreach(build release asan)
+        if(build STREQUAL asan)
+            set(test asan.e2e.${name})
+        else()
+            set(test e2e.${name})
+        endif()
+        suite(${test} 900 ${PYTHON} -m pytest -q -rs -p no:cacheprovider ${source})
+        set_tests_properties(${test} PROPERTIES RUN_SERIAL ON ENVIRONMENT "EXEAT_BUILD=${ROOT}/build/${build};PYTHONDONTWRITEBYTECODE=1")
+    endforeach()
 endforeach()
 
-suite(fuzz.run 1500 tests/fuzz/run.sh ${ROOT}/build/fuzz $ENV{EXEAT_FUZZ_SECONDS})
+suite(fuzz.run 1500 tests/fuzz/run.sh ${ROOT}/build/fuzz)
 set_tests_properties(fuzz.run PROPERTIES PROCESSORS 2)
-suite(quickstart.once 600 packaging/quickstart.sh --once)
-set_tests_properties(quickstart.once PROPERTIES RUN_SERIAL ON)

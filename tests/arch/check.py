@@ -4,6 +4,7 @@
   check.py layers            include edges between the folders of src/
   check.py symbols BUILD     what the pure libraries of a build folder leave undefined
   check.py sizes             functions under 80 lines, files under 900, each file's first comment
+  check.py words             the project's words have no synonyms; no path of somebody's machine
   check.py figure [--write]  the figure of states in src/README.md against src/flow/steps.h
   check.py self              the checker itself: a bad tree must be found bad
 """
@@ -146,6 +147,29 @@ def check_sizes(root=ROOT):
     return bad
 
 
+WORDS = [
+    (("src", "include", "policy", "README.md"), re.compile(r"\b(upstream|downstream)\b", re.I), "say client and server"),
+    (("src", "include", "policy", "packaging", "tests", "README.md"), re.compile(r"(?<![\w.$}*/-])/(work|srv|mnt)/"),
+     "a path that only one machine has"),
+]
+
+
+def check_words(root=ROOT):
+    bad = []
+    for folders, pattern, why in WORDS:
+        listed = subprocess.run(["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *folders],
+                                check=True, capture_output=True).stdout
+        for name in sorted(set(listed.decode().split("\0")) - {""}):
+            path = os.path.join(root, name)
+            if name.startswith(("tests/arch/", "tests/vectors/", "tests/fuzz/corpus/")) or not os.path.isfile(path):
+                continue
+            for number, line in enumerate(open(path, encoding="utf-8", errors="replace"), 1):
+                found = pattern.search(line)
+                if found:
+                    bad.append(f"{name}:{number}: {found[0]}: {why}")
+    return bad
+
+
 def read_states(root=ROOT):
     text = open(os.path.join(root, "src/flow/steps.h"), encoding="utf-8").read()
     table = text[text.index("#define FLOW_STATES"):text.index("enum flow_state")].replace("\\\n", "\n")
@@ -160,10 +184,9 @@ def figure(root=ROOT):
     out = ["```mermaid", "stateDiagram-v2", "    [*] --> PREFACE"]
     for name, successors, _ in rows:
         out += [f"    {name} --> {s}" for s in successors]
-    out += ["    DONE --> [*]", "    note right of REFUSE: from every state before it,", "    note right of CUT: likewise CUT and CLOSING", "```", "",
-            "| state | what happens there |", "|---|---|"]
-    out += [f"| `{name}` | {doc} |" for name, _, doc in rows]
-    return "\n".join(out)
+    out += ["    REFUSE --> CLOSING", "    CUT --> DONE", "    CLOSING --> DONE", "    DONE --> [*]"]
+    out = list(dict.fromkeys(out)) + ["```", "", "| state | what happens there |", "|---|---|"]
+    return "\n".join(out + [f"| `{name}` | {doc} |" for name, _, doc in rows])
 
 
 BEGIN, END = "<!-- figure: made by tests/arch/check.py figure --write -->", "<!-- figure ends -->"
@@ -184,18 +207,57 @@ def check_figure(write=False, root=ROOT):
     return [] if write or wanted == text else ["src/README.md: the figure is not that of steps.h: run check.py figure --write"]
 
 
+def check_self_symbols(root):
+    """An archive with one pure and one impure object: the impure call must be found, whatever the object is called."""
+    for lib, code in (("wire", "int x(int n) { return socket(n, n, n); }"), ("facts", "int y(void) { return 0; }"),
+                      ("rules", "#include <string.h>\nunsigned long z(char *s) { return strlen(s); }")):
+        with open(os.path.join(root, lib + ".c"), "w", encoding="utf-8") as f:
+            f.write(code + "\n")
+        subprocess.run(["gcc", "-w", "-O0", "-fno-builtin", "-c", lib + ".c"], cwd=root, check=True)
+        subprocess.run(["ar", "rc", f"libexeat_{lib}.a", lib + ".o"], cwd=root, check=True)
+    os.rename(os.path.join(root, "facts.o"), os.path.join(root, "other.o"))
+    subprocess.run(["ar", "rc", "libexeat_audit.a", "other.o"], cwd=root, check=True)
+    return check_symbols(root)
+
+
 def check_self():
     """A tree with one fault of each kind: each must be found."""
     bad = []
+
+    def expect(what, found, *wanted):
+        if len(found) != len(wanted) or not all(any(w in line for line in found) for w in wanted):
+            bad.append(f"{what}: found {found}, not {list(wanted)}")
+
     with tempfile.TemporaryDirectory() as root:
-        os.makedirs(os.path.join(root, "src/wire"))
-        os.makedirs(os.path.join(root, "include"))
-        with open(os.path.join(root, "src/wire/x.c"), "w") as f:
-            f.write('/* y.c: no */\n#include "net/net.h"\n#include "x.h"\nint long_one(void)\n{\n' + "    ;\n" * 80 + "}\n" + "\n" * 900)
-        if len(check_layers(root)) != 2:
-            bad.append("layers: did not find two bad includes")
-        if len(check_sizes(root)) != 3:
-            bad.append(f"sizes: did not find three faults: {check_sizes(root)}")
+        for folder in ("src/wire", "src/flow", "src/new", "include"):
+            os.makedirs(os.path.join(root, folder))
+        files = {
+            "src/wire/x.c": '/* y.c: no */\n#include "net/net.h"\n#include "x.h"\nint long_one(void)\n{\n' + "    ;\n" * 80 + "}\n"
+                            + "\n" * 900 + "/* upstream */\n",
+            "src/flow/a.c": '/* a.c: fine */\n#include "net/net.h"\n#include "net/loop.h"\n#include "exeat/reasons.h"\n'
+                            "int short_one(int a,\n              int b)\n{\n" + "    ;\n" * 75 + "}\n",
+            "src/new/b.h": "/* b.h: in a folder nobody listed */\n",
+            "src/flow/steps.h": '/* steps.h: two states */\n#define FLOW_STATES(STATE, T) \\\n'
+                                '    STATE(PREFACE, flow_preface, 0, NONE, NONE, NONE, T(DONE), "begins " \\\n          "here") \\\n'
+                                '    STATE(DONE, flow_done, c->x + 1, NONE, NONE, NONE, , "ends")\nenum flow_state { X };\n',
+            "src/README.md": f"{BEGIN}\nold\n{END}\n",
+        }
+        for name, text in files.items():
+            with open(os.path.join(root, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        expect("layers", check_layers(root), "wire may not include net/net.h", "by its folder", "net/loop.h is net's own",
+               "folder new is not in the table")
+        expect("sizes", check_sizes(root), "does not begin with a comment", "at most 900", "long_one() has 83 lines")
+        subprocess.run(["git", "init", "-q", root], check=True)
+        expect("words", check_words(root), "src/wire/x.c:987: upstream")
+        expect("figure", check_figure(False, root), "is not that of steps.h")
+        check_figure(True, root)
+        expect("figure, written", check_figure(False, root))
+        with open(os.path.join(root, "src/README.md"), encoding="utf-8") as f:
+            text = f.read()
+        if "PREFACE --> DONE" not in text or "| `PREFACE` | begins here |" not in text:
+            bad.append(f"figure: {text}")
+        expect("symbols", check_self_symbols(root), "wire/wire.o: pure code calls socket", "libexeat_audit.a: the objects to check")
     for symbol in ("uv_run", "socket", "clock_gettime", "getrandom", "pthread_mutex_lock", "open64", "fopen"):
         if not IMPURE.match(symbol):
             bad.append(f"symbols: {symbol} passes for pure")
@@ -209,6 +271,7 @@ def main(argv):
     checks = {
         "layers": check_layers,
         "sizes": check_sizes,
+        "words": check_words,
         "symbols": lambda: check_symbols(argv[2]),
         "figure": lambda: check_figure("--write" in argv),
         "self": check_self,
