@@ -31,22 +31,33 @@
  *
  * ask     proxy -> agent, only after its hello.
  *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",
- *    "proxy":"127.0.0.1:3128","want_hash":true,"hash_wait_ms":200,"full":false}
+ *    "proxy":"127.0.0.1:3128","want_hash":true,"hash_wait_ms":200,"full":false,"age_ms":3}
  *   `id` is the asker's and is echoed. `nonce` is 16 lower-case hex digits, fresh for each ask, and echoed: an answer whose
  *   pair is not outstanding is dropped. `client` is the client's own end as the proxy accepted it, `proxy` the
  *   accepted socket's own end (getsockname), never a wildcard. `hash_wait_ms` bounds how long the answer may wait for the
  *   hash of an executable not hashed yet (default 0, at most AGENT_HASH_WAIT_MAX_MS). `full` asks for the whole
- *   sender even if this link had it (the proxy forgot). Answers may come in any order.
+ *   sender even if this link had it (the proxy forgot). `age_ms` (optional) says how long ago the proxy accepted the
+ *   connection: addresses and ports come round, and an agent that remembers connections which are gone must not answer for
+ *   a later or an earlier one of the same addresses. Answers may come in any order.
  *
  * answer  agent -> proxy.
  *   {"v":1,"type":"answer","id":7,"nonce":"0123456789abcdef","host":"ws-17","confidence":"exact",
- *    "basis":"holder_now","reason":null,"holders":[],"sender_ref":"4242.918273.17","sender":{...}}
+ *    "basis":"connect","reason":null,"exec_changed":false,"handed_over":false,"other_namespace":false,"holders":[],
+ *    "sender_ref":"4242.918273.17","sender":{...}}
  *   confidence, and what `sender_ref` is then:
  *     exact      one process was found, by `basis`; sender_ref names it
  *     ambiguous  several processes hold the socket: `holders` lists their pids (at most AGENT_HOLDERS_MAX); no sender
  *     stale      the sender was right when it was recorded and cannot be confirmed now; sender_ref names it
  *     unknown    no sender
  *   basis: "holder_now" (who holds the socket at the time of the answer) or "connect" (who called connect()).
+ *   With basis connect the sender is who called connect() as it was then, and three facts are told (all optional; null or
+ *   absent: not known). Each of the first two makes the answer stale, not exact, for what is said on the connection
+ *   from then on may be another program's:
+ *     exec_changed     the process executes another program now
+ *     handed_over      the process does not hold the socket any more, somebody else does. False does not mean that
+ *                      it holds it alone: children may have inherited it
+ *     other_namespace  the socket is (was) in another network namespace than the proxy: found by its addresses, and only
+ *                      one socket of the host had them at that time
  *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
  *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
  *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed; the ref may stay the
@@ -70,6 +81,7 @@
  *     writable_by_user (bool or null): a user other than root can replace the executable, by the file or a folder above
  *       it, or the path does not lead to this file in the agent's own view (mount namespace, chroot, deleted): the path
  *       is no identity then,
+ *     script_writable_by_user (optional, bool or null): likewise for the script's file,
  *     provenance {"executable":"kernel", ...}: for executable, sha256, package, script, arguments, cwd, user, login_uid,
  *       parents, unit, writable_by_user: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
  *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |
@@ -106,6 +118,10 @@
     X(SEVERAL_HOLDERS, "several_holders", "several processes hold the client's socket")                      \
     X(NOT_PERMITTED, "not_permitted", "the agent may not look into all processes, and found none")           \
     X(NOT_OURS, "not_ours", "the connection does not end at a listener of the asking proxy")                 \
+    X(SEVERAL_SOCKETS, "several_sockets", "several connections had the same addresses at that time")         \
+    X(EXEC_CHANGED, "exec_changed", "the process that connected executes another program now")               \
+    X(HANDED_OVER, "handed_over", "the process that connected gave the socket to another one")               \
+    X(KERNEL, "kernel", "the kernel made the connection, no process")                                        \
     X(CHANGED, "changed", "the process or the socket changed while it was looked at")                        \
     X(BUSY, "busy", "the agent has too many questions waiting")                                              \
     X(REMOTE, "remote", "the client is not on a host with an agent")                                         \

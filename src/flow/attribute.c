@@ -18,10 +18,17 @@ void attribute_ask(struct flow *f)
     struct net_attribution *a = &f->attribution;
     net_attribute_cancel(f->env->net, a);
     sender_unref(a->sender);
-    *a = (struct net_attribution){.done = on_answer, .owner = f, .confidence = AGENT_CONFIDENCE_UNKNOWN};
+    *a = (struct net_attribution){
+        .done = on_answer, .owner = f, .accepted_ms = f->accepted_ms, .confidence = AGENT_CONFIDENCE_UNKNOWN};
     f->asked = true;
     f->attributed =
         net_attribute(f->env->net, a, &f->client_endpoint, &f->proxy_endpoint, f->snapshot->needs_hash);
+}
+
+static void set_if_known(struct facts *facts, enum fact which, int value)
+{
+    if (value >= 0)
+        fact_set_bool(facts, which, value != 0);
 }
 
 static void set_facts(struct flow *f)
@@ -32,6 +39,11 @@ static void set_facts(struct flow *f)
     fact_set_text(facts, FACT_sender_confidence, agent_confidence_name(a->confidence));
     if (!exact)
         fact_set_text(facts, FACT_sender_reason, a->reason);
+    if (a->basis == AGENT_BASIS_CONNECT) {
+        set_if_known(facts, FACT_sender_exec_changed, a->connect.exec_changed);
+        set_if_known(facts, FACT_sender_handed_over, a->connect.handed_over);
+        set_if_known(facts, FACT_sender_other_namespace, a->connect.other_namespace);
+    }
     if (a->sender) {
         fact_set_text(facts, FACT_sender_process, a->sender->ocsf_json);
         fact_set_text(facts, FACT_sender_more, a->sender->ocsf_unmapped_json);

@@ -80,6 +80,7 @@ static struct net_attribution *ask_end(struct ask *ask)
 static void set_unknown(struct net_attribution *who, const char *reason)
 {
     who->confidence = AGENT_CONFIDENCE_UNKNOWN;
+    who->basis = AGENT_BASIS_HOLDER_NOW;
     who->sender = NULL;
     snprintf(who->reason, sizeof(who->reason), "%s", reason);
 }
@@ -103,6 +104,7 @@ static int ask_send(struct ask *ask)
 {
     struct agent_link *link = ask->link;
     snprintf(ask->message.nonce, sizeof(ask->message.nonce), "%016llx", (unsigned long long)net_random());
+    ask->message.age_ms = (int64_t)(net_now_ms(link->net) - ask->who->accepted_ms);
     if (agent_ask_write(&link->out, &ask->message) != 0)
         return -1;
     net_soon_set(link->net, &link->flush);
@@ -247,6 +249,8 @@ static void ask_finish(struct ask *ask, const struct agent_answer *answer, struc
     bool exact = answer->confidence == AGENT_CONFIDENCE_EXACT;
     struct net_attribution *who = ask_end(ask);
     who->confidence = answer->confidence;
+    who->basis = answer->basis;
+    who->connect = answer->connect;
     who->sender = sender ? sender_ref(sender) : NULL;
     snprintf(who->reason, sizeof(who->reason), "%s", exact ? "" : agent_reason_name(answer->reason));
     who->done(who);

@@ -129,7 +129,10 @@ void net_dial_cancel(struct net *net, struct net_dialing *d); /* harmless when n
 struct net_attribution {
     void (*done)(struct net_attribution *); /* owner's */
     void *owner;                            /* owner's */
+    uint64_t accepted_ms;                   /* owner's: net_now_ms() when the connection was accepted */
     enum agent_confidence confidence;
+    enum agent_basis basis;
+    struct agent_connect connect;           /* with basis CONNECT */
     struct sender *sender;                  /* counted: the owner's reference; NULL unless known */
     char reason[48];                        /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
     void *operation;                        /* net's; NULL when not under way */

@@ -41,7 +41,8 @@ bool baseline_is_interpreter(const char *executable)
 struct sender_view baseline_view_sender(const struct sender *s, enum agent_confidence confidence)
 {
     if (!s)
-        return (struct sender_view){.confidence = confidence, .writable_by_user = true};
+        return (struct sender_view){
+            .confidence = confidence, .writable_by_user = true, .script_writable = true};
     return (struct sender_view){
         .confidence = confidence,
         .executable = s->executable,
@@ -54,6 +55,7 @@ struct sender_view baseline_view_sender(const struct sender *s, enum agent_confi
         .hash_state = s->hash_state,
         .interpreter = s->script_kind != SENDER_SCRIPT_NONE,
         .writable_by_user = s->writable_by_user != 0,
+        .script_writable = s->script_writable_by_user != 0,
     };
 }
 
@@ -98,8 +100,8 @@ static bool is_interpreter(const struct sender_view *v)
 
 static enum match match_entry(const struct entry *e, const struct baseline_question *q)
 {
-    static const struct sender_view nobody = {.confidence = AGENT_CONFIDENCE_UNKNOWN,
-                                              .writable_by_user = true};
+    static const struct sender_view nobody = {
+        .confidence = AGENT_CONFIDENCE_UNKNOWN, .writable_by_user = true, .script_writable = true};
     const struct sender_view *v = q->sender ? q->sender : &nobody;
     if (e->has_client && !ip_in(&q->client, &e->client))
         return MATCH_NO;
@@ -112,6 +114,8 @@ static enum match match_entry(const struct entry *e, const struct baseline_quest
     if (e->wants_fixed_path && v->writable_by_user)
         return MATCH_NO;
     if (e->wants_no_interpreter && is_interpreter(v))
+        return MATCH_NO;
+    if (e->conditions[CONDITION_SCRIPT] && !e->conditions[CONDITION_SCRIPT_SHA256] && v->script_writable)
         return MATCH_NO;
     return match_texts(e, v);
 }

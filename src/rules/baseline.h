@@ -30,6 +30,7 @@ struct sender_view {
     enum sender_hash_state hash_state;  /* sha256 counts only when DONE */
     bool interpreter;                   /* the agent takes the executable for an interpreter */
     bool writable_by_user;              /* or not known not to be: the path is no identity */
+    bool script_writable;               /* likewise the script's path: only its hash counts then */
 };
 
 enum baseline_phase {

@@ -136,7 +136,25 @@ int agent_ask_write(struct buf *out, const struct agent_ask *a)
     json_int(&j, "hash_wait_ms", a->hash_wait_ms);
     if (a->full)
         json_bool(&j, "full", true);
+    if (a->age_ms >= 0)
+        json_int(&j, "age_ms", a->age_ms);
     return finish(&line, &j, out);
+}
+
+static void write_connect(struct json *j, const struct agent_connect *c)
+{
+    const struct {
+        const char *name;
+        int value;
+    } facts[] = {{"exec_changed", c->exec_changed},
+                 {"handed_over", c->handed_over},
+                 {"other_namespace", c->other_namespace}};
+    for (size_t i = 0; i < ARRAY_LEN(facts); i++) {
+        if (facts[i].value < 0)
+            json_null(j, facts[i].name);
+        else
+            json_bool(j, facts[i].name, facts[i].value != 0);
+    }
 }
 
 int agent_answer_write(struct buf *out, const struct agent_answer *a)
@@ -151,6 +169,8 @@ int agent_answer_write(struct buf *out, const struct agent_answer *a)
     json_str(&j, "confidence", agent_confidence_name(a->confidence));
     json_str(&j, "basis", basis_names[a->basis]);
     json_str(&j, "reason", a->reason == AGENT_REASON_NONE ? NULL : agent_reason_name(a->reason));
+    if (a->basis == AGENT_BASIS_CONNECT)
+        write_connect(&j, &a->connect);
     json_array(&j, "holders");
     for (size_t i = 0; i < a->holder_count; i++)
         json_int(&j, NULL, a->holders[i]);

@@ -60,6 +60,12 @@ struct agent_ask {
     struct endpoint client, proxy;
     bool want_hash, full;
     unsigned hash_wait_ms;
+    int64_t age_ms; /* since the proxy accepted; -1: not told */
+};
+
+/* What is known with basis CONNECT: -1 not known, 0, 1. */
+struct agent_connect {
+    int exec_changed, handed_over, other_namespace;
 };
 
 struct agent_answer {
@@ -69,6 +75,7 @@ struct agent_answer {
     enum agent_confidence confidence;
     enum agent_basis basis;
     enum agent_reason reason;
+    struct agent_connect connect;
     int64_t holders[AGENT_HOLDERS_MAX]; /* pids, when ambiguous */
     size_t holder_count;
     char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */

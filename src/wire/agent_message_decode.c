@@ -155,6 +155,8 @@ static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_er
     if (int_member(object, "hash_wait_ms", 0, &wait_ms) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "hash_wait_ms: not a number of milliseconds");
     a->hash_wait_ms = (unsigned)(wait_ms < AGENT_HASH_WAIT_MAX_MS ? wait_ms : AGENT_HASH_WAIT_MAX_MS);
+    if (int_member(object, "age_ms", -1, &a->age_ms) != 0)
+        return fail(e, AGENT_ERROR_BAD_ASK, "age_ms: not a number of milliseconds");
     a->want_hash = bool_member(object, "want_hash");
     a->full = bool_member(object, "full");
     return 0;
@@ -301,6 +303,7 @@ static void decode_identity(struct sender *s, const json_t *object, bool *bad)
     s->unit = sender_text(s, object, "unit", bad);
     s->container = sender_text(s, object, "container", bad);
     s->writable_by_user = tristate(object, "writable_by_user");
+    s->script_writable_by_user = tristate(object, "script_writable_by_user");
     s->arguments_truncated = bool_member(object, "arguments_truncated");
 }
 
@@ -387,6 +390,9 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
         return fail(e, AGENT_ERROR_BAD_ANSWER, "host or sender_ref: not a string or too long");
     a->confidence = (enum agent_confidence)confidence;
     a->basis = (enum agent_basis)basis;
+    a->connect = (struct agent_connect){.exec_changed = tristate(object, "exec_changed"),
+                                        .handed_over = tristate(object, "handed_over"),
+                                        .other_namespace = tristate(object, "other_namespace")};
     a->reason = !reason ? AGENT_REASON_NONE : why < 0 ? AGENT_REASON_UNKNOWN : (enum agent_reason)why;
     if (decode_holders(member(object, "holders"), a) != 0 || check_answer(a, sender != NULL) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER,

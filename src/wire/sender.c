@@ -55,7 +55,7 @@ struct sender *sender_new(void)
     atomic_init(&s->refs, 1);
     arena_init(&s->arena, SENDER_ARENA_BYTES);
     s->pid = s->start_ticks = s->start_ms = s->uid = s->login_uid = -1;
-    s->package_verified = s->writable_by_user = -1;
+    s->package_verified = s->writable_by_user = s->script_writable_by_user = -1;
     return s;
 }
 
@@ -113,6 +113,7 @@ static void write_script(const struct sender *s, struct json *j)
     json_str(j, "script_kind",
              s->script_kind == SENDER_SCRIPT_NONE ? NULL : sender_script_kind_name(s->script_kind));
     json_str(j, "script_sha256", s->script_sha256);
+    write_tristate(j, "script_writable_by_user", s->script_writable_by_user);
 }
 
 static void write_provenance(const struct sender *s, struct json *j)

@@ -72,14 +72,15 @@ struct sender {
     struct sender_parent *parents; /* array owned by arena; nearest first */
     size_t parent_count;
     const char *unit, *container;
-    int writable_by_user; /* -1 not known, 0, 1; anything but 0 means that the path is no identity */
+    int writable_by_user;        /* -1 not known, 0, 1; anything but 0 means that the path is no identity */
+    int script_writable_by_user; /* likewise the script's */
     enum agent_provenance provenance[SENDER_FIELD_COUNT];
 
     const char *ocsf_json; /* OCSF 1.9 `process` object (actor.process), rendered by sender_render() */
     const char *ocsf_unmapped_json; /* an object with what has no OCSF field */
 };
 
-/* One reference, empty (numbers -1, package_verified and writable_by_user -1); NULL without memory. Fill it, then
+/* One reference, empty (numbers -1, package_verified and the writable_by_user two -1); NULL without memory. Fill it, then
  * sender_render(), then it is immutable. */
 struct sender *sender_new(void);
 struct sender *sender_ref(struct sender *s); /* returns s */

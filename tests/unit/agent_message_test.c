@@ -52,6 +52,7 @@ static struct sender *make_sender(void)
     s->package_name = "curl";
     s->package_version = "7.88";
     s->script_kind = SENDER_SCRIPT_COMMAND;
+    s->script_writable_by_user = 1;
     s->arguments = arguments;
     s->argument_count = 5;
     s->arguments_truncated = true;
@@ -107,8 +108,11 @@ static void ask_goes_round(void **state)
     struct buf out;
     struct agent_error e;
     static struct agent_message m;
-    struct agent_ask a = {
-        .id = 9007199254740991, .nonce = "0123456789abcdef", .want_hash = true, .hash_wait_ms = 77};
+    struct agent_ask a = {.id = 9007199254740991,
+                          .nonce = "0123456789abcdef",
+                          .want_hash = true,
+                          .hash_wait_ms = 77,
+                          .age_ms = 1234};
     a.client = endpoint("127.0.0.1:40000");
     a.proxy = endpoint("[::1]:3128");
     buf_init(&out, 1000);
@@ -122,6 +126,13 @@ static void ask_goes_round(void **state)
     assert_true(m.u.ask.want_hash);
     assert_false(m.u.ask.full);
     assert_int_equal(m.u.ask.hash_wait_ms, 77);
+    assert_int_equal(m.u.ask.age_ms, 1234);
+    buf_clear(&out);
+    a.age_ms = -1; /* not told */
+    assert_int_equal(agent_ask_write(&out, &a), 0);
+    assert_null(memmem(buf_span(&out).data, buf_len(&out), "age_ms", 6));
+    assert_int_equal(decode(&out, &m, &e), 0);
+    assert_int_equal(m.u.ask.age_ms, -1);
     buf_free(&out);
 }
 
@@ -135,7 +146,10 @@ static void full_answer_goes_round(void **state)
     struct agent_answer a = {.id = 3,
                              .nonce = "00000000000000ff",
                              .host = "ws",
-                             .confidence = AGENT_CONFIDENCE_EXACT,
+                             .confidence = AGENT_CONFIDENCE_STALE,
+                             .basis = AGENT_BASIS_CONNECT,
+                             .reason = AGENT_REASON_EXEC_CHANGED,
+                             .connect = {.exec_changed = 1, .handed_over = -1, .other_namespace = 0},
                              .sender_ref = "42.1000.7",
                              .sender = s};
     buf_init(&out, 100000);
@@ -143,8 +157,13 @@ static void full_answer_goes_round(void **state)
     assert_int_equal(decode(&out, &m, &e), 0);
     const struct sender *got = m.u.answer.sender;
     assert_non_null(got);
-    assert_int_equal(m.u.answer.confidence, AGENT_CONFIDENCE_EXACT);
-    assert_int_equal(m.u.answer.reason, AGENT_REASON_NONE);
+    assert_int_equal(m.u.answer.confidence, AGENT_CONFIDENCE_STALE);
+    assert_int_equal(m.u.answer.reason, AGENT_REASON_EXEC_CHANGED);
+    assert_int_equal(m.u.answer.basis, AGENT_BASIS_CONNECT);
+    assert_int_equal(m.u.answer.connect.exec_changed, 1);
+    assert_int_equal(m.u.answer.connect.handed_over, -1);
+    assert_int_equal(m.u.answer.connect.other_namespace, 0);
+    assert_int_equal(got->script_writable_by_user, 1);
     assert_string_equal(got->ref, "42.1000.7");
     assert_int_equal(got->pid, 42);
     assert_int_equal(got->start_ms, 1700000000123);

@@ -47,6 +47,19 @@ static const struct sender_view python = {
     .interpreter = true,
 };
 
+/* The same from a script that its user may write. */
+static const struct sender_view edited = {
+    .confidence = AGENT_CONFIDENCE_EXACT,
+    .executable = "/usr/bin/python3.11",
+    .user = "alice",
+    .script = "/opt/run.py",
+    .script_sha256 = SHA_B,
+    .script_writable = true,
+    .sha256 = SHA_A,
+    .hash_state = SENDER_HASH_DONE,
+    .interpreter = true,
+};
+
 /* One question and its answer; the defaults are curl, 443, the CONNECT phase. */
 struct ask {
     const struct sender_view *sender;
@@ -124,6 +137,9 @@ static void each_condition(void **state)
         {"script: /opt/run.py", &python, true},
         {"script: /opt/other.py", &python, false},
         {"script: /opt/run.py", &curl, false},
+        {"script: /opt/run.py", &edited, false}, /* who can write it can make it say anything */
+        {"script: /opt/run.py, script_sha256: " SHA_B, &edited, true},
+        {"script_sha256: " SHA_B, &edited, true},
         {"executable: /usr/bin/python3.11, script: /opt/run.py", &python, true},
         {"executable: /usr/bin/python3.11, script_sha256: " SHA_B, &python, true},
         {"executable: /usr/bin/python3.11, script_sha256: " SHA_A, &python, false},
@@ -841,12 +857,15 @@ static void views_of_senders(void **state)
     assert_null(v.script); /* only a script that is known for sure */
     assert_true(v.interpreter);
     assert_false(v.writable_by_user);
+    assert_false(v.script_writable);
+    s.script_writable_by_user = -1;
     s.package_verified = 0; /* altered: no longer the package's */
     s.writable_by_user = -1;
     s.script_kind = SENDER_SCRIPT_FILE;
     v = baseline_view_sender(&s, AGENT_CONFIDENCE_STALE);
     assert_null(v.package);
     assert_true(v.writable_by_user);
+    assert_true(v.script_writable); /* not known is no promise */
     assert_string_equal(v.script, "/opt/run.py");
     assert_int_equal(v.confidence, AGENT_CONFIDENCE_STALE);
     v = baseline_view_sender(NULL, AGENT_CONFIDENCE_AMBIGUOUS);
