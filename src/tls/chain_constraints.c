@@ -64,11 +64,11 @@ static bool constrains_dns(const STACK_OF(GENERAL_SUBTREE) * trees)
  * holds all of them is found by comparing text; one deeper holds none.) */
 static bool wildcard_reaches(struct span wildcard, struct span base)
 {
-    struct span below = span_from(wildcard, 1); /* with its dot */
-    if (base.len <= below.len ||
-        strncasecmp((const char *)base.data + base.len - below.len, (const char *)below.data, below.len) != 0)
+    size_t below_len = wildcard.len - 1; /* with its dot */
+    const char *below = (const char *)wildcard.data + 1, *text = (const char *)base.data;
+    if (base.len <= below_len || strncasecmp(text + base.len - below_len, below, below_len) != 0)
         return false;
-    return !memchr(base.data, '.', base.len - below.len);
+    return !memchr(text, '.', base.len - below_len);
 }
 
 static bool wildcard_excluded(struct span name, const STACK_OF(GENERAL_SUBTREE) * excluded)

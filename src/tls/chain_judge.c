@@ -144,8 +144,6 @@ static void judge_profile(struct place *p)
 {
     X509 *x = p->x509;
     bool subject_empty = is_empty(X509_get_subject_name(x)), san = is_there(x, NID_subject_alt_name);
-    if (X509_get_extension_flags(x) & EXFLAG_INVALID)
-        fatal(p, CHAIN_C25);
     if (is_empty(X509_get_issuer_name(x)) || (subject_empty && p->index > 0))
         fatal(p, CHAIN_C25);
     if (p->index == 0 && san && is_critical(x, NID_subject_alt_name) != subject_empty)
@@ -282,7 +280,9 @@ static void judge_place(const struct chain_question *q, struct place *p)
         judge_profile(p);
         judge_identifiers(p);
     }
-    if (p->index > 0) {
+    if (X509_get_extension_flags(p->x509) & EXFLAG_INVALID) {
+        fatal(p, CHAIN_C25); /* and what OpenSSL makes of its usages and purposes says nothing */
+    } else if (p->index > 0) {
         judge_issuer(p);
         judge_issuer_purpose(p);
     } else {

@@ -20,27 +20,28 @@ struct chain_known {
     const struct entry *kits, *interceptors; /* views into the arena */
 };
 
-static int read_entry(struct arena *a, const struct yaml_node *n, struct entry **ret, struct err *reterr)
+static struct entry *read_entry(struct arena *a, const struct yaml_node *n, struct err *reterr)
 {
     static const char *const keys[] = {"name", "subject", "issuer", "serial", "sha256"};
     struct entry *e = arena_alloc(a, sizeof *e);
     if (!e)
-        return err_set(reterr, n->file, n->line, n->column, "too much text");
+        return yaml_error(n, reterr, "too much text"), NULL;
     if (yaml_want(n, YAML_MAPPING, reterr) != 0 || yaml_check_keys(n, keys, ARRAY_LEN(keys), reterr) != 0)
-        return -1;
+        return NULL;
     const char **const fields[] = {&e->name, &e->subject, &e->issuer, &e->serial, &e->sha256};
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const struct yaml_node *value = yaml_find(n, keys[i]);
         if (value && yaml_get_string(value, fields[i], reterr) != 0)
-            return -1;
-        bool part = i == 1 || i == 2;
+            return NULL;
+        bool part = fields[i] == &e->subject || fields[i] == &e->issuer;
         if (value && part && strlen(*fields[i]) < PART_BYTES_MIN)
-            return yaml_error(value, reterr, "a part of a name has at least %d characters", PART_BYTES_MIN);
+            return yaml_error(value, reterr, "a part of a name has at least %d characters", PART_BYTES_MIN),
+                   NULL;
     }
-    if (!e->name || n->count < 2)
-        return yaml_error(n, reterr, "an entry has a name and one of subject, issuer, serial, sha256");
-    *ret = e;
-    return 0;
+    if (e->name && n->count >= 2)
+        return e;
+    yaml_error(n, reterr, "an entry has a name and one of subject, issuer, serial, sha256");
+    return NULL;
 }
 
 /* The list under `key`, in the file's order. */
@@ -54,8 +55,8 @@ static int read_list(struct arena *a, const struct yaml_node *top, const char *k
     if (yaml_want(list, YAML_SEQUENCE, reterr) != 0)
         return -1;
     for (YAML_EACH(n, list)) {
-        struct entry *e = NULL;
-        if (read_entry(a, n, &e, reterr) != 0)
+        struct entry *e = read_entry(a, n, reterr);
+        if (!e)
             return -1;
         *at = e;
         at = &e->next;
