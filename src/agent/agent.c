@@ -286,6 +286,7 @@ void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent
     q->attribution.client = ask->client;
     q->attribution.proxy = ask->proxy;
     q->attribution.peer_uid = link_peer_uid(link);
+    q->attribution.peer_pid = link_peer_pid(link);
     *a->last = q;
     a->last = &q->next;
     a->ask_count++;

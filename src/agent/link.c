@@ -26,7 +26,7 @@ struct agent_link {
     struct agent *agent;     /* borrowed until closed; NULL then */
     uv_pipe_t pipe;
     uv_write_t write;
-    int64_t peer_uid;
+    int64_t peer_uid, peer_pid;
     struct buf in, out, writing;
     bool is_writing, greeted, closing;
     unsigned bad_lines;
@@ -38,6 +38,11 @@ struct agent_link {
 int64_t link_peer_uid(const struct agent_link *link)
 {
     return link->peer_uid;
+}
+
+int64_t link_peer_pid(const struct agent_link *link)
+{
+    return link->peer_pid;
 }
 
 struct agent_link *link_next(const struct agent_link *link)
@@ -251,15 +256,16 @@ static bool may_speak(int64_t uid, const struct agent_options *options)
     return false;
 }
 
-/* Who is at the other end, as the kernel noted when it connected; -1 when it can't be told. */
-static int64_t peer_uid(uv_pipe_t *pipe)
+/* Notes who is at the other end, as the kernel did when it connected; uid -1 when it can't be told. */
+static void note_peer(struct agent_link *link)
 {
     uv_os_fd_t fd;
     struct ucred peer;
     socklen_t len = sizeof peer;
-    if (uv_fileno((uv_handle_t *)pipe, &fd) != 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-        return -1;
-    return (int64_t)peer.uid;
+    bool known = uv_fileno((uv_handle_t *)&link->pipe, &fd) == 0 &&
+                 getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0;
+    link->peer_uid = known ? (int64_t)peer.uid : -1;
+    link->peer_pid = known ? peer.pid : 0;
 }
 
 static struct agent_link *link_new(struct agent *a, uv_loop_t *loop)
@@ -283,7 +289,9 @@ struct agent_link *link_accept(struct agent *a, uv_stream_t *server, const struc
     if (!link)
         return NULL;
     bool accepted = uv_accept(server, (uv_stream_t *)&link->pipe) == 0;
-    link->peer_uid = accepted ? peer_uid(&link->pipe) : -1;
+    link->peer_uid = -1;
+    if (accepted)
+        note_peer(link);
     if (accepted && !may_speak(link->peer_uid, options))
         log_warning("link", "uid %" PRId64 " may not ask: closed", link->peer_uid);
     else if (accepted && agent_hello_write(&link->out, agent_hello(a)) == 0 &&

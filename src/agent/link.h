@@ -10,6 +10,7 @@ struct agent_link *link_accept(struct agent *a, uv_stream_t *server, const struc
                                struct agent_link *next);
 
 int64_t link_peer_uid(const struct agent_link *link);
+int64_t link_peer_pid(const struct agent_link *link);
 struct agent_link *link_next(const struct agent_link *link);
 void link_unlist(struct agent_link **list, struct agent_link *link);
 

@@ -30,6 +30,7 @@ struct attribution {
     /* asked */
     struct endpoint client, proxy;
     int64_t peer_uid; /* who asks */
+    int64_t peer_pid; /* 0: it is in another pid namespace */
     /* answered */
     enum agent_confidence confidence;
     enum agent_reason reason;

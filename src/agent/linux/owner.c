@@ -233,7 +233,8 @@ static void on_socket(void *context, uint32_t inode)
 }
 
 /* A process of the socket's own user that we may not look into could be a holder: real, effective, saved, file uid.
- * Not the host's first process, which may be closed even to root: it is nobody's accomplice. */
+ * Not the host's first process, which may be closed even to root: it is nobody's accomplice. Nor the proxy that asks: it
+ * has the connection's other end, and keeps everyone but root from looking into it. */
 static void note_denied(int procfd, int64_t pid, struct owner_question *questions, size_t count)
 {
     char path[64], text[4096];
@@ -242,10 +243,11 @@ static void note_denied(int procfd, int64_t pid, struct owner_question *question
         return;
     snprintf(path, sizeof path, "%" PRId64 "/status", pid);
     const char *line = proc_read_at(procfd, path, text, sizeof text) > 0 ? strstr(text, "\nUid:") : NULL;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers */
     bool known = line && sscanf(line, "\nUid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) == 4;
     for (size_t q = 0; q < count; q++)
         for (size_t i = 0; i < 4; i++)
-            if (!known || uid[i] == questions[q].uid)
+            if (pid != questions[q].proxy && (!known || uid[i] == questions[q].uid))
                 questions[q].denied = true;
 }
 

@@ -27,6 +27,7 @@ struct owner {
 /* One question; a batch shares one look. */
 struct owner_question {
     uint32_t inode, uid; /* as sock_diag says; uid of whoever made the socket */
+    int64_t proxy;       /* the process that asks */
     int64_t holders[AGENT_HOLDERS_MAX];
     size_t holder_count; /* found; at most AGENT_HOLDERS_MAX are kept */
     bool denied;         /* a process of that user could not be looked into */

@@ -275,7 +275,8 @@ static void attribute_some(struct platform *p, struct attribution *const *batch,
         questions[i] = (struct owner_question){.answered = true};
         if (!find_socket(p, batch[i], &seen[i]))
             continue;
-        questions[i] = (struct owner_question){.inode = seen[i].inode, .uid = seen[i].uid};
+        questions[i] =
+            (struct owner_question){.inode = seen[i].inode, .uid = seen[i].uid, .proxy = batch[i]->peer_pid};
         if (owner_find_short(&p->owner, &p->table, &questions[i]))
             conclude(p, batch[i], &seen[i], &questions[i]);
         else
