@@ -5,16 +5,19 @@
 #   was recorded. Then the proxy runs until Ctrl-C.
 #   --once       stop after the demonstration
 #   --state DIR  the state folder: new, or one that an earlier quickstart made (default: a new one in /tmp)
+#   --built      install and build nothing, and stay who you are: build/release is there
 # Needs no internet once the packages are there: it starts its own two small servers.
 # Exit codes: 0 all went as it should   1 something failed, and what   2 wrong usage
 set -euo pipefail
 tree=$(cd "$(dirname "$0")/.." && pwd)
-once='' state=''
+once='' state='' built=''
+arguments=("$@")
 while [ $# -gt 0 ]; do
     case $1 in
     --once) once=yes ;;
+    --built) built=yes ;;
     --state) [ -n "${2:-}" ] || { echo "quickstart.sh: --state wants a folder" >&2; exit 2; }; state=$2; shift ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "quickstart.sh: $1 is not understood; --help says what is" >&2; exit 2 ;;
     esac
     shift
@@ -39,20 +42,28 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-say "what is missing is installed"
-"$tree/packaging/install-deps.sh" build || fail "the packages could not be installed"
-
-say "building (a minute or two at first)"
 cd "$tree"
-mkdir -p build 2>/dev/null && [ -w build ] || fail "$tree/build cannot be written: whose is it?"
-{ cmake --preset release && cmake --build --preset release; } >build/release.log 2>&1 ||
-    { tail -30 build/release.log; fail "the build failed; $tree/build/release.log has all of it"; }
+if [ -z "$built" ]; then
+    say "what is missing is installed"
+    packaging/install-deps.sh build || fail "the packages could not be installed"
+
+    say "building (a minute or two at first)"
+    mkdir -p build 2>/dev/null && [ -w build ] || fail "$tree/build cannot be written: whose is it?"
+    { cmake --preset release && cmake --build --preset release; } >build/release.log 2>&1 ||
+        { tail -30 build/release.log; fail "the build failed; $tree/build/release.log has all of it"; }
+    # Only root may look into every process, and a sender that could be another is unknown.
+    if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
+        echo "going on with sudo: the agent has to see which process holds a connection"
+        trap - EXIT
+        exec sudo -n "$tree/packaging/quickstart.sh" --built "${arguments[@]}"
+    fi
+fi
 export PATH=$tree/build/release:$PATH
 
 say "a state folder"
 if [ -z "$state" ]; then
     # not below a home folder: as root, exeatd gives up its rights and has to reach it as another user
-    parent=$(mktemp -d /tmp/exeat-demo.XXXXXX)
+    parent=$(mktemp -d /tmp/exeat-demo.XXXXXX) || fail "no folder in /tmp"
     chmod 711 "$parent"
     state=$parent/state
 elif [ -e "$state/.quickstart" ]; then
@@ -132,6 +143,7 @@ unset http_proxy https_proxy no_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY 
 not_as_expected() { # SENTENCE: with what was recorded, which says why
     /usr/bin/python3 "$tree/packaging/quickstart_records.py" "$records" "$recorded_before" 1 || true
     tail -5 "$log"
+    [ "$(id -u)" = 0 ] || echo "The agent runs as $(id -un) and cannot look into all processes: as root it can."
     fail "$1; the proxy's log is $log"
 }
 

@@ -14,6 +14,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = os.path.join(ROOT, "packaging/quickstart.sh")
 faults = []
+STRANGER = 61234
 
 
 def check(fine, what):
@@ -73,6 +74,20 @@ def until_interrupt(state):
     check(not processes_of(state), f"after Ctrl-C, still running: {processes_of(state)}")
 
 
+def without_rights(folder):
+    """A user whom nobody else is. Without root's rights the agent may not look into the proxy: that alone must not make every sender unknown."""
+    state = os.path.join(folder, "user", "state")
+    os.mkdir(os.path.dirname(state))
+    os.chown(os.path.dirname(state), STRANGER, STRANGER)
+    become = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "--"]
+    if subprocess.run([*become, "test", "-x", os.path.join(ROOT, "build/release/exeat")], check=False).returncode != 0:
+        print("another user cannot reach the programs: not tried")
+        return
+    p = subprocess.run([*become, SCRIPT, "--once", "--built", "--state", state], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                       timeout=100)
+    check(p.returncode == 0 and p.stdout.count("verdict") == 3, f"without rights: {p.returncode} {p.stdout[-1500:]} {p.stderr}")
+
+
 def refusals(folder):
     foreign = os.path.join(folder, "foreign")
     os.mkdir(foreign)
@@ -89,6 +104,8 @@ with tempfile.TemporaryDirectory(prefix="exeat-quickstart-") as folder:
     check(stat.S_IMODE(os.stat(os.path.join(folder, "state/ca/development-ca.key")).st_mode) == 0o600, "the CA's key is not 0600")
     until_interrupt(os.path.join(folder, "state"))
     refusals(folder)
+    if os.geteuid() == 0:
+        without_rights(folder)
 
 for fault in faults:
     print("FAULT:", fault)
