@@ -35,7 +35,7 @@ def _build_folder():
     named = os.environ.get("EXEAT_BUILD")
     folders = [pathlib.Path(named)] if named else [SOURCE / "build/release", SOURCE / "build/dev"]
     for folder in folders:
-        if (folder / "exeatd").exists():
+        if (folder / "exeatd").exists() and (folder / "exeat-agent").exists():
             return folder.resolve()
     return None
 
