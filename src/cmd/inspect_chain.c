@@ -366,6 +366,7 @@ int cmd_inspect_chain(int argc, char **argv)
     int result = read_arguments(&in, argc, argv);
     if (result >= 0)
         return result;
+    must(in.file);
     result = inspect(&in);
     free_inspection(&in);
     return result;

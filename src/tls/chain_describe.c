@@ -10,7 +10,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 
-enum { TEXT_BYTES_MAX = 8192 };
+enum { TEXT_BYTES_MAX = 8192, RSA_BITS_MAX = 8192, CURVE_BITS_MAX = 521, DSA_BITS_MAX = 4096 };
 
 /* What a BIO over memory holds, as a text of at most TEXT_BYTES_MAX; NULL without memory. Frees the BIO. */
 static const char *take_text(BIO *take_bio, struct arena *a)
@@ -183,6 +183,15 @@ static void describe_scts(X509 *x, struct chain_certificate *f)
     SCT_LIST_free(scts);
 }
 
+bool chain_signature_verifies(X509 *x, EVP_PKEY *key)
+{
+    if (!key)
+        return false;
+    int type = EVP_PKEY_get_base_id(key), bits = EVP_PKEY_get_bits(key);
+    int most = type == EVP_PKEY_EC ? CURVE_BITS_MAX : type == EVP_PKEY_DSA ? DSA_BITS_MAX : RSA_BITS_MAX;
+    return bits <= most && X509_verify(x, key) == 1;
+}
+
 int chain_describe(X509 *x, struct arena *a, struct chain_certificate *f)
 {
     f->version = (unsigned)X509_get_version(x) + 1;
@@ -194,7 +203,7 @@ int chain_describe(X509 *x, struct arena *a, struct chain_certificate *f)
     f->is_ca = X509_get_extension_flags(x) & EXFLAG_CA;
     f->path_length = (int)X509_get_pathlen(x);
     f->self_issued = X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
-    f->self_signed = f->self_issued && X509_get0_pubkey(x) && X509_verify(x, X509_get0_pubkey(x)) == 1;
+    f->self_signed = f->self_issued && chain_signature_verifies(x, X509_get0_pubkey(x));
     f->times_good = chain_read_time(X509_get0_notBefore(x), &f->not_before_s) &&
                     chain_read_time(X509_get0_notAfter(x), &f->not_after_s);
     int result = describe_key(x, a, f) == 0 && describe_names(x, a, f) == 0 ? 0 : -1;

@@ -123,8 +123,7 @@ static void find_times(const struct leaf *l, struct chain_set *found)
         chain_set_add(found, CHAIN_P02);
     if (l->age_s >= 0 && l->age_s < (int64_t)RECENT_DAYS * DAY_S)
         chain_set_add(found, CHAIN_P03);
-    if (sct_s && (l->facts->not_before_s - sct_s > BACKDATED_HOURS * 3600 ||
-                  sct_s - l->facts->not_before_s > BACKDATED_HOURS * 3600))
+    if (sct_s && sct_s - l->facts->not_before_s > BACKDATED_HOURS * 3600)
         chain_set_add(found, CHAIN_P04);
     if (between_s == 365 * (int64_t)DAY_S || between_s == 3650 * (int64_t)DAY_S)
         chain_set_add(found, CHAIN_P05);

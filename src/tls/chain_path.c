@@ -69,20 +69,18 @@ static bool is_in_path(const struct chain_path *p, X509 *x)
 
 static bool is_self_signed(X509 *x)
 {
-    EVP_PKEY *key = X509_get0_pubkey(x);
-    return key && X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0 &&
-           X509_verify(x, key) == 1;
+    return X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0 &&
+           chain_signature_verifies(x, X509_get0_pubkey(x));
 }
 
 static bool verifies(struct search *s, X509 *x, X509 *issuer)
 {
-    EVP_PKEY *key = X509_get0_pubkey(issuer);
     if (s->signatures == CHAIN_SIGNATURES_MAX) {
         s->done = true;
         return false;
     }
     s->signatures++;
-    return key && X509_verify(x, key) == 1;
+    return chain_signature_verifies(x, X509_get0_pubkey(issuer));
 }
 
 /* False only when both identifiers are there and differ. */

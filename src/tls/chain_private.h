@@ -31,6 +31,10 @@ bool chain_der_valid(struct span bytes);
 /* Fills facts from x509; texts go into the arena. 0, or -1 without memory. */
 int chain_describe(X509 *x509, struct arena *a, struct chain_certificate *facts);
 
+/* Does `key` verify x509's signature? Never when the key is larger than anybody's (RSA 8192 bits, a curve of 521): whoever sends
+ * sixty of those wants our time. */
+bool chain_signature_verifies(X509 *x509, EVP_PKEY *key);
+
 /* Both times in seconds since 1970; false when a time isn't in the forms of RFC 5280, 4.1.2.5. */
 bool chain_read_time(const ASN1_TIME *time, int64_t *ret_s);
 

@@ -16,22 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAKE_KEYS_MAX = 64, MAKE_CHAIN_MAX = 70, MAKE_DER_MAX = 512 * 1024 };
+enum { MAKE_KEYS_MAX = 64, MAKE_CHAIN_MAX = 70 };
 
-/* Zero or NULL: as in a good certificate of that kind. A string "-": without it. */
+/* Zero or NULL: as in a good certificate of that kind. A string "-": without it. Names are "CN=a.test,O=x", without escapes, ""
+ * for none. Keys have names; some names say which key: "rsa:1024", "rsa3" (its exponent), "dsa", "P-192", "P-521", "explicit",
+ * "ed25519", "curve:NAME". Extensions are in OpenSSL's configuration forms. */
 struct cert_plan {
-    const char *subject; /* "CN=a.test,O=x": simple values, no escapes; "" for none */
-    const char *issuer;  /* likewise; NULL: the subject (self-issued) */
-    const char *signer;  /* name of the key that signs; NULL: the issuer's */
-    const char *
-        key; /* name of the key; NULL: the subject's; "rsa:1024", "dsa", "P-192", "explicit", "ed25519", "rsa3" */
-    const char *from,
-        *until; /* RFC 3339; default 2025-01-01T00:00:00Z and 2026-01-01T00:00:00Z less an hour */
-    const char *san, *basic, *usage, *purpose, *skid,
-        *akid;               /* OpenSSL's configuration forms, "critical," in front allowed */
+    const char *subject;
+    const char *issuer;       /* NULL: the subject (self-issued) */
+    const char *signer;       /* a key; NULL: the issuer's */
+    const char *key;          /* NULL: the subject's */
+    const char *from, *until; /* RFC 3339; 2025-01-01T00:00:00Z and 2025-12-31T23:00:00Z */
+    const char *san, *basic, *usage, *purpose, *skid, *akid;
     const char *constraints; /* name constraints */
-    const char *extra_oid;   /* one more extension, of NULL; "!" in front: critical */
     const char *policy;      /* policy constraints */
+    const char *extra_oid;   /* one more extension, of NULL; "!" in front: critical */
     const char *serial;      /* hexadecimal, "-" in front allowed */
     const EVP_MD *digest;
     long version; /* 1 to 3 */
@@ -90,14 +89,15 @@ static inline EVP_PKEY *make_key(const char *name)
         if (m->key)
             continue;
         snprintf(m->name, sizeof m->name, "%s", name);
-        m->key = strncmp(name, "rsa:", 4) == 0   ? EVP_RSA_gen((unsigned)atoi(name + 4))
-                 : strcmp(name, "rsa3") == 0     ? make_rsa3()
-                 : strcmp(name, "dsa") == 0      ? make_dsa()
-                 : strcmp(name, "explicit") == 0 ? make_explicit()
-                 : strcmp(name, "ed25519") == 0  ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
-                 : strcmp(name, "P-192") == 0    ? EVP_EC_gen("prime192v1")
-                 : strcmp(name, "P-521") == 0    ? EVP_EC_gen("P-521")
-                                                 : EVP_EC_gen("P-256");
+        m->key = strncmp(name, "rsa:", 4) == 0     ? EVP_RSA_gen((unsigned)atoi(name + 4))
+                 : strncmp(name, "curve:", 6) == 0 ? EVP_EC_gen(name + 6)
+                 : strcmp(name, "rsa3") == 0       ? make_rsa3()
+                 : strcmp(name, "dsa") == 0        ? make_dsa()
+                 : strcmp(name, "explicit") == 0   ? make_explicit()
+                 : strcmp(name, "ed25519") == 0    ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+                 : strcmp(name, "P-192") == 0      ? EVP_EC_gen("prime192v1")
+                 : strcmp(name, "P-521") == 0      ? EVP_EC_gen("P-521")
+                                                   : EVP_EC_gen("P-256");
         must(m->key);
         return m->key;
     }
@@ -253,7 +253,7 @@ static inline struct span make_certificate(const struct cert_plan *p)
 /* Parses what `count` plans make, leaf first. */
 static inline struct chain *make_chain(const struct cert_plan *plans, size_t count)
 {
-    struct span ders[MAKE_CHAIN_MAX];
+    struct span ders[MAKE_CHAIN_MAX] = {{NULL, 0}};
     must(count <= MAKE_CHAIN_MAX);
     for (size_t i = 0; i < count; i++)
         ders[i] = make_certificate(&plans[i]);

@@ -187,6 +187,7 @@ static void test_intermediate(void **state)
     } cases[] = {
         {"expired", {.until = "2025-03-01T00:00:00Z"}, "C04"},
         {"weak key", {.key = "rsa:1024"}, "C11"},
+        {"a key to spend our time on", {.key = "curve:sect571r1"}, "C12"},
         {"no CA", {.basic = "critical,CA:FALSE"}, "C14"},
         {"no basic constraints", {.basic = "-"}, "C14"},
         {"basic constraints not critical", {.basic = "CA:TRUE"}, "C14"},
