@@ -129,7 +129,11 @@ recorded_before=$(stat -c %s "$records" 2>/dev/null || echo 0)
 setsid exeat run --state "$state" >"$log" 2>&1 </dev/null &
 run_pid=$!
 for ((i = 0; ; i++)); do
-    grep -q '^exeat is ready' "$log" && exeat status --state "$state" >/dev/null 2>&1 && break
+    if grep -q '^exeat is ready' "$log"; then
+        answer=0
+        exeat status --state "$state" >/dev/null 2>&1 || answer=$?
+        case $answer in 0 | 3) break ;; esac # 3: it runs, and there is something to tell
+    fi
     if ! kill -0 "$run_pid" 2>/dev/null || [ $i -ge 200 ]; then
         cat "$log"
         fail "agent and proxy did not become ready"
