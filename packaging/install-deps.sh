@@ -8,8 +8,8 @@ build="build-essential cmake ninja-build pkg-config ca-certificates
        libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev
        libbpf-dev clang-14"
 demo="curl openssl python3"
-tests="clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
-       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light apt-utils dpkg-dev chromium iproute2"
+tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
+       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2"
 bench="squid-openssl tinyproxy nginx-light linux-perf"
 
 case "${1:-}" in
