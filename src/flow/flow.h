@@ -41,6 +41,7 @@ struct flow_setup {
     bool parent_named;                /* its name is resolved, not the destination's */
     struct http1_scan scan;           /* of the parent's answer */
     bool asked_parent;
+    unsigned interim;                 /* answers of the parent before its answer */
     struct hello_reader hello;
     bool client_spoke, server_spoke;
 };

@@ -5,6 +5,8 @@
 
 #include "wire/http1_write.h"
 
+enum { ROUNDS_PER_TURN = 4 }; /* a fast server and a fast client must not keep the other flows waiting */
+
 static struct http1_limits limits_of(const struct flow *f)
 {
     const struct conf *c = flow_conf(f);
@@ -273,7 +275,10 @@ static enum step finish(struct flow *f)
 
 static enum step flush_both(struct flow *f)
 {
+    size_t held = buf_len(&f->server.out) + buf_len(&f->client.out);
     enum side_io to_server = side_flush(&f->server), to_client = side_flush(&f->client);
+    if (buf_len(&f->server.out) + buf_len(&f->client.out) < held)
+        flow_note_activity(f); /* a slow reader of the last bytes isn't idle */
     if (to_client == SIDE_FAILED)
         return flow_client_ended(f, SIDE_FAILED);
     /* a server may answer and close without reading the rest of the request: its answer counts */
@@ -289,7 +294,7 @@ enum step flow_inspect(struct flow *f)
     struct inspect *i = &f->x->inspect;
     if (!i->sent && begin(f) == MOVE)
         return MOVE;
-    for (;;) {
+    for (int round = 0; round < ROUNDS_PER_TURN; round++) {
         if (flush_both(f) == MOVE) /* makes room; what doesn't fit has us called again */
             return MOVE;
         enum pump request = pump_request(f);
@@ -306,4 +311,7 @@ enum step flow_inspect(struct flow *f)
             return WAIT;
         flow_note_activity(f);
     }
+    f->client.want = f->server.want =
+        NET_READABLE | NET_WRITABLE; /* comes back, after the others had their turn */
+    return WAIT;
 }

@@ -28,6 +28,8 @@ static enum step ask(struct flow *f, const struct conf_parent *parent)
     return out->failed ? flow_fail(f, REASON_NO_MEMORY, NULL) : WAIT;
 }
 
+enum { INTERIM_MAX = 16 };
+
 /* A parent that says no has spoken for all of them; one that is broken leaves the next one to try. */
 static enum step next_or_fail(struct flow *f, enum reason reason, const char *detail)
 {
@@ -36,6 +38,7 @@ static enum step next_or_fail(struct flow *f, enum reason reason, const char *de
         return flow_fail(f, reason, "%s", detail);
     s->parent_index++;
     s->asked_parent = false;
+    s->interim = 0;
     side_close(&f->server, NET_CLOSE_FIN);
     return flow_goto(f, FLOW_RESOLVE);
 }
@@ -44,6 +47,8 @@ static enum step answered(struct flow *f, const struct http1_head *head)
 {
     struct exchange *x = f->x;
     if (head->status >= 100 && head->status < 200) { /* interim: the answer is still to come */
+        if (++f->setup->interim > INTERIM_MAX)
+            return next_or_fail(f, REASON_PARENT_MALFORMED, "interim answers without end");
         buf_consume(&f->server.in, head->head_bytes);
         http1_scan_init(&f->setup->scan, HTTP1_RESPONSE, (struct http1_asked){.connect = true});
         return WAIT;

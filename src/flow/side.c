@@ -3,7 +3,10 @@
 
 #include <errno.h>
 
-enum { WIRE_BYTES = 16384 };
+enum {
+    WIRE_BYTES = 16384,
+    WIRE_READS_PER_FILL = 16, /* records without payload must not keep the other flows waiting */
+};
 
 void side_init(struct side *s, size_t in_limit_bytes, size_t out_limit_bytes)
 {
@@ -69,7 +72,7 @@ static enum side_io feed_tls(struct side *s)
 
 static enum side_io fill_tls(struct side *s, uint8_t *data, size_t room)
 {
-    for (;;) {
+    for (int reads = 0;; reads++) {
         ssize_t n = tls_session_read(s->tls, data, room);
         if (n > 0) {
             buf_commit(&s->in, (size_t)n);
@@ -79,6 +82,10 @@ static enum side_io fill_tls(struct side *s, uint8_t *data, size_t room)
             return SIDE_EOF;
         if (n == TLS_IO_FAILED)
             return failed(s, EPROTO);
+        if (reads == WIRE_READS_PER_FILL) {
+            s->want |= NET_READABLE;
+            return SIDE_AGAIN;
+        }
         enum side_io io = feed_tls(s);
         if (io != SIDE_MOVED)
             return io;
