@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 struct ledger {
-    char **lines; /* owned, like what they point to */
+    char (*uids)[64]; /* owned: metadata.uid of each line */
+    char **lines;     /* owned, like what they point to */
     unsigned count, reserved, refused;
     bool full;
 };
@@ -27,6 +28,7 @@ void fake_ledger_free(struct ledger *take_l)
     for (unsigned i = 0; i < take_l->count; i++)
         free(take_l->lines[i]);
     free(take_l->lines);
+    free(take_l->uids);
     free(take_l);
 }
 
@@ -52,11 +54,9 @@ unsigned fake_ledger_refused(const struct ledger *l)
 
 unsigned fake_ledger_find(const struct ledger *l, const char *uid)
 {
-    char wanted[96];
     unsigned found = 0;
-    snprintf(wanted, sizeof wanted, "\"uid\":\"%s\"", uid);
     for (unsigned i = 0; i < l->count; i++)
-        found += strstr(l->lines[i], wanted) != NULL;
+        found += strcmp(l->uids[i], uid) == 0;
     return found;
 }
 
@@ -82,7 +82,11 @@ void ledger_append(struct ledger *l, struct span line)
     must(line.len > 1 && line.data[line.len - 1] == '\n' && line.len <= LEDGER_LINE_MAX_BYTES);
     l->reserved--;
     l->lines = realloc(l->lines, (l->count + 1) * sizeof *l->lines);
-    must(l->lines);
+    l->uids = realloc(l->uids, (l->count + 1) * sizeof *l->uids);
+    must(l->lines && l->uids);
     l->lines[l->count] = strndup((const char *)line.data, line.len - 1);
-    must(l->lines[l->count++]);
+    must(l->lines[l->count]);
+    const char *uid = strstr(l->lines[l->count], "\"uid\":\""); /* metadata comes first */
+    must(uid && sscanf(uid, "\"uid\":\"%63[^\"]", l->uids[l->count]) == 1);
+    l->count++;
 }

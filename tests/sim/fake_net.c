@@ -13,6 +13,7 @@ enum {
     SHORT_WRITES_MAX = 3000, /* by one byte; then by many, or large bodies would take all day */
     SHORT_WRITE_BYTES = 1111,
     WALL_START_S = 1790000000,
+    TURN_BYTES_MAX = 5 << 18, /* what both lanes of a relay through TLS may read and write, and some more */
     LANE_BUDGET_BYTES = 64 << 10,
     LIMIT_BYTES = 64 << 20
 };
@@ -41,6 +42,14 @@ const char *injection_name(enum injection i)
 }
 
 /* ---- steps ---- */
+
+static void count_bytes(struct net *net, size_t len)
+{
+    net->idle_moves = 0;
+    net->turn_bytes += len;
+    if (net->turn_bytes > TURN_BYTES_MAX)
+        sim_abort("%llu bytes in one turn: the other flows wait", (unsigned long long)net->turn_bytes);
+}
 
 /* True: this very call is to fail. Everything else happens in the loop, because no callback comes from inside a call. */
 bool fake_step(struct net *net)
@@ -158,7 +167,7 @@ ssize_t net_stream_read(struct net_stream *s, void *ret_data, size_t size)
     len = len < size ? len : size;
     if (reads_one_byte(s->net))
         len = s->net->short_reads++ < SHORT_WRITES_MAX || len < SHORT_WRITE_BYTES ? 1 : SHORT_WRITE_BYTES;
-    s->net->idle_moves = 0;
+    count_bytes(s->net, len);
     memcpy(ret_data, buf_span(&p->to_flow).data, len);
     buf_consume(&p->to_flow, len);
     return (ssize_t)len;
@@ -188,7 +197,7 @@ ssize_t net_stream_write(struct net_stream *s, const void *data, size_t len)
     if (!p->is_client && net->world.to_server)
         net->world.to_server(net->world.owner, s->owner, p, span_of(data, len));
     peer_take(p, span_of(data, len));
-    net->idle_moves = 0;
+    count_bytes(net, len);
     return (ssize_t)len;
 }
 
@@ -406,7 +415,8 @@ static bool run_injection(struct net *net)
 
 void fake_net_settle(struct net *net)
 {
-    while (run_injection(net) || fake_run_op(net) || run_stream(net) || run_deadline(net))
+    while (net->turn_bytes = 0,
+           run_injection(net) || fake_run_op(net) || run_stream(net) || run_deadline(net))
         if (++net->idle_moves > IDLE_MOVES_MAX)
             sim_abort("busy: %u callbacks, and nothing moved", net->idle_moves);
 }

@@ -123,6 +123,7 @@ struct net {
     uint64_t inject_at, steps;
     enum injection pending; /* to be done by the loop */
     bool write_turn;
+    uint64_t turn_bytes; /* read and written since the last callback began */
     unsigned idle_moves; /* callbacks since a byte or the time moved */
     uint64_t short_writes, short_reads;
 };

@@ -844,6 +844,9 @@ int run_scenario(struct scenario *s, enum injection injection, uint64_t at, stru
     }
     ret->steps = r.sim->net->steps;
     ret->used_tls = r.used_tls;
+    ret->bytes = 0;
+    for (unsigned i = 0; i < r.sim->net->peer_count; i++)
+        ret->bytes += r.sim->net->peers[i]->sent_bytes + r.sim->net->peers[i]->got_bytes;
     for (unsigned i = 0; run_verbose && i < fake_ledger_count(r.sim->ledger); i++)
         printf("%s\n", fake_ledger_line(r.sim->ledger, i));
     sim_close(r.sim);

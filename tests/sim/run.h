@@ -7,7 +7,7 @@
 
 struct run_result {
     uint64_t steps; /* calls and callbacks */
-    uint64_t records;
+    uint64_t bytes; /* moved, both ways */
     bool used_tls;
 };
 
