@@ -231,18 +231,14 @@ static int read_events(struct reader *r, struct span text)
 
 const struct yaml_node *yaml_read(struct arena *a, struct span text, const char *name, struct err *reterr)
 {
-    return yaml_read_part(a, text, name, 1, reterr);
+    const char *copy = arena_strdup(a, name);
+    return yaml_read_part(a, text, copy ? copy : name, 1, reterr);
 }
 
 const struct yaml_node *yaml_read_part(struct arena *a, struct span text, const char *name,
                                        unsigned first_line, struct err *reterr)
 {
-    struct reader r = {
-        .arena = a, .file = arena_strdup(a, name), .reterr = reterr, .lines_before = first_line - 1};
-    if (!r.file) {
-        err_set(reterr, name, 0, 0, "too large for the memory set aside");
-        return NULL;
-    }
+    struct reader r = {.arena = a, .file = name, .reterr = reterr, .lines_before = first_line - 1};
     if (text.len > YAML_BYTES_MAX) {
         err_set(reterr, name, 0, 0, "larger than %d MiB", YAML_BYTES_MAX / 1024 / 1024);
         return NULL;

@@ -15,8 +15,8 @@ struct yaml_node {
     enum yaml_kind kind;
     bool quoted;           /* a scalar that isn't plain: always a string */
     unsigned line, column; /* from 1 */
-    const char *file;      /* view into the arena: the name given to yaml_read() */
-    const char *key;       /* view into the arena; NULL unless a value of a mapping */
+    const char *file; /* view into the arena: the name given to yaml_read(); yaml_read_part(): borrowed */
+    const char *key;  /* view into the arena; NULL unless a value of a mapping */
     unsigned key_line, key_column;
     const char *text; /* scalars: view into the arena, NUL-terminated */
     size_t len;       /* of text, bytes */
@@ -36,9 +36,10 @@ struct yaml_node {
  * text is an empty plain scalar. */
 const struct yaml_node *yaml_read(struct arena *a, struct span text, const char *name, struct err *reterr);
 
-/* The same for one document of a file that has several: `text` begins at the file's line `first_line`. */
-const struct yaml_node *yaml_read_part(struct arena *a, struct span text, const char *name, unsigned first_line,
-                                       struct err *reterr);
+/* The same for one document of a file that has several: `text` begins at the file's line `first_line`. `name` must live as long as the
+ * places that are kept. */
+const struct yaml_node *yaml_read_part(struct arena *a, struct span text, const char *name,
+                                       unsigned first_line, struct err *reterr);
 
 /* Sets an error at the node (or at its key) and returns -1. */
 int yaml_error(const struct yaml_node *n, struct err *reterr, const char *format, ...)

@@ -1,0 +1,153 @@
+/* compile.c: see compile.h. A pattern's id in its database is the number of its atom in the set. */
+#include "rules/compile.h"
+
+#include "base/must.h"
+
+#include <hs.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static unsigned engine_flags(unsigned flags)
+{
+    return HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | (flags & PATTERN_CASELESS ? HS_FLAG_CASELESS : 0) |
+           (flags & PATTERN_UTF8 ? HS_FLAG_UTF8 : 0) | (flags & PATTERN_MULTILINE ? HS_FLAG_MULTILINE : 0) |
+           (flags & PATTERN_DOTALL ? HS_FLAG_DOTALL : 0);
+}
+
+/* Takes and frees hyperscan's error. */
+static int engine_error(hs_compile_error_t *error, char ret_why[COMPILE_WHY_BYTES])
+{
+    snprintf(ret_why, COMPILE_WHY_BYTES, "%s", error ? error->message : "not taken by the matching engine");
+    hs_free_compile_error(error);
+    return -1;
+}
+
+int compile_try(const struct atom *a, char ret_why[COMPILE_WHY_BYTES])
+{
+    hs_database_t *database = NULL;
+    hs_compile_error_t *error = NULL;
+    if (hs_compile(a->pattern, engine_flags(a->flags), HS_MODE_BLOCK, NULL, &database, &error) != HS_SUCCESS)
+        return engine_error(error, ret_why);
+    hs_free_database(database);
+    return 0;
+}
+
+/* The patterns of one field, as hyperscan wants them. */
+struct batch {
+    const char **texts;    /* owned; each a view into the documents' arena */
+    unsigned *flags, *ids; /* owned */
+    unsigned count;
+};
+
+static bool batch_fill(const struct ruleset *s, uint32_t field, struct batch *b)
+{
+    *b = (struct batch){.texts = calloc(s->atom_count + 1, sizeof *b->texts),
+                        .flags = calloc(s->atom_count + 1, sizeof *b->flags),
+                        .ids = calloc(s->atom_count + 1, sizeof *b->ids)};
+    if (!b->texts || !b->flags || !b->ids)
+        return false;
+    for (uint32_t i = 0; i < s->atom_count; i++) {
+        const struct atom *a = s->atoms[i].atom;
+        if (a->kind != ATOM_PATTERN || s->atoms[i].field != field)
+            continue;
+        b->texts[b->count] = a->pattern;
+        b->flags[b->count] = engine_flags(a->flags);
+        b->ids[b->count++] = i;
+    }
+    return true;
+}
+
+static void batch_free(struct batch *b)
+{
+    free(b->texts);
+    free(b->flags);
+    free(b->ids);
+}
+
+int compile_field(const struct ruleset *s, uint32_t field, char **ret_bytes, size_t *ret_len,
+                  char ret_why[COMPILE_WHY_BYTES])
+{
+    struct batch b;
+    hs_database_t *database = NULL;
+    hs_compile_error_t *error = NULL;
+    char *bytes = NULL;
+    size_t len = 0;
+    int result = 0;
+    if (!batch_fill(s, field, &b)) {
+        snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
+        result = -1;
+    } else if (b.count > 0 && hs_compile_multi(b.texts, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL,
+                                               &database, &error) != HS_SUCCESS) {
+        result = engine_error(error, ret_why);
+    } else if (database && hs_serialize_database(database, &bytes, &len) != HS_SUCCESS) {
+        snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
+        result = -1;
+    }
+    hs_free_database(database);
+    batch_free(&b);
+    if (result == 0) {
+        *ret_bytes = bytes;
+        *ret_len = len;
+    }
+    return result;
+}
+
+struct compiled *compiled_new(const struct ruleset *s)
+{
+    struct compiled *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->field_count = s->fields.count;
+    c->by_field = calloc(c->field_count + 1, sizeof(struct compile_database *));
+    c->utf8 = calloc(c->field_count + 1, sizeof *c->utf8);
+    if (!c->by_field || !c->utf8) {
+        compiled_free(c);
+        return NULL;
+    }
+    for (size_t i = 0; i < s->atom_count; i++)
+        if (s->atoms[i].atom->kind == ATOM_PATTERN && (s->atoms[i].atom->flags & PATTERN_UTF8))
+            c->utf8[s->atoms[i].field] = true;
+    return c;
+}
+
+int compiled_add(struct compiled *c, uint32_t field, const char *bytes, size_t len)
+{
+    hs_database_t *database = NULL;
+    size_t size = 0;
+    must(field < c->field_count && !c->by_field[field]);
+    if (hs_deserialize_database(bytes, len, &database) != HS_SUCCESS)
+        return -1;
+    hs_database_size(database, &size);
+    c->by_field[field] = (struct compile_database *)database;
+    c->bytes += size;
+    return 0;
+}
+
+struct compiled *compile_all(const struct ruleset *s, char ret_why[COMPILE_WHY_BYTES])
+{
+    struct compiled *c = compiled_new(s);
+    for (uint32_t field = 0; c && field < c->field_count; field++) {
+        char *bytes = NULL;
+        size_t len = 0;
+        int result = compile_field(s, field, &bytes, &len, ret_why);
+        if (result == 0 && bytes)
+            result = compiled_add(c, field, bytes, len);
+        free(bytes);
+        if (result != 0) {
+            compiled_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+void compiled_free(struct compiled *c)
+{
+    if (!c)
+        return;
+    for (uint32_t i = 0; c->by_field && i < c->field_count; i++)
+        hs_free_database((hs_database_t *)c->by_field[i]);
+    free(c->by_field);
+    free(c->utf8);
+    free(c);
+}

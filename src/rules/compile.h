@@ -1,0 +1,38 @@
+/* compile.h: the patterns of a set of rules as one hyperscan database a field, so that a value is read once for all of them.
+ *
+ * Compiling has no limit of its own, and a short expression can keep it busy for minutes: whoever compiles rules that others wrote calls
+ * compile_try() for each costly pattern and compile_field() in a child process with limits, and carries the databases over
+ * as bytes (cmd/rules_load.c does). A loaded set of databases is never changed: threads share it. Pure but for hyperscan. */
+#ifndef EXEAT_RULES_COMPILE_H
+#define EXEAT_RULES_COMPILE_H
+
+#include "rules/ruleset.h"
+
+enum { COMPILE_WHY_BYTES = 256 };
+
+struct compile_database; /* hyperscan's */
+
+struct compiled {
+    struct compile_database **by_field; /* owned; NULL for fields without a pattern */
+    bool *utf8;                         /* owned: what is scanned there must be valid UTF-8 */
+    uint32_t field_count;
+    size_t bytes; /* of all databases */
+};
+
+/* Does hyperscan take this pattern? 0, or -1 with its reason. As costly as the pattern. */
+int compile_try(const struct atom *a, char ret_why[COMPILE_WHY_BYTES]);
+
+/* The database of one field as bytes, for compiled_add(): *ret_bytes is the caller's to free(), NULL when the field has no pattern.
+ * -1 with the reason. */
+int compile_field(const struct ruleset *s, uint32_t field, char **ret_bytes, size_t *ret_len,
+                  char ret_why[COMPILE_WHY_BYTES]);
+
+/* Room for the databases of all fields; NULL without memory. */
+struct compiled *compiled_new(const struct ruleset *s);
+/* -1 when the bytes are no database, or without memory. */
+int compiled_add(struct compiled *c, uint32_t field, const char *bytes, size_t len);
+/* All fields at once in this process: for tests and for rules that are trusted. */
+struct compiled *compile_all(const struct ruleset *s, char ret_why[COMPILE_WHY_BYTES]);
+void compiled_free(struct compiled *c); /* NULL is fine */
+
+#endif

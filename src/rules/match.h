@@ -1,0 +1,45 @@
+/* match.h: which rules of a set are true of what is known so far. Three-valued: what is pending or will never be seen is UNKNOWN, and
+ * UNKNOWN never fires a rule.
+ *
+ * One struct match a worker; begin, set each field once, run. Fields are scanned as they are set; run() evaluates only rules that an atom
+ * which came true points to, and the few that nothing needs to be true for. Pure but for hyperscan. */
+#ifndef EXEAT_RULES_MATCH_H
+#define EXEAT_RULES_MATCH_H
+
+#include "facts/facts.h"
+#include "rules/compile.h"
+
+struct match_value {
+    enum fact_state state; /* KNOWN with no values: there, and null */
+    const struct span
+        *values; /* borrowed until the next begin(), their texts as well: texts; numbers in decimal */
+    size_t count;
+    bool more;   /* other sources of the same field are pending: what doesn't hold yet may still */
+    bool rising; /* the value can still grow: only gt and gte can be answered, with yes */
+};
+
+struct match;
+
+/* `s` and `c` are borrowed until match_free(). NULL without memory. */
+struct match *match_new(const struct ruleset *s, const struct compiled *c);
+void match_free(struct match *m); /* NULL is fine */
+
+/* Fields that aren't set are ABSENT when `complete` (a whole event), else PENDING. */
+void match_begin(struct match *m, bool complete);
+
+/* `field` is a number of s->fields, not the keyword's. A field is set once after begin(). */
+void match_set(struct match *m, uint32_t field, const struct match_value *v);
+/* A field no rule asks for: keywords look into it too. */
+void match_set_unnamed(struct match *m, const struct match_value *v);
+
+/* The rules that are TRUE, in the order of the set (correlations are not among them): a view that lasts until the next run(). */
+const uint32_t *match_run(struct match *m, size_t *ret_count);
+
+/* What one rule or one atom is worth; for explanations, and for what stays unknown at the end. */
+enum truth match_rule(struct match *m, uint32_t rule);
+enum truth match_atom(struct match *m, uint32_t atom);
+
+/* The value that was set, or NULL. */
+const struct match_value *match_value(const struct match *m, uint32_t field);
+
+#endif
