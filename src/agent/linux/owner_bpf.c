@@ -89,7 +89,7 @@ static int attach(struct owner_bpf *b)
 
 static int load(struct owner_bpf *b)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "exeat_owner");
+    struct bpf_object_open_opts options = {.sz = sizeof options, .object_name = "exeat_owner"};
     b->object = bpf_object__open_mem(exeat_owner_object,
                                      (size_t)(exeat_owner_object_end - exeat_owner_object), &options);
     if (!b->object)
