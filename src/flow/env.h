@@ -12,17 +12,17 @@
 struct flow;
 
 struct flow_env {
-    struct net *net;               /* borrowed for the worker's life */
-    struct ledger *ledger;         /* borrowed; shared by all workers */
-    struct limits *limits;  /* borrowed; shared by all workers */
-    struct snapshot *snapshot;     /* counted: the policy for new exchanges */
+    struct net *net;           /* borrowed for the worker's life */
+    struct ledger *ledger;     /* borrowed; shared by all workers */
+    struct limits *limits;     /* borrowed; shared by all workers */
+    struct snapshot *snapshot; /* counted: the policy for new exchanges */
     struct counters counters;
-    unsigned worker;               /* from 0 */
-    char uid_prefix[17];           /* random, of this process: makes record ids unique */
+    unsigned worker;     /* from 0 */
+    char uid_prefix[17]; /* random, of this process: makes record ids unique */
     uint64_t next_uid;
-    uint8_t auth_salt[16];         /* random: remembered credentials are kept as salted digests only */
-    bool stopping;                 /* drain: refuse new requests, end idle connections */
-    struct flow *flows;            /* this worker's, linked */
+    uint8_t auth_salt[16]; /* random: remembered credentials are kept as salted digests only */
+    bool stopping;         /* drain: refuse new requests, end idle connections */
+    struct flow *flows;    /* this worker's, linked */
     unsigned flow_count;
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */
 };
@@ -30,7 +30,7 @@ struct flow_env {
 /* How a listener was configured. Lives as long as the listener. */
 struct flow_listener {
     struct endpoint endpoint;
-    bool tls;                      /* TLS to the proxy itself */
+    bool tls; /* TLS to the proxy itself */
 };
 
 /* `env` zeroed, then net, ledger, limits, snapshot (a reference is taken over), worker, uid_prefix, auth_salt set. */

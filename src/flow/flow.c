@@ -196,7 +196,8 @@ static void flow_run(struct flow *f)
         do {
             f->client.want = f->server.want = 0;
             step = states[f->state].step(f);
-        } while (step == MOVE && (++moves < MOVES_PER_TURN || f->state >= FLOW_CUT)); /* an end has no next turn */
+        } while (step == MOVE &&
+                 (++moves < MOVES_PER_TURN || f->state >= FLOW_CUT)); /* an end has no next turn */
         if (step == MOVE)
             f->client.want |= NET_WRITABLE; /* comes back at once, after the others had their turn */
     } while (f->woken && f->state != FLOW_DONE);

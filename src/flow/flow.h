@@ -20,7 +20,7 @@ enum {
     FLOW_OUT_LIMIT_BYTES = 4 << 20,          /* never reached: writers stop at FLOW_OUT_HIGH_BYTES */
     FLOW_OUT_HIGH_BYTES = 64 << 10,
     FLOW_READ_BYTES = 16 << 10,
-    EXCHANGE_ARENA_BYTES = 4 << 20,          /* bounded by limits.head long before */
+    EXCHANGE_ARENA_BYTES = 4 << 20, /* bounded by limits.head long before */
     FLOW_ADDRESSES = 16,
 };
 
@@ -41,7 +41,7 @@ struct flow_setup {
     bool parent_named;                /* its name is resolved, not the destination's */
     struct http1_scan scan;           /* of the parent's answer */
     bool asked_parent;
-    unsigned interim;                 /* answers of the parent before its answer */
+    unsigned interim; /* answers of the parent before its answer */
     struct hello_reader hello;
     bool client_spoke, server_spoke;
 };
@@ -49,52 +49,53 @@ struct flow_setup {
 /* INSPECT's own state. */
 struct inspect {
     struct http1_body request_body, response_body;
-    struct http1_scan scan;            /* of the response's head */
+    struct http1_scan scan; /* of the response's head */
     struct http1_asked asked;
     enum http1_framing request_framing, client_framing, server_framing;
     bool begun, sent, request_done, response_begun, response_done, upgraded, server_keep, server_spoke;
-    struct span head;                  /* the request head as it was sent: a copy in the arena, for one repetition */
-    bool reused;                       /* the server connection served an exchange before */
+    struct span head; /* the request head as it was sent: a copy in the arena, for one repetition */
+    bool reused;      /* the server connection served an exchange before */
 };
 
 struct exchange {
-    struct arena arena;                /* everything here that is a pointer lives in it, unless said otherwise */
-    char id[48];                       /* stands in the answer and in both records */
+    struct arena arena; /* everything here that is a pointer lives in it, unless said otherwise */
+    char id[48];        /* stands in the answer and in both records */
     uint64_t begun_ms, begun_wall_ms;
-    bool connect, https, head, whole;  /* head: no answer to it has a body; whole: its head was read to the end */
-    struct http1_head request;         /* views into client.in until the head is consumed */
+    bool connect, https, head,
+        whole;                 /* head: no answer to it has a body; whole: its head was read to the end */
+    struct http1_head request; /* views into client.in until the head is consumed */
     bool head_consumed;
-    int client_minor;                  /* the request's HTTP/1.x */
+    int client_minor; /* the request's HTTP/1.x */
     bool client_keep_alive, wants_html;
     struct host host;
     uint16_t port;
-    char *user;                        /* owned (malloc): authenticated, or about to be; NULL */
-    struct net_job *auth_job;          /* net destroys it; NULL when none is under way */
+    char *user;               /* owned (malloc): authenticated, or about to be; NULL */
+    struct net_job *auth_job; /* net destroys it; NULL when none is under way */
     bool auth_done, auth_good;
     uint8_t sender_key[LIMITS_SENDER_BYTES];
-    bool sender_counted;               /* in limits, as sender_key */
-    struct ip server_ip;               /* version 0: not connected, or by a parent */
+    bool sender_counted; /* in limits, as sender_key */
+    struct ip server_ip; /* version 0: not connected, or by a parent */
     struct geo_place place;
     struct verdict verdict;
-    bool decided;                      /* there is a verdict */
+    bool decided; /* there is a verdict */
     bool decision_recorded, close_recorded, refusal_written;
-    unsigned reserved;                 /* slots of the ledger that are ours */
-    bool unrecorded;                   /* the ledger was full and policy says open */
-    enum reason reason;                /* why it ended */
-    int fault_status;                  /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
-    char detail[160];                  /* for people: which fault where; printable */
+    unsigned reserved;  /* slots of the ledger that are ours */
+    bool unrecorded;    /* the ledger was full and policy says open */
+    enum reason reason; /* why it ended */
+    int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
+    char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
-    void *compacted;                   /* owned (malloc): the facts' texts once the arena is gone */
-    uint64_t bytes_out, bytes_in;      /* payload moved outside the lanes */
+    void *compacted;                     /* owned (malloc): the facts' texts once the arena is gone */
+    uint64_t bytes_out, bytes_in;        /* payload moved outside the lanes */
     uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
     struct inspect inspect;
 };
 
 struct flow {
-    struct flow_env *env;              /* borrowed for life */
-    struct flow *next, *prev;          /* of env->flows */
+    struct flow_env *env;                 /* borrowed for life */
+    struct flow *next, *prev;             /* of env->flows */
     const struct flow_listener *listener; /* borrowed for life */
-    struct snapshot *snapshot;         /* counted */
+    struct snapshot *snapshot;            /* counted */
     enum flow_state state;
     bool running, woken, timed_out, aborting;
     enum flow_answer answer;
@@ -103,24 +104,24 @@ struct flow {
     struct net_deadline deadline;
     uint64_t state_since_ms, active_ms, accepted_ms;
     struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
-    struct ip behind;                  /* the balancer; version 0 without one */
-    bool counted;                      /* in limits, as limit_ip */
+    struct ip behind;                                /* the balancer; version 0 without one */
+    bool counted;                                    /* in limits, as limit_ip */
     struct ip limit_ip;
-    bool remote_sender;                /* a PROXY header: no process of ours */
-    struct net_attribution attribution;/* the flow's sender; asked again for each exchange */
+    bool remote_sender;                 /* a PROXY header: no process of ours */
+    struct net_attribution attribution; /* the flow's sender; asked again for each exchange */
     bool asked, attributed;
-    struct http1_scan scan;            /* of the request's head */
-    bool spoke;                        /* the client sent something, ever */
+    struct http1_scan scan; /* of the request's head */
+    bool spoke;             /* the client sent something, ever */
     unsigned exchanges;
-    uint64_t decided_generation;       /* the policy that last looked at this flow */
-    enum reason reason;                /* why the flow ends */
+    uint64_t decided_generation; /* the policy that last looked at this flow */
+    enum reason reason;          /* why the flow ends */
     /* where the server connection of a plain flow leads, so that the next exchange may use it */
     struct host server_host;
     uint16_t server_port;
     bool server_https;
     struct ip server_ip;
-    struct flow_setup *setup;          /* owned (malloc); NULL when nothing of it is needed */
-    struct exchange *x;                /* owned (malloc); NULL between exchanges */
+    struct flow_setup *setup; /* owned (malloc); NULL when nothing of it is needed */
+    struct exchange *x;       /* owned (malloc); NULL between exchanges */
 };
 
 static inline const struct conf *flow_conf(const struct flow *f)
@@ -158,7 +159,8 @@ const char *flow_state_name(enum flow_state state);
 
 /* ---- the steps ---- */
 #define T(name)
-#define STATE(name, run, deadline, timeout, client_eof, server_eof, successors, doc) enum step run(struct flow *f);
+#define STATE(name, run, deadline, timeout, client_eof, server_eof, successors, doc)                         \
+    enum step run(struct flow *f);
 FLOW_STATES(STATE, T)
 #undef STATE
 #undef T
@@ -200,7 +202,7 @@ void auth_cache_free(struct auth_cache *take_cache);
 /* Reserves room for both records of the exchange. 0, or -1: full, and policy says closed. */
 int record_reserve(struct flow *f);
 void record_decision(struct flow *f); /* once; later calls do nothing */
-void record_close(struct flow *f);    /* once; writes the decision first if there was one and it isn't written */
+void record_close(struct flow *f); /* once; writes the decision first if there was one and it isn't written */
 
 /* ---- relay.c ---- */
 uint64_t relay_bytes_out(const struct flow *f);

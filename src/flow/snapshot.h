@@ -12,17 +12,18 @@
 #include <stdatomic.h>
 
 struct snapshot {
-    atomic_uint refs;              /* one a worker, one a flow or more; the last one out calls `destroy` */
+    atomic_uint refs; /* one a worker, one a flow or more; the last one out calls `destroy` */
     void (*destroy)(struct snapshot *);
-    uint64_t generation;           /* 1, 2, ...: which policy decided; stands in each record */
-    struct conf *conf;             /* owned */
-    struct baseline *baseline;     /* owned */
-    bool needs_hash;               /* the baseline names hashes: ask the agent to wait for them */
-    struct ip *own_addresses;      /* owned: of this host's interfaces, none of which is a destination unless allowed */
+    uint64_t generation;       /* 1, 2, ...: which policy decided; stands in each record */
+    struct conf *conf;         /* owned */
+    struct baseline *baseline; /* owned */
+    bool needs_hash;           /* the baseline names hashes: ask the agent to wait for them */
+    struct ip
+        *own_addresses; /* owned: of this host's interfaces, none of which is a destination unless allowed */
     size_t own_count;
-    struct geo *geo;               /* owned; NULL = no database configured */
-    struct tls_context *proxy_tls; /* owned; NULL = no TLS to the proxy itself */
-    struct tls_context *server_tls;/* owned: for https:// requests */
+    struct geo *geo;                /* owned; NULL = no database configured */
+    struct tls_context *proxy_tls;  /* owned; NULL = no TLS to the proxy itself */
+    struct tls_context *server_tls; /* owned: for https:// requests */
 };
 
 static inline struct snapshot *snapshot_ref(struct snapshot *s)

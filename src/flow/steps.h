@@ -12,44 +12,45 @@
 #ifndef EXEAT_FLOW_STEPS_H
 #define EXEAT_FLOW_STEPS_H
 
-#define FLOW_STATES(STATE, T)                                                                                          \
-    STATE(PREFACE, flow_preface, c->timeouts.keepalive_ms, REQUEST_TIMEOUT, CLIENT_CLOSED, NONE, T(REQUEST),                    \
-          "PROXY header and TLS to the proxy itself, where configured; attribution is asked")                          \
-    STATE(REQUEST, flow_request, c->timeouts.keepalive_ms, REQUEST_TIMEOUT, REQUEST_INCOMPLETE, NONE, T(AUTHENTICATE),               \
-          "one request head is read and judged")                                                                       \
-    STATE(AUTHENTICATE, flow_authenticate, c->timeouts.head_ms, AUTH_BUSY, NONE, NONE, T(ATTRIBUTE),                   \
-          "the user's password is checked, where there are users")                                                     \
-    STATE(ATTRIBUTE, flow_attribute, 0, SENDER_UNKNOWN, NONE, NONE, T(DECIDE_CONNECT),                                 \
-          "the agent's answer is awaited: which process is the sender")                                                \
-    STATE(DECIDE_CONNECT, flow_decide_connect, 0, INTERNAL, NONE, NONE,                                                \
-          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT), "the baseline judges the name alone")                       \
-    STATE(RESOLVE, flow_resolve, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE,                               \
-          T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL),                                                                        \
-          "the name is resolved")                                                                                      \
-    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE, T(RESOLVE) T(DIAL) T(INSPECT),\
-          "the address guard and the baseline judge each address")                                                     \
-    STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                                     \
-          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "a connection to the address that was checked, or to a parent") \
-    STATE(PARENT, flow_parent, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, PARENT_MALFORMED,                            \
-          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "the parent proxy is asked for a tunnel")                   \
-    STATE(SERVER_TLS, flow_server_tls, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, SERVER_TLS_FAILED, T(INSPECT),       \
-          "TLS with the server of an https:// request")                                                                \
-    STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")                        \
-    STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),               \
-          "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")                   \
-    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(FORWARD),                                        \
-          "what the hello shows is judged; the decision is recorded before a byte leaves")                             \
-    STATE(FORWARD, flow_forward, c->timeouts.response_ms, WRITE_TIMEOUT, NONE, NONE, T(RELAY),                         \
-          "the bytes that were read so far go out")                                                                    \
-    STATE(RELAY, flow_relay, c->timeouts.tunnel_idle_ms, IDLE_TIMEOUT, NONE, NONE, ,                                   \
-          "bytes go both ways unread (IDLE)")                                                                          \
-    STATE(INSPECT, flow_inspect, c->timeouts.idle_ms, IDLE_TIMEOUT, REQUEST_INCOMPLETE, RESPONSE_INCOMPLETE,                                        \
-          T(REQUEST) T(DECIDE_CONNECT) T(FORWARD), "one HTTP exchange (IDLE)")                                                     \
-    STATE(REFUSE, flow_refuse, c->timeouts.head_ms, WRITE_TIMEOUT, NONE, NONE, T(REQUEST),                             \
-          "the answer that says why not")                                                                              \
-    STATE(CUT, flow_cut, 0, INTERNAL, NONE, NONE, T(DONE), "both sides are reset: what was relayed must not look whole") \
-    STATE(CLOSING, flow_closing, c->timeouts.linger_ms + 1, COMPLETED, NONE, NONE, T(DONE),                            \
-          "the last bytes are written and the client's are read, so that it sees the answer")                          \
+#define FLOW_STATES(STATE, T)                                                                                \
+    STATE(PREFACE, flow_preface, c->timeouts.keepalive_ms, REQUEST_TIMEOUT, CLIENT_CLOSED, NONE, T(REQUEST), \
+          "PROXY header and TLS to the proxy itself, where configured; attribution is asked")                \
+    STATE(REQUEST, flow_request, c->timeouts.keepalive_ms, REQUEST_TIMEOUT, REQUEST_INCOMPLETE, NONE,        \
+          T(AUTHENTICATE), "one request head is read and judged")                                            \
+    STATE(AUTHENTICATE, flow_authenticate, c->timeouts.head_ms, AUTH_BUSY, NONE, NONE, T(ATTRIBUTE),         \
+          "the user's password is checked, where there are users")                                           \
+    STATE(ATTRIBUTE, flow_attribute, 0, SENDER_UNKNOWN, NONE, NONE, T(DECIDE_CONNECT),                       \
+          "the agent's answer is awaited: which process is the sender")                                      \
+    STATE(DECIDE_CONNECT, flow_decide_connect, 0, INTERNAL, NONE, NONE,                                      \
+          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT), "the baseline judges the name alone")             \
+    STATE(RESOLVE, flow_resolve, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE,                     \
+          T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL), "the name is resolved")                                      \
+    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE, T(RESOLVE) T(DIAL) T(INSPECT),       \
+          "the address guard and the baseline judge each address")                                           \
+    STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                           \
+          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT),                                      \
+          "a connection to the address that was checked, or to a parent")                                    \
+    STATE(PARENT, flow_parent, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, PARENT_MALFORMED,                  \
+          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "the parent proxy is asked for a tunnel")      \
+    STATE(SERVER_TLS, flow_server_tls, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, SERVER_TLS_FAILED,         \
+          T(INSPECT), "TLS with the server of an https:// request")                                          \
+    STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
+    STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \
+          "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")         \
+    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(FORWARD),                              \
+          "what the hello shows is judged; the decision is recorded before a byte leaves")                   \
+    STATE(FORWARD, flow_forward, c->timeouts.response_ms, WRITE_TIMEOUT, NONE, NONE, T(RELAY),               \
+          "the bytes that were read so far go out")                                                          \
+    STATE(RELAY, flow_relay, c->timeouts.tunnel_idle_ms, IDLE_TIMEOUT, NONE, NONE, ,                         \
+          "bytes go both ways unread (IDLE)")                                                                \
+    STATE(INSPECT, flow_inspect, c->timeouts.idle_ms, IDLE_TIMEOUT, REQUEST_INCOMPLETE, RESPONSE_INCOMPLETE, \
+          T(REQUEST) T(DECIDE_CONNECT) T(FORWARD), "one HTTP exchange (IDLE)")                               \
+    STATE(REFUSE, flow_refuse, c->timeouts.head_ms, WRITE_TIMEOUT, NONE, NONE, T(REQUEST),                   \
+          "the answer that says why not")                                                                    \
+    STATE(CUT, flow_cut, 0, INTERNAL, NONE, NONE, T(DONE),                                                   \
+          "both sides are reset: what was relayed must not look whole")                                      \
+    STATE(CLOSING, flow_closing, c->timeouts.linger_ms + 1, COMPLETED, NONE, NONE, T(DONE),                  \
+          "the last bytes are written and the client's are read, so that it sees the answer")                \
     STATE(DONE, flow_done, 0, INTERNAL, NONE, NONE, , "the last record is written, everything is given back")
 
 enum flow_state {

@@ -57,10 +57,10 @@ enum { NET_AGAIN = -1, NET_FAILED = -2 };
 ssize_t net_stream_read(struct net_stream *s, void *ret_data, size_t size);
 ssize_t net_stream_write(struct net_stream *s, const void *data, size_t len);
 
-int net_stream_errno(const struct net_stream *s);                       /* of the last NET_FAILED */
-const struct endpoint *net_stream_peer(const struct net_stream *s);     /* the other end */
-const struct endpoint *net_stream_local(const struct net_stream *s);    /* our end */
-void net_stream_finish(struct net_stream *s);                           /* sends FIN; reading goes on */
+int net_stream_errno(const struct net_stream *s);                    /* of the last NET_FAILED */
+const struct endpoint *net_stream_peer(const struct net_stream *s);  /* the other end */
+const struct endpoint *net_stream_local(const struct net_stream *s); /* our end */
+void net_stream_finish(struct net_stream *s);                        /* sends FIN; reading goes on */
 
 enum net_close { NET_CLOSE_FIN, NET_CLOSE_RST };
 void net_stream_close(struct net_stream *take_s, enum net_close how);
@@ -70,11 +70,11 @@ void net_stream_close(struct net_stream *take_s, enum net_close how);
 /* One direction of a relay; lives in the flow, zeroed before its first use. Holds a pipe or a buffer only while
  * bytes are on their way. */
 struct net_lane {
-    uint64_t moved_bytes;   /* written to the receiving side so far */
-    struct net_pipe *pipe;  /* net's: owned while not NULL */
-    bool ended;             /* net's: the sender's FIN was seen */
-    bool copy;              /* net's: splice does not suit this lane (small records, no pipes left, urgent data) */
-    uint8_t small_moves;    /* net's */
+    uint64_t moved_bytes;  /* written to the receiving side so far */
+    struct net_pipe *pipe; /* net's: owned while not NULL */
+    bool ended;            /* net's: the sender's FIN was seen */
+    bool copy; /* net's: splice does not suit this lane (small records, no pipes left, urgent data) */
+    uint8_t small_moves; /* net's */
 };
 
 enum net_lane_state {
@@ -114,9 +114,9 @@ struct net_dialing {
     void (*done)(struct net_dialing *); /* owner's */
     void *owner;                        /* owner's */
     struct net_stream *stream;          /* connected, now the owner's; NULL when every address failed */
-    int error;                          /* errno of the most telling failure (refused over unreachable over timeout) */
-    struct endpoint failed;             /* the address which that error is about */
-    void *operation;                    /* net's; NULL when not under way */
+    int error;              /* errno of the most telling failure (refused over unreachable over timeout) */
+    struct endpoint failed; /* the address which that error is about */
+    void *operation;        /* net's; NULL when not under way */
 };
 
 /* Tries the addresses by RFC 8305 (families interleaved, a new attempt each attempt_delay_ms or at a failure); they are
@@ -132,10 +132,10 @@ struct net_attribution {
     uint64_t accepted_ms;                   /* owner's: net_now_ms() when the connection was accepted */
     enum agent_confidence confidence;
     enum agent_basis basis;
-    struct agent_connect connect;           /* with basis CONNECT */
-    struct sender *sender;                  /* counted: the owner's reference; NULL unless known */
-    char reason[48];                        /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
-    void *operation;                        /* net's; NULL when not under way */
+    struct agent_connect connect; /* with basis CONNECT */
+    struct sender *sender;        /* counted: the owner's reference; NULL unless known */
+    char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
+    void *operation; /* net's; NULL when not under way */
 };
 
 /* Asks the agent which process holds the client's end. True: answered at once (no agent), `done` isn't called. */

@@ -21,7 +21,9 @@ struct hello_plan {
     "\x9b\x3d\x02\xee\x71\xc4\x58\x1a\xf6\x0d\x87\x24\xbb\x69\xd5\x30\x4c\x93\xe8\x17\x7e\xa1\x5f\xc9\x06"   \
     "\xda\x42\x8f"                                                                                           \
     "\xb0\x65\x1c\xf3"
-#define SNI_GOOD      "\x00\x00\x00\x10\x00\x0e\x00\x00\x0b" "example.net"
+#define SNI_GOOD                                                                                             \
+    "\x00\x00\x00\x10\x00\x0e\x00\x00\x0b"                                                                   \
+    "example.net"
 #define GROUPS_GOOD   "\x00\x0a\x00\x06\x00\x04\x00\x1d\x00\x17"
 #define ALPN_GOOD     "\x00\x10\x00\x0e\x00\x0c\x02h2\x08http/1.1"
 #define VERSIONS_GOOD "\x00\x2b\x00\x05\x04\x03\x04\x03\x03"
