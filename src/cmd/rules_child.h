@@ -1,0 +1,17 @@
+/* rules_child.h: compiling patterns in a child process with limits of CPU time and memory. Forks: for programs without threads. */
+#ifndef EXEAT_CMD_RULES_CHILD_H
+#define EXEAT_CMD_RULES_CHILD_H
+
+#include "rules/compile.h"
+
+enum { RULES_CHILD_TRY_SECONDS = 2, RULES_CHILD_FIELD_SECONDS = 60, RULES_CHILD_MIB = 1024 };
+
+/* Each pattern alone. ret_whys[i] stays NULL when it is taken, else says why not and is the caller's to free(). -1 fills reterr: no
+ * process, or out of memory. */
+int rules_child_try(const struct atom *const *atoms, uint32_t count, char **ret_whys, struct err *reterr);
+
+/* All databases of the set. 0; 1 when those of *ret_field are too much, and why; -1 fills reterr. */
+int rules_child_compile(const struct ruleset *s, struct compiled **ret, uint32_t *ret_field,
+                        char ret_why[COMPILE_WHY_BYTES], struct err *reterr);
+
+#endif
