@@ -5,13 +5,14 @@
 #include "base/json.h"
 #include "base/must.h"
 
-enum { FIELDS_MAX = 512 };
+enum { FIELDS_MAX = 512, PATH_BYTES_MAX = 255 };
 
 struct writer {
     struct json json;
     const struct record_field *fields; /* borrowed */
     size_t count, string_limit;
     bool done[FIELDS_MAX];
+    uint8_t path_len[FIELDS_MAX]; /* PATH_BYTES_MAX fits: each record compares paths some thousand times */
 };
 
 /* Bytes of `text` that a cut keeps: no character (RFC 3629) is split. */
@@ -76,10 +77,11 @@ static void drop_misplaced(struct writer *w, size_t which)
 static void write_leaf(struct writer *w, size_t first, const char *key)
 {
     const char *path = w->fields[first].path;
-    size_t len = strlen(path), last = first;
+    size_t len = w->path_len[first], last = first;
     for (size_t i = first; i < w->count; i++) {
         const char *other = w->fields[i].path;
-        if (w->done[i] || strncmp(other, path, len) != 0)
+        if (w->done[i] || w->path_len[i] < len || (other[len] != '.' && other[len] != '\0') ||
+            memcmp(other, path, len) != 0)
             continue;
         if (other[len] == '.')
             drop_misplaced(w, i);
@@ -91,10 +93,17 @@ static void write_leaf(struct writer *w, size_t first, const char *key)
     write_value(w, key, &w->fields[last]);
 }
 
-/* Is `path` the object itself whose members begin with the first `len` bytes of `prefix`? */
-static bool is_object_path(const char *path, const char *prefix, size_t len)
+/* Is field `i` the object itself whose members begin with the first `len` bytes of `prefix`? */
+static bool is_object_path(const struct writer *w, size_t i, const char *prefix, size_t len)
 {
-    return len > 0 && strncmp(path, prefix, len - 1) == 0 && path[len - 1] == '\0';
+    return len > 0 && w->path_len[i] == len - 1 && memcmp(w->fields[i].path, prefix, len - 1) == 0;
+}
+
+/* Is it a member? The prefix ends in a dot: looking there first settles nearly all. */
+static bool is_member(const struct writer *w, size_t i, const char *prefix, size_t len)
+{
+    const char *path = w->fields[i].path;
+    return len == 0 || (w->path_len[i] > len && path[len - 1] == '.' && memcmp(path, prefix, len) == 0);
 }
 
 /* Writes what is under the first `len` bytes of `prefix` (with their dot), from field `first` on. */
@@ -104,9 +113,9 @@ static void write_group(struct writer *w, size_t first, const char *prefix, size
         const char *path = w->fields[i].path;
         if (w->done[i])
             continue;
-        if (is_object_path(path, prefix, len))
+        if (is_object_path(w, i, prefix, len))
             drop_misplaced(w, i);
-        if (strncmp(path, prefix, len) != 0)
+        if (!is_member(w, i, prefix, len))
             continue;
         const char *name = path + len, *dot = strchr(name, '.');
         if (!dot) {
@@ -129,6 +138,11 @@ int record_write(struct buf *out, const struct record_field *fields, size_t coun
     if (!expect(count <= FIELDS_MAX))
         return -1;
     struct writer w = {.fields = fields, .count = count, .string_limit = string_limit};
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(fields[i].path);
+        must(len > 0 && len <= PATH_BYTES_MAX); /* paths are static */
+        w.path_len[i] = (uint8_t)len;
+    }
     size_t before = buf_len(out);
     json_init(&w.json, out);
     json_object(&w.json, NULL);

@@ -1,7 +1,6 @@
 /* json.c: see json.h. Pure. */
 #include "base/json.h"
 
-#include <inttypes.h>
 #include <math.h>
 
 void json_init(struct json *j, struct buf *out)
@@ -39,12 +38,22 @@ static void write_escape(struct buf *out, uint8_t c)
         buf_printf(out, "\\u%04x", c);
 }
 
+/* Nearly all of what is written: printable ASCII that needs no escape. */
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 static void write_string(struct buf *out, struct span text)
 {
     buf_append(out, "\"", 1);
     size_t plain = 0; /* start of the run that needs no change */
     for (size_t i = 0; i < text.len;) {
         uint8_t c = text.data[i];
+        if (is_plain(c)) {
+            i++;
+            continue;
+        }
         size_t n = utf8_len(text.data + i, text.len - i);
         bool c1_control = n == 2 && c == 0xc2 && text.data[i + 1] < 0xa0;
         if (n > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && !c1_control) {
@@ -125,8 +134,15 @@ void json_span(struct json *j, const char *key, struct span text)
 
 void json_int(struct json *j, const char *key, int64_t value)
 {
+    char digits[21], *at = digits + sizeof digits;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
     begin_value(j, key);
-    buf_printf(j->out, "%" PRId64, value);
+    buf_append(j->out, at, (size_t)(digits + sizeof digits - at));
 }
 
 void json_bool(struct json *j, const char *key, bool value)

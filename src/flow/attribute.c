@@ -13,6 +13,16 @@ static void on_answer(struct net_attribution *a)
     flow_wake(f);
 }
 
+/* Who holds a kept-alive connection may change between its requests, so it is asked again, but not for each of a burst. */
+enum { ATTRIBUTION_FRESH_MS = 1000 };
+
+void attribute_refresh(struct flow *f)
+{
+    bool exact = f->attributed && f->attribution.confidence == AGENT_CONFIDENCE_EXACT;
+    if (!exact || net_now_ms(f->env->net) - f->asked_ms >= ATTRIBUTION_FRESH_MS)
+        attribute_ask(f);
+}
+
 void attribute_ask(struct flow *f)
 {
     struct net_attribution *a = &f->attribution;
@@ -21,6 +31,7 @@ void attribute_ask(struct flow *f)
     *a = (struct net_attribution){
         .done = on_answer, .owner = f, .accepted_ms = f->accepted_ms, .confidence = AGENT_CONFIDENCE_UNKNOWN};
     f->asked = true;
+    f->asked_ms = net_now_ms(f->env->net);
     f->attributed =
         net_attribute(f->env->net, a, &f->client_endpoint, &f->proxy_endpoint, f->snapshot->needs_hash);
 }

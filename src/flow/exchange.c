@@ -39,7 +39,7 @@ struct exchange *exchange_begin(struct flow *f)
     x->client_minor = 1;
     set_accept_facts(f);
     if (f->exchanges++ > 0 && !f->remote_sender) /* who holds the connection may have changed since */
-        attribute_ask(f);
+        attribute_refresh(f);
     f->decided_generation = f->snapshot->generation;
     counter_add(&f->env->counters, COUNTER_exchanges, 1);
     return x;

@@ -201,6 +201,7 @@ static void flow_run(struct flow *f)
         if (step == MOVE)
             f->client.want |= NET_WRITABLE; /* comes back at once, after the others had their turn */
     } while (f->woken && f->state != FLOW_DONE);
+    f->client.ready = f->server.ready = 0;
     f->running = false;
     if (f->state == FLOW_DONE && !f->client.stream) {
         flow_free(f);
@@ -221,9 +222,10 @@ static void flow_expired(struct net_deadline *d)
 
 void flow_ready(void *owner, struct net_stream *stream, unsigned ready)
 {
-    (void)stream;
-    (void)ready; /* a step finds out by reading: readiness is only a hint */
-    flow_run(owner);
+    struct flow *f = owner;
+    struct side *side = stream == f->client.stream ? &f->client : &f->server;
+    side->ready |= ready; /* only a hint: a step finds out by reading */
+    flow_run(f);
 }
 
 void flow_wake(struct flow *f)

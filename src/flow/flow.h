@@ -100,7 +100,8 @@ struct flow {
     bool running, woken, timed_out, aborting;
     enum flow_answer answer;
     struct side client, server;
-    struct net_lane out_lane, in_lane; /* client to server, server to client */
+    struct net_lane out_lane, in_lane;       /* client to server, server to client */
+    enum net_lane_state out_state, in_state; /* what each lane waited for last */
     struct net_deadline deadline;
     uint64_t state_since_ms, active_ms, accepted_ms;
     struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
@@ -110,6 +111,7 @@ struct flow {
     bool remote_sender;                 /* a PROXY header: no process of ours */
     struct net_attribution attribution; /* the flow's sender; asked again for each exchange */
     bool asked, attributed;
+    uint64_t asked_ms;
     struct http1_scan scan; /* of the request's head */
     bool spoke;             /* the client sent something, ever */
     unsigned exchanges;
@@ -192,6 +194,7 @@ const char *guard_refuses(const struct flow *f, const struct ip *ip, uint16_t po
 
 /* ---- attribute.c ---- */
 void attribute_ask(struct flow *f);
+void attribute_refresh(struct flow *f); /* for a further exchange: asks again unless the answer is fresh */
 
 /* ---- auth.c ---- */
 void auth_cancel(struct flow *f);

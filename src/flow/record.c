@@ -11,6 +11,7 @@
 enum {
     FIELDS_MAX = FACT_COUNT + 48,
     STRING_BYTES_MAX = 4096,
+    LINE_USUAL_BYTES = 4096,
     OCSF_OPEN = 1,
     OCSF_CLOSE = 2,
     OCSF_RESET = 3,
@@ -181,7 +182,9 @@ static void add_common(struct draft *d, const struct flow *f, int activity, char
 static void write(struct flow *f, struct draft *d)
 {
     struct buf line;
+    size_t room;
     buf_init(&line, LEDGER_LINE_MAX_BYTES);
+    buf_reserve(&line, LINE_USUAL_BYTES, &room); /* grows once, not five times */
     if (record_write(&line, d->fields, d->count, STRING_BYTES_MAX) != 0) {
         /* too long with everything: what identifies it is kept, what a peer can swell is cut short */
         buf_clear(&line);

@@ -55,6 +55,7 @@ enum step flow_forward(struct flow *f)
         return WAIT;
     if (exchange_compact(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
+    f->in_state = f->out_state = NET_LANE_UNTRIED;
     return flow_goto(f, FLOW_RELAY);
 }
 
@@ -84,12 +85,22 @@ static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_
     return NET_LANE_WAIT_WRITE;
 }
 
-static enum net_lane_state move(struct flow *f, struct net_lane *lane, struct side *from, struct side *to)
+/* Nothing was told of what the lane waits for: trying would only cost system calls. */
+static bool would_wait(enum net_lane_state last, const struct side *from, const struct side *to)
+{
+    bool told =
+        last == NET_LANE_WAIT_READ ? (from->ready & NET_READABLE) != 0 : (to->ready & NET_WRITABLE) != 0;
+    return (last == NET_LANE_WAIT_READ || last == NET_LANE_WAIT_WRITE) && !told && !from->tls && !to->tls;
+}
+
+static enum net_lane_state move(struct flow *f, struct net_lane *lane, enum net_lane_state last,
+                                struct side *from, struct side *to)
 {
     if (to->finished)
         return side_finish(to) == SIDE_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_DONE;
     uint64_t before = lane->moved_bytes;
-    enum net_lane_state state = from->tls || to->tls
+    enum net_lane_state state = would_wait(last, from, to) ? last
+                                : from->tls || to->tls
                                     ? copy_lane(from, to, &lane->moved_bytes)
                                     : net_lane_move(f->env->net, lane, from->stream, to->stream);
     if (lane->moved_bytes != before)
@@ -120,13 +131,13 @@ static bool is_broken(enum net_lane_state state)
 enum step flow_relay(struct flow *f)
 {
     /* the server's bytes first: they are what the client still wants when writing to the server fails */
-    enum net_lane_state in = move(f, &f->in_lane, &f->server, &f->client);
-    if (is_broken(in))
-        return broke(f, in, &f->server, &f->client);
-    enum net_lane_state out = move(f, &f->out_lane, &f->client, &f->server);
-    if (is_broken(out))
-        return broke(f, out, &f->client, &f->server);
-    if (in != NET_LANE_DONE || out != NET_LANE_DONE)
+    f->in_state = move(f, &f->in_lane, f->in_state, &f->server, &f->client);
+    if (is_broken(f->in_state))
+        return broke(f, f->in_state, &f->server, &f->client);
+    f->out_state = move(f, &f->out_lane, f->out_state, &f->client, &f->server);
+    if (is_broken(f->out_state))
+        return broke(f, f->out_state, &f->client, &f->server);
+    if (f->in_state != NET_LANE_DONE || f->out_state != NET_LANE_DONE)
         return WAIT;
     f->x->reason = REASON_COMPLETED;
     return flow_goto(f, FLOW_CLOSING);

@@ -86,12 +86,10 @@ static int connected_error(struct net_stream *s)
         return errno;
     if (error)
         return error;
-    struct sockaddr_storage peer, local;
-    socklen_t peer_len = sizeof(peer), local_len = sizeof(local);
-    if (getpeername(s->fd, (struct sockaddr *)&peer, &peer_len) != 0 ||
-        getsockname(s->fd, (struct sockaddr *)&local, &local_len) != 0)
+    struct sockaddr_storage local;
+    socklen_t local_len = sizeof(local);
+    if (getsockname(s->fd, (struct sockaddr *)&local, &local_len) != 0)
         return errno;
-    s->peer = endpoint_from_sockaddr(&peer);
     s->local = endpoint_from_sockaddr(&local);
     bool itself = s->peer.port == s->local.port && ip_equal(&s->peer.ip, &s->local.ip);
     return itself ? ECONNREFUSED : 0;
@@ -139,6 +137,7 @@ static int start_attempt(struct dial *d, unsigned i)
     struct net_stream *s = stream_new(d->net, fd);
     if (!s)
         return errno;
+    s->peer = d->addresses[i];
     net_stream_own(s, d, on_attempt_ready);
     net_stream_want(s, NET_WRITABLE);
     d->attempts[i] = s;

@@ -50,6 +50,7 @@ struct net_stream {
     int fd, error;
     uint8_t want, armed; /* NET_...; UV_... */
     bool dirty, closing;
+    bool noisy;       /* readable, registered for it, and reading isn't wanted */
     bool hangup_told; /* or EOF was read: RDHUP is level-triggered, looking again would spin */
 };
 

@@ -13,11 +13,19 @@
 #include <sys/random.h>
 #include <time.h>
 
+/* Each ask has a nonce: the kernel is asked for 32 at a time. A value is forgotten when it is given out. */
 uint64_t net_random(void)
 {
-    uint64_t r;
-    must(getrandom(&r, sizeof(r), 0) ==
-         (ssize_t)sizeof(r)); /* 8 bytes are never interrupted (getrandom(2)) */
+    enum { POOL = 32 };
+    static _Thread_local uint64_t pool[POOL];
+    static _Thread_local unsigned left;
+    if (left == 0) {
+        must(getrandom(pool, sizeof(pool), 0) ==
+             (ssize_t)sizeof(pool)); /* up to 256 bytes are never cut (getrandom(2)) */
+        left = POOL;
+    }
+    uint64_t r = pool[--left];
+    pool[left] = 0;
     return r;
 }
 

@@ -109,8 +109,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         ready = s->want;
         events = UV_DISCONNECT;
     }
-    if (events & UV_READABLE)
+    if (events & UV_READABLE) {
         ready |= s->want & NET_READABLE;
+        s->noisy = !(s->want & NET_READABLE);
+    }
     if (events & UV_WRITABLE)
         ready |= s->want & NET_WRITABLE;
     if (events & UV_DISCONNECT) {
@@ -126,6 +128,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         s->ready(s->owner, s, ready);
 }
 
+/* Registering costs two system calls, so reading that isn't wanted for a while (most of a flow's set-up) stays registered
+ * until the peer does send something meanwhile: on_poll() then sets `noisy`, and it is taken back. */
 static void arm(struct net_stream *s)
 {
     int events = 0;
@@ -135,8 +139,10 @@ static void arm(struct net_stream *s)
         events |= UV_DISCONNECT;
     if (s->want & NET_WRITABLE)
         events |= UV_WRITABLE;
-    if (events == s->armed)
+    bool spare_read = s->armed == UV_READABLE && events == UV_DISCONNECT && !s->noisy;
+    if (events == s->armed || spare_read)
         return;
+    s->noisy = false;
     s->armed = (uint8_t)events;
     must((events ? uv_poll_start(&s->poll, events, on_poll) : uv_poll_stop(&s->poll)) == 0);
 }
