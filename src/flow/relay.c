@@ -55,7 +55,7 @@ enum step flow_forward(struct flow *f)
         return WAIT;
     if (exchange_compact(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    f->in_state = f->out_state = NET_LANE_UNTRIED;
+    f->in_state = f->out_state = NET_LANE_WAIT_READ; /* told at once when there is something already */
     return flow_goto(f, FLOW_RELAY);
 }
 
@@ -93,8 +93,9 @@ static bool would_wait(enum net_lane_state last, const struct side *from, const 
     return (last == NET_LANE_WAIT_READ || last == NET_LANE_WAIT_WRITE) && !told && !from->tls && !to->tls;
 }
 
+/* `other_done`: the other lane is at its end. Then the connection is closed at once, which says FIN by itself. */
 static enum net_lane_state move(struct flow *f, struct net_lane *lane, enum net_lane_state last,
-                                struct side *from, struct side *to)
+                                struct side *from, struct side *to, bool other_done)
 {
     if (to->finished)
         return side_finish(to) == SIDE_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_DONE;
@@ -109,7 +110,9 @@ static enum net_lane_state move(struct flow *f, struct net_lane *lane, enum net_
         from->want |= NET_READABLE;
     if (state == NET_LANE_WAIT_WRITE)
         to->want |= NET_WRITABLE;
-    if (state == NET_LANE_DONE && side_finish(to) == SIDE_AGAIN)
+    if (state == NET_LANE_DONE)
+        from->eof = true;
+    if (state == NET_LANE_DONE && (to->tls || !other_done) && side_finish(to) == SIDE_AGAIN)
         state = NET_LANE_WAIT_WRITE;
     return state;
 }
@@ -131,10 +134,10 @@ static bool is_broken(enum net_lane_state state)
 enum step flow_relay(struct flow *f)
 {
     /* the server's bytes first: they are what the client still wants when writing to the server fails */
-    f->in_state = move(f, &f->in_lane, f->in_state, &f->server, &f->client);
+    f->in_state = move(f, &f->in_lane, f->in_state, &f->server, &f->client, f->out_state == NET_LANE_DONE);
     if (is_broken(f->in_state))
         return broke(f, f->in_state, &f->server, &f->client);
-    f->out_state = move(f, &f->out_lane, f->out_state, &f->client, &f->server);
+    f->out_state = move(f, &f->out_lane, f->out_state, &f->client, &f->server, f->in_state == NET_LANE_DONE);
     if (is_broken(f->out_state))
         return broke(f, f->out_state, &f->client, &f->server);
     if (f->in_state != NET_LANE_DONE || f->out_state != NET_LANE_DONE)
@@ -171,6 +174,8 @@ enum step flow_closing(struct flow *f)
         return WAIT;
     if (io == SIDE_FAILED)
         return flow_goto(f, FLOW_DONE);
+    if (f->client.eof && !f->client.tls)
+        return flow_goto(f, FLOW_DONE); /* nothing is left unread: the close itself says FIN */
     side_finish(&f->client);
     /* a close with unread bytes would be a reset, and the reset can overtake the answer */
     for (int i = 0; i < LINGER_READS_PER_TURN; i++) {

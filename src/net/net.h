@@ -78,7 +78,6 @@ struct net_lane {
 };
 
 enum net_lane_state {
-    NET_LANE_UNTRIED,      /* never answered: for whoever keeps the last answer */
     NET_LANE_WAIT_READ,    /* nothing to move: want `from` readable */
     NET_LANE_WAIT_WRITE,   /* `to` is full: want it writable */
     NET_LANE_DONE,         /* EOF, and everything before it was written */
