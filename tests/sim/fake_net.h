@@ -41,7 +41,7 @@ enum injection {
 #undef X
         INJECT_COUNT
 };
-enum { INJECT_FIRST_AT_STEP = INJECT_CLIENT_EOF };
+#define INJECT_FIRST_AT_STEP INJECT_CLIENT_EOF
 const char *injection_name(enum injection i);
 
 /* ---- the other ends ---- */
@@ -122,9 +122,8 @@ struct net {
     enum injection injection;
     uint64_t inject_at, steps;
     enum injection pending; /* to be done by the loop */
-    bool write_turn;
-    uint64_t turn_bytes; /* read and written since the last callback began */
-    unsigned idle_moves; /* callbacks since a byte or the time moved */
+    uint64_t turn_bytes;    /* read and written since the last callback began */
+    unsigned idle_moves;    /* callbacks since a byte or the time moved */
     uint64_t short_writes, short_reads;
 };
 

@@ -41,7 +41,7 @@ static int play_all(char **paths, int count)
 static unsigned long inject_one(struct scenario *s, enum injection what, uint64_t steps, uint64_t most)
 {
     struct run_result result;
-    if ((unsigned)what < (unsigned)INJECT_FIRST_AT_STEP) {
+    if (what < INJECT_FIRST_AT_STEP) {
         run_scenario(s, what, UINT64_MAX, &result);
         return 1;
     }
