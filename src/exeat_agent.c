@@ -15,7 +15,7 @@
 static const char help[] =
     "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
     "\n"
-    "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--foreground]\n"
+    "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--no-bpf] [--foreground]\n"
     "\n"
     "  --socket PATH      where the proxy connects (default " AGENT_SOCKET_DEFAULT ");\n"
     "                     its folder is made (0750), or must be writable by nobody else\n"
@@ -23,6 +23,9 @@ static const char help[] =
     "                     the first one's group may enter the folder\n"
     "  --user NAME        become this user before listening; of root's rights only\n"
     "                     CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are kept\n"
+    "                     (CAP_BPF and CAP_PERFMON are needed at the start only)\n"
+    "  --no-bpf           do not have the kernel write down who connects: the answer then is\n"
+    "                     who holds the connection now, and fewer can be told\n"
     "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
     "  --debug            log more\n"
     "  --version, --help\n"
@@ -41,7 +44,7 @@ struct program {
     const char *socket_path, *user;
     const char *first_allowed;
     struct agent_options options;
-    bool foreground, debug;
+    bool foreground, debug, no_bpf;
     int ready_fd; /* of the parent that waits; -1 */
 };
 
@@ -49,6 +52,7 @@ enum {
     OPT_SOCKET = 's',
     OPT_ALLOW = 'a',
     OPT_USER = 'u',
+    OPT_NO_BPF = 'b',
     OPT_FOREGROUND = 'f',
     OPT_DEBUG = 'd',
     OPT_VERSION = 'V',
@@ -56,10 +60,15 @@ enum {
 };
 
 static const struct option options[] = {
-    {"socket", required_argument, NULL, OPT_SOCKET}, {"allow-user", required_argument, NULL, OPT_ALLOW},
-    {"user", required_argument, NULL, OPT_USER},     {"foreground", no_argument, NULL, OPT_FOREGROUND},
-    {"debug", no_argument, NULL, OPT_DEBUG},         {"version", no_argument, NULL, OPT_VERSION},
-    {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
+    {"socket", required_argument, NULL, OPT_SOCKET},
+    {"allow-user", required_argument, NULL, OPT_ALLOW},
+    {"user", required_argument, NULL, OPT_USER},
+    {"foreground", no_argument, NULL, OPT_FOREGROUND},
+    {"no-bpf", no_argument, NULL, OPT_NO_BPF},
+    {"debug", no_argument, NULL, OPT_DEBUG},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static int fail(const struct err *e)
@@ -96,6 +105,9 @@ static int take_option(struct program *p, int option)
         return add_allowed(p, optarg);
     case OPT_USER:
         p->user = optarg;
+        return -1;
+    case OPT_NO_BPF:
+        p->no_bpf = true;
         return -1;
     case OPT_FOREGROUND:
         p->foreground = true;
@@ -181,11 +193,14 @@ static int prepare_and_serve(struct program *p)
         group = allowed.gid;
     if (daemon_make_folder(p->socket_path, self.uid, group == (gid_t)-1 ? self.gid : group, &e) != 0)
         return fail(&e);
-    if (p->user && self.uid != geteuid() && daemon_drop_privileges(p->user, &self, &e) != 0)
+    p->options.take_early = platform_early_new(!p->no_bpf);
+    int lock = -1, fd = -1;
+    if (!p->user || self.uid == geteuid() || daemon_drop_privileges(p->user, &self, &e) == 0)
+        fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
+    if (fd < 0) {
+        platform_early_free(p->options.take_early);
         return fail(&e);
-    int lock = -1, fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
-    if (fd < 0)
-        return fail(&e);
+    }
     int status = serve(p, fd);
     unlink(p->socket_path);
     close(lock);

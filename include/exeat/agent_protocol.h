@@ -31,14 +31,16 @@
  *
  * ask     proxy -> agent, only after its hello.
  *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",
- *    "proxy":"127.0.0.1:3128","want_hash":true,"hash_wait_ms":200,"full":false,"age_ms":3}
+ *    "proxy":"127.0.0.1:3128","want_hash":true,"hash_wait_ms":200,"full":false,"age_ms":3,
+ *    "proxy_cookie":8209}
  *   `id` is the asker's and is echoed. `nonce` is 16 lower-case hex digits, fresh for each ask, and echoed: an answer whose
  *   pair is not outstanding is dropped. `client` is the client's own end as the proxy accepted it, `proxy` the
  *   accepted socket's own end (getsockname), never a wildcard. `hash_wait_ms` bounds how long the answer may wait for the
  *   hash of an executable not hashed yet (default 0, at most AGENT_HASH_WAIT_MAX_MS). `full` asks for the whole
  *   sender even if this link had it (the proxy forgot). `age_ms` (optional) says how long ago the proxy accepted the
  *   connection: addresses and ports come round, and an agent that remembers connections which are gone must not answer for
- *   a later or an earlier one of the same addresses. Answers may come in any order.
+ *   a later or an earlier one of the same addresses. `proxy_cookie` (optional) is the accepted socket's SO_COOKIE, by
+ *   which an agent inside the kernel finds the other end whatever lies in between. Answers may come in any order.
  *
  * answer  agent -> proxy.
  *   {"v":1,"type":"answer","id":7,"nonce":"0123456789abcdef","host":"ws-17","confidence":"exact",
@@ -56,8 +58,7 @@
  *     exec_changed     the process executes another program now
  *     handed_over      the process does not hold the socket any more, somebody else does. False does not mean that
  *                      it holds it alone: children may have inherited it
- *     other_namespace  the socket is (was) in another network namespace than the proxy: found by its addresses, and only
- *                      one socket of the host had them at that time
+ *     other_namespace  the socket is (was) in another network namespace of this host than the proxy
  *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
  *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
  *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed; the ref may stay the

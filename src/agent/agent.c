@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { BATCH_MAX = 64, TICKS_AFTER_ASK = 300, BACKLOG = 64 };
@@ -30,6 +31,8 @@ struct agent {
     uv_idle_t more;      /* runs while asks are left over: the loop must not sleep */
     uv_timer_t deadline; /* the earliest of those WAITING */
     uv_timer_t tick;     /* runs while asks come: an idle agent sleeps */
+    uv_poll_t events;    /* of the platform, where it has such */
+    bool has_events;
     unsigned ticks_left;
     struct agent_options options;
     struct platform *platform;
@@ -115,8 +118,9 @@ static void answer(struct agent *a, struct asked *q)
 {
     struct agent_answer out = {.id = q->ask.id,
                                .confidence = q->attribution.confidence,
-                               .basis = AGENT_BASIS_HOLDER_NOW,
+                               .basis = q->attribution.basis,
                                .reason = q->attribution.reason,
+                               .connect = q->attribution.connect,
                                .holder_count = q->attribution.holder_count};
     memcpy(out.nonce, q->ask.nonce, sizeof out.nonce);
     memcpy(out.host, a->hello.host_name, sizeof out.host);
@@ -287,9 +291,16 @@ void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent
     q->attribution.proxy = ask->proxy;
     q->attribution.peer_uid = link_peer_uid(link);
     q->attribution.peer_pid = link_peer_pid(link);
+    q->attribution.accepted_cookie = ask->proxy_cookie;
+    q->attribution.accepted_ns = ask->age_ms < 0 ? 0 : (int64_t)uv_hrtime() - ask->age_ms * 1000000;
     *a->last = q;
     a->last = &q->next;
     a->ask_count++;
+}
+
+void agent_expect(struct agent *a, const struct endpoint *proxy)
+{
+    platform_expect(a->platform, proxy);
 }
 
 void agent_forget_link(struct agent *a, struct agent_link *link)
@@ -332,7 +343,9 @@ static void fill_hello(struct agent *a)
 {
     const char *const *sentences;
     struct agent_hello *h = &a->hello;
-    *h = (struct agent_hello){.program = "exeat-agent", .program_version = EXEAT_VERSION, .owner = "proc"};
+    *h = (struct agent_hello){.program = "exeat-agent", .program_version = EXEAT_VERSION};
+    snprintf(h->owner, sizeof h->owner, "%s", platform_owner(a->platform));
+    h->bpf = strcmp(h->owner, "bpf") == 0;
     platform_host(h->host_name, h->host_id);
     h->degraded_count = platform_degraded(a->platform, &sentences);
     for (size_t i = 0; i < h->degraded_count; i++) {
@@ -341,16 +354,38 @@ static void fill_hello(struct agent *a)
     }
 }
 
+static void on_events(uv_poll_t *poll, int status, int events)
+{
+    struct agent *a = poll->data;
+    (void)events;
+    if (status == 0)
+        platform_look_ahead(a->platform);
+    else
+        uv_poll_stop(poll);
+}
+
+static void watch_events(struct agent *a)
+{
+    int fd = platform_events_fd(a->platform);
+    a->has_events = fd >= 0 && uv_poll_init(a->loop, &a->events, fd) == 0;
+    if (!a->has_events)
+        return;
+    a->events.data = a;
+    uv_poll_start(&a->events, UV_READABLE, on_events);
+}
+
 struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, const char **ret_error)
 {
     struct agent *a = calloc(1, sizeof *a);
     *ret_error = "out of memory";
-    if (!a)
+    if (!a) {
+        platform_early_free(options->take_early);
         return NULL;
+    }
     a->loop = loop;
     a->options = *options;
     a->last = &a->first;
-    a->platform = platform_new(ret_error);
+    a->platform = platform_new(options->take_early, ret_error);
     a->hasher = a->platform ? hasher_new(loop, on_hash, a) : NULL;
     if (!a->hasher) {
         if (a->platform)
@@ -362,6 +397,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     must(uv_pipe_init(loop, &a->server, 0) == 0 && uv_check_init(loop, &a->check) == 0);
     must(uv_idle_init(loop, &a->more) == 0 && uv_timer_init(loop, &a->deadline) == 0);
     must(uv_timer_init(loop, &a->tick) == 0);
+    watch_events(a);
     a->server.data = a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
     return a;
 }
@@ -388,6 +424,8 @@ void agent_stop(struct agent *a)
     uv_close((uv_handle_t *)&a->more, NULL);
     uv_close((uv_handle_t *)&a->deadline, NULL);
     uv_close((uv_handle_t *)&a->tick, NULL);
+    if (a->has_events)
+        uv_close((uv_handle_t *)&a->events, NULL);
 }
 
 void agent_free(struct agent *a)

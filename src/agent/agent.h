@@ -12,6 +12,7 @@ enum { AGENT_ALLOWED_MAX = 16, AGENT_LINKS_MAX = 64, AGENT_ASKS_MAX = 1024 };
 struct agent_options {
     int64_t allowed_uids[AGENT_ALLOWED_MAX]; /* beside root and the agent's own */
     size_t allowed_count;
+    struct platform_early *take_early; /* passes to agent_new(), also when it fails; NULL: none */
 };
 
 struct agent;
@@ -29,6 +30,7 @@ void agent_free(struct agent *a);
 
 /* ---- what links call ---- */
 void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent_ask *ask);
+void agent_expect(struct agent *a, const struct endpoint *proxy); /* a listener that a hello named */
 void agent_forget_link(struct agent *a, struct agent_link *link); /* it is closing: its asks are dropped */
 const struct agent_hello *agent_hello(const struct agent *a);
 

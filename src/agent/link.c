@@ -200,6 +200,8 @@ static void take_line(struct agent_link *link, struct span line)
         link->greeted = true;
         link->proxy_count = m.u.hello.proxy_count;
         memcpy(link->proxies, m.u.hello.proxies, sizeof link->proxies);
+        for (size_t i = 0; i < link->proxy_count; i++)
+            agent_expect(link->agent, &link->proxies[i]);
     } else if (m.type == AGENT_MESSAGE_ANSWER) {
         e = (struct agent_error){.code = AGENT_ERROR_UNKNOWN_TYPE, .text = "an agent takes no answers"};
         send_error(link, &e);

@@ -29,21 +29,41 @@ struct process {
 struct attribution {
     /* asked */
     struct endpoint client, proxy;
-    int64_t peer_uid; /* who asks */
-    int64_t peer_pid; /* 0: it is in another pid namespace */
+    int64_t peer_uid;         /* who asks */
+    int64_t peer_pid;         /* 0: it is in another pid namespace */
+    uint64_t accepted_cookie; /* of the socket that the proxy accepted; 0: not told */
+    int64_t accepted_ns;      /* when the proxy accepted, monotonic; 0: not told */
     /* answered */
     enum agent_confidence confidence;
     enum agent_reason reason;
+    enum agent_basis basis;
+    struct agent_connect connect; /* with basis CONNECT */
     int64_t holders[AGENT_HOLDERS_MAX];
     size_t holder_count;
-    struct process *process; /* counted for the caller when exact, else NULL */
+    struct process *process; /* counted for the caller when exact or stale, else NULL */
 };
 
 struct platform;
+struct platform_early;
 
-/* NULL when the system lacks what cannot be done without; *ret_error says what. */
-struct platform *platform_new(const char **ret_error);
+/* What needs rights that are given up later: called once, before they are. Never fails: what could not be had is told by
+ * platform_degraded(). The process that called it must be the one that goes on (no fork in between). */
+struct platform_early *platform_early_new(bool want_bpf);
+void platform_early_free(struct platform_early *early); /* only if no platform took it; NULL is fine */
+
+/* NULL when the system lacks what cannot be done without; *ret_error says what. `take_early` NULL: none. */
+struct platform *platform_new(struct platform_early *take_early, const char **ret_error);
 void platform_free(struct platform *p);
+
+/* How connections are attributed here: "bpf" or "proc". */
+const char *platform_owner(const struct platform *p);
+
+/* A proxy listens here: its clients may be looked at before it asks about them. */
+void platform_expect(struct platform *p, const struct endpoint *proxy);
+
+/* A descriptor that becomes readable when such a client connects, -1 without; then platform_look_ahead(). */
+int platform_events_fd(const struct platform *p);
+void platform_look_ahead(struct platform *p);
 
 /* What does not work here, one sentence each, for hello and log. Views into the platform. */
 size_t platform_degraded(const struct platform *p, const char *const **ret_sentences);

@@ -138,6 +138,8 @@ int agent_ask_write(struct buf *out, const struct agent_ask *a)
         json_bool(&j, "full", true);
     if (a->age_ms >= 0)
         json_int(&j, "age_ms", a->age_ms);
+    if (a->proxy_cookie > 0)
+        json_int(&j, "proxy_cookie", (int64_t)a->proxy_cookie);
     return finish(&line, &j, out);
 }
 

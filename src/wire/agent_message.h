@@ -60,7 +60,8 @@ struct agent_ask {
     struct endpoint client, proxy;
     bool want_hash, full;
     unsigned hash_wait_ms;
-    int64_t age_ms; /* since the proxy accepted; -1: not told */
+    int64_t age_ms;        /* since the proxy accepted; -1: not told */
+    uint64_t proxy_cookie; /* of the socket it accepted, below 2^53; 0: not told */
 };
 
 /* What is known with basis CONNECT: -1 not known, 0, 1. */

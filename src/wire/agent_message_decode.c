@@ -142,7 +142,7 @@ static int decode_ids(const json_t *object, uint64_t *ret_id, char nonce[AGENT_N
 
 static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_error *e)
 {
-    int64_t wait_ms;
+    int64_t wait_ms, cookie;
     const char *proto = json_string_value(member(object, "proto"));
     if (decode_ids(object, &a->id, a->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "id or nonce: missing or malformed");
@@ -157,6 +157,9 @@ static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_er
     a->hash_wait_ms = (unsigned)(wait_ms < AGENT_HASH_WAIT_MAX_MS ? wait_ms : AGENT_HASH_WAIT_MAX_MS);
     if (int_member(object, "age_ms", -1, &a->age_ms) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "age_ms: not a number of milliseconds");
+    if (int_member(object, "proxy_cookie", 0, &cookie) != 0)
+        return fail(e, AGENT_ERROR_BAD_ASK, "proxy_cookie: not a number");
+    a->proxy_cookie = (uint64_t)cookie;
     a->want_hash = bool_member(object, "want_hash");
     a->full = bool_member(object, "full");
     return 0;

@@ -112,7 +112,8 @@ static void ask_goes_round(void **state)
                           .nonce = "0123456789abcdef",
                           .want_hash = true,
                           .hash_wait_ms = 77,
-                          .age_ms = 1234};
+                          .age_ms = 1234,
+                          .proxy_cookie = 8209};
     a.client = endpoint("127.0.0.1:40000");
     a.proxy = endpoint("[::1]:3128");
     buf_init(&out, 1000);
@@ -127,6 +128,7 @@ static void ask_goes_round(void **state)
     assert_false(m.u.ask.full);
     assert_int_equal(m.u.ask.hash_wait_ms, 77);
     assert_int_equal(m.u.ask.age_ms, 1234);
+    assert_int_equal(m.u.ask.proxy_cookie, 8209);
     buf_clear(&out);
     a.age_ms = -1; /* not told */
     assert_int_equal(agent_ask_write(&out, &a), 0);

@@ -41,6 +41,13 @@ void process_unref(struct process *process)
     free(process);
 }
 
+/* Where the arguments come from, and what a path in them means. */
+struct source {
+    const struct entry *entry; /* borrowed for the call; NULL: the process is gone, or another program */
+    const struct owner_image *image; /* borrowed for the call; NULL: not recorded */
+    bool our_view;                   /* without an entry: it saw the files that we see */
+};
+
 static enum agent_provenance why_not(void)
 {
     return errno == EACCES || errno == EPERM ? AGENT_PROVENANCE_DENIED : AGENT_PROVENANCE_UNAVAILABLE;
@@ -132,17 +139,34 @@ size_t arguments_split(struct arena *arena, const char *text, size_t len, const 
 }
 
 /* Is the file at `path` as the process sees it the one that we see? False in a mount namespace or root of its own. */
-static bool same_view(const struct entry *e, const char *path, const struct stat *ours)
+static bool same_view(const struct source *from, const char *path, const struct stat *ours)
 {
     char seen[AGENT_PATH_BYTES + 8];
     struct stat theirs;
+    if (!from->entry)
+        return from->our_view;
     snprintf(seen, sizeof seen, "root%s", path);
-    return fstatat(e->dirfd, seen, &theirs, 0) == 0 && theirs.st_dev == ours->st_dev &&
+    return fstatat(from->entry->dirfd, seen, &theirs, 0) == 0 && theirs.st_dev == ours->st_dev &&
            theirs.st_ino == ours->st_ino;
 }
 
+/* Of a process that is gone: a file changed since it was executed may not be what it ran. */
+static bool changed_since(const struct source *from, const struct stat *st)
+{
+    struct timespec wall, up;
+    if (from->entry)
+        return false;
+    if (!from->image || from->image->exec_ns == 0)
+        return true;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_MONOTONIC, &up);
+    int64_t executed =
+        (wall.tv_sec - up.tv_sec) * 1000000000 + (wall.tv_nsec - up.tv_nsec) + (int64_t)from->image->exec_ns;
+    return st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec > executed;
+}
+
 /* The script's absolute path with every link followed. False when it is no file that we see as the process does. */
-static bool resolve_script(const struct entry *e, const char *script, const char *cwd,
+static bool resolve_script(const struct source *from, const char *script, const char *cwd,
                            struct process *process)
 {
     char joined[AGENT_PATH_BYTES * 2];
@@ -155,32 +179,35 @@ static bool resolve_script(const struct entry *e, const char *script, const char
     if (!path)
         return false;
     bool fits = strlen(path) < sizeof process->script_path && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-                same_view(e, path, &st);
+                same_view(from, path, &st) && !changed_since(from, &st);
     if (fits)
         snprintf(process->script_path, sizeof process->script_path, "%s", path);
     free(path);
     return fits;
 }
 
-static void describe_script(const struct entry *e, struct process *process, const char *const *argv,
+static bool is_terminal(const struct entry *e)
+{
+    char link[64];
+    ssize_t n = e ? proc_link_at(e->dirfd, "fd/0", link, sizeof link) : 0;
+    return n > 8 && (strncmp(link, "/dev/pts/", 9) == 0 || strncmp(link, "/dev/tty", 8) == 0);
+}
+
+static void describe_script(const struct source *from, struct process *process, const char *const *argv,
                             size_t argc, bool truncated)
 {
     struct sender *s = process->sender;
     const char *script = NULL;
-    s->provenance[SENDER_FIELD_SCRIPT] = AGENT_PROVENANCE_PROC;
     s->script_kind = s->executable ? script_find(s->executable, argv, argc, &script) : SENDER_SCRIPT_UNCLEAR;
-    if (s->script_kind == SENDER_SCRIPT_STDIN) {
-        char link[64];
-        ssize_t n = proc_link_at(e->dirfd, "fd/0", link, sizeof link);
-        if (n > 8 && (strncmp(link, "/dev/pts/", 9) == 0 || strncmp(link, "/dev/tty", 8) == 0))
-            s->script_kind = SENDER_SCRIPT_INTERACTIVE;
-    }
+    if (s->script_kind == SENDER_SCRIPT_STDIN && is_terminal(from->entry))
+        s->script_kind = SENDER_SCRIPT_INTERACTIVE;
     if (s->script_kind != SENDER_SCRIPT_FILE)
         return;
     if (truncated && argc == 0)
         s->script_kind = SENDER_SCRIPT_UNCLEAR;
-    else if (resolve_script(e, script, s->cwd, process)) {
+    else if (resolve_script(from, script, s->cwd, process)) {
         s->script = arena_strdup(&s->arena, process->script_path);
+        s->script_writable_by_user = path_is_writable_by_user(process->script_path);
         process->has_script_file = true;
     } else
         s->script_kind = SENDER_SCRIPT_UNCLEAR;
@@ -204,23 +231,47 @@ static void redact_arguments(struct sender *s, const char *const *argv, size_t a
     buf_free(&out);
 }
 
-static void describe_arguments(const struct entry *e, struct process *process)
+/* The text of the arguments. What the kernel wrote down at exec counts; the rest of a longer list comes from the process, if
+ * it still begins with that. The length, or -1 with errno. */
+static ssize_t read_command(const struct source *from, char *text, enum agent_provenance *ret_provenance)
+{
+    const struct owner_image *image = from->image;
+    size_t known = image && !image->from_proc ? image->arguments_bytes : 0;
+    *ret_provenance = AGENT_PROVENANCE_KERNEL;
+    if (known > 0 && known == image->arguments_whole) {
+        memcpy(text, image->arguments, known);
+        return (ssize_t)known;
+    }
+    *ret_provenance = AGENT_PROVENANCE_PROC;
+    ssize_t n = from->entry ? proc_read_at(from->entry->dirfd, "cmdline", text, CMDLINE_BYTES) : -1;
+    if (n >= (ssize_t)known && memcmp(text, image ? image->arguments : "", known) == 0 && n > 0)
+        return n;
+    if (image && image->arguments_bytes > 0) {
+        memcpy(text, image->arguments, image->arguments_bytes);
+        return (ssize_t)image->arguments_bytes;
+    }
+    return n;
+}
+
+static void describe_arguments(const struct source *from, struct process *process)
 {
     struct sender *s = process->sender;
     char *text = malloc(CMDLINE_BYTES);
     struct arena arena; /* the plain arguments live only here */
     arena_init(&arena, CMDLINE_BYTES * 4);
-    ssize_t n = text ? proc_read_at(e->dirfd, "cmdline", text, CMDLINE_BYTES) : -1;
+    enum agent_provenance provenance = AGENT_PROVENANCE_UNAVAILABLE;
+    ssize_t n = text ? read_command(from, text, &provenance) : -1;
     const char *const *argv = NULL;
     size_t argc = 0;
     if (n >= 0) {
         argc = arguments_split(&arena, text, (size_t)n, &argv, &s->arguments_truncated);
+        s->arguments_truncated |= from->image && (size_t)n < from->image->arguments_whole && !from->entry;
         redact_arguments(s, argv, argc);
-        s->provenance[SENDER_FIELD_ARGUMENTS] = AGENT_PROVENANCE_PROC;
     } else {
-        s->provenance[SENDER_FIELD_ARGUMENTS] = why_not();
+        provenance = why_not();
     }
-    describe_script(e, process, argv, argc, s->arguments_truncated);
+    s->provenance[SENDER_FIELD_ARGUMENTS] = s->provenance[SENDER_FIELD_SCRIPT] = provenance;
+    describe_script(from, process, argv, argc, s->arguments_truncated);
     arena_reset(&arena);
     free(text);
 }
@@ -282,9 +333,8 @@ static int64_t describe_parent(int procfd, int64_t pid, int64_t child_start, str
     return stat.ppid;
 }
 
-static void describe_parents(struct describer *d, const struct identity *id, struct sender *s)
+static void describe_parents(struct describer *d, int64_t pid, int64_t start, struct sender *s)
 {
-    int64_t pid = id->stat.ppid, start = id->stat.start_ticks;
     s->parents = arena_alloc(&s->arena, AGENT_PARENTS_MAX * sizeof *s->parents);
     while (s->parents && pid > 0 && s->parent_count < AGENT_PARENTS_MAX)
         pid = describe_parent(d->procfd, pid, start, s, &start);
@@ -334,9 +384,21 @@ static void make_fit(struct sender *s)
     }
 }
 
-struct process *describe(struct describer *d, const struct entry *e, const struct identity *id)
+static int64_t ticks_per_second(void)
 {
     static const int64_t fallback_hz = 100;
+    int64_t hz = sysconf(_SC_CLK_TCK);
+    return hz > 0 ? hz : fallback_hz;
+}
+
+int64_t describe_ticks(uint64_t start_ns)
+{
+    return (int64_t)(start_ns / (1000000000 / (uint64_t)ticks_per_second()));
+}
+
+/* With its numbers, name and ref; one reference. */
+static struct process *new_process(struct describer *d, int64_t pid, int64_t start_ticks, const char *name)
+{
     struct process *process = calloc(1, sizeof *process);
     struct sender *s = process ? sender_new() : NULL;
     if (!s) {
@@ -346,26 +408,170 @@ struct process *describe(struct describer *d, const struct entry *e, const struc
     process->refs = 1;
     process->serial = ++d->serial;
     process->sender = s;
-    process->executable = id->executable;
-    int64_t hz = sysconf(_SC_CLK_TCK) > 0 ? sysconf(_SC_CLK_TCK) : fallback_hz;
     char ref[AGENT_REF_BYTES];
-    snprintf(ref, sizeof ref, "%" PRId64 ".%" PRId64 ".%" PRIu64, e->pid, id->stat.start_ticks,
-             process->serial);
+    snprintf(ref, sizeof ref, "%" PRId64 ".%" PRId64 ".%" PRIu64, pid, start_ticks, process->serial);
     s->ref = arena_strdup(&s->arena, ref);
-    s->pid = e->pid;
-    s->start_ticks = id->stat.start_ticks;
-    s->start_ms = d->boot_ms + id->stat.start_ticks * 1000 / hz;
-    s->name = arena_strdup(&s->arena, id->stat.name);
+    s->pid = pid;
+    s->start_ticks = start_ticks;
+    s->start_ms = d->boot_ms + start_ticks * 1000 / ticks_per_second();
+    s->name = arena_strdup(&s->arena, name);
+    return process;
+}
+
+static struct process *finish(struct process *process)
+{
+    make_fit(process->sender);
+    if (process->sender->ref)
+        return process;
+    process_unref(process);
+    return NULL;
+}
+
+struct process *describe(struct describer *d, const struct entry *e, const struct identity *id,
+                         const struct owner_image *image)
+{
+    struct source from = {.entry = e, .image = image};
+    struct process *process = new_process(d, e->pid, id->stat.start_ticks, id->stat.name);
+    if (!process)
+        return NULL;
+    struct sender *s = process->sender;
+    process->executable = id->executable;
     describe_executable(d, e, id, s);
     describe_cwd(e, s);
-    describe_arguments(e, process);
+    describe_arguments(&from, process);
     describe_user(e, s);
-    describe_parents(d, id, s);
+    describe_parents(d, id->stat.ppid, id->stat.start_ticks, s);
     describe_unit(e, s);
-    make_fit(s);
-    if (!s->ref) {
-        process_unref(process);
-        return NULL;
+    return finish(process);
+}
+
+/* ---- what is gone ---- */
+
+size_t recorded_path_read(const char *parts, size_t used, char *out, size_t size)
+{
+    size_t at = size - 1;
+    if (used == 0 || used > OWNER_PATH_BYTES + OWNER_PART_BYTES || parts[used - 1] != 0)
+        return 0;
+    out[at] = 0;
+    for (size_t i = 0; i < used;) { /* the first one comes last */
+        size_t len = strlen(parts + i);
+        if (len == 0 || at < len + 1)
+            return 0;
+        at -= len;
+        memcpy(out + at, parts + i, len);
+        out[--at] = '/';
+        i += len + 1;
     }
-    return process;
+    memmove(out, out + at, size - at);
+    return size - 1 - at;
+}
+
+size_t recorded_path_write(const char *path, char *parts, size_t size)
+{
+    size_t used = 0, end = strlen(path);
+    while (end > 0) {
+        size_t begin = end;
+        while (begin > 0 && path[begin - 1] != '/')
+            begin--;
+        size_t len = end - begin;
+        if (len == 0 || begin == 0 || used + len + 1 > size)
+            return 0;
+        memcpy(parts + used, path + begin, len);
+        parts[used + len] = 0;
+        used += len + 1;
+        end = begin - 1;
+    }
+    return used;
+}
+
+/* Is the file at the path still the one that was executed? */
+static bool is_recorded_file(const struct owner_file *file, const struct statx *st)
+{
+    int64_t ctime_ns = st->stx_ctime.tv_sec * 1000000000 + st->stx_ctime.tv_nsec;
+    return st->stx_ino == file->inode && st->stx_dev_major == file->device >> 20 &&
+           st->stx_dev_minor == (file->device & 0xfffff) && st->stx_size == file->size &&
+           ctime_ns == file->ctime_ns;
+}
+
+static void describe_recorded_executable(struct describer *d, const struct owner_image *image, bool our_view,
+                                         struct process *process)
+{
+    struct sender *s = process->sender;
+    char path[AGENT_PATH_BYTES];
+    struct statx st;
+    const struct owner_file *file = &image->executable;
+    s->writable_by_user = 1;
+    if (recorded_path_read(image->path, image->path_bytes, path, sizeof path) == 0)
+        return;
+    bool ours = our_view && statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &st) == 0 &&
+                is_recorded_file(file, &st);
+    s->executable = arena_strdup(&s->arena, path);
+    s->executable_deleted = file->links == 0;
+    s->provenance[SENDER_FIELD_EXECUTABLE] = AGENT_PROVENANCE_KERNEL;
+    s->provenance[SENDER_FIELD_WRITABLE_BY_USER] = AGENT_PROVENANCE_KERNEL;
+    process->executable = (struct file_key){.inode = file->inode, .size = file->size};
+    if (!ours)
+        return;
+    process->executable = file_key_of(&st);
+    s->writable_by_user = path_is_writable_by_user(path);
+    if (packages_find(&d->packages, path, &s->arena, &s->package_name, &s->package_version))
+        s->provenance[SENDER_FIELD_PACKAGE] = AGENT_PROVENANCE_CACHE;
+}
+
+void describe_recorded_user(struct sender *s, const struct owner_record *record)
+{
+    int64_t login = record->login_uid == UINT32_MAX ? -1 : (int64_t)record->login_uid;
+    if (s->uid != record->uid || !s->user)
+        s->user = user_name(s, record->uid);
+    if (s->login_uid != login || !s->login_user)
+        s->login_user = user_name(s, login);
+    s->uid = record->uid;
+    s->login_uid = login;
+    s->provenance[SENDER_FIELD_USER] = s->provenance[SENDER_FIELD_LOGIN_UID] = AGENT_PROVENANCE_KERNEL;
+}
+
+/* The parents as they were at connect(): those that still live are described, of the others the number is known. */
+static void describe_recorded_parents(struct describer *d, const struct owner_record *record,
+                                      struct sender *s)
+{
+    int64_t next = 0, start = 0;
+    s->parents = arena_alloc(&s->arena, AGENT_PARENTS_MAX * sizeof *s->parents);
+    for (size_t i = 0; s->parents && i < OWNER_PARENTS && record->parents[i].pid != 0; i++) {
+        size_t before = s->parent_count;
+        start = describe_ticks(record->parents[i].start_ns);
+        next = describe_parent(d->procfd, record->parents[i].pid, start, s, &start);
+        if (s->parent_count > before && start == describe_ticks(record->parents[i].start_ns))
+            continue;
+        s->parent_count = before;
+        s->parents[s->parent_count++] = (struct sender_parent){.pid = record->parents[i].pid};
+        next = 0;
+    }
+    while (s->parents && next > 0 && s->parent_count < AGENT_PARENTS_MAX)
+        next = describe_parent(d->procfd, next, start, s, &start);
+    s->provenance[SENDER_FIELD_PARENTS] = AGENT_PROVENANCE_KERNEL;
+}
+
+struct process *describe_recorded(struct describer *d, const struct owner_record *record,
+                                  const struct owner_image *image, bool our_view)
+{
+    struct source from = {.image = image, .our_view = our_view};
+    char name[sizeof record->name + 1] = "", cwd[AGENT_PATH_BYTES];
+    memcpy(name, record->name, sizeof record->name);
+    struct process *process = new_process(d, record->pid, describe_ticks(record->tag.start_ns), name);
+    if (!process)
+        return NULL;
+    struct sender *s = process->sender;
+    s->writable_by_user = 1;
+    s->script_kind = SENDER_SCRIPT_UNCLEAR;
+    if (image) {
+        describe_recorded_executable(d, image, our_view, process);
+        if (recorded_path_read(image->cwd, image->cwd_bytes, cwd, sizeof cwd) > 0) {
+            s->cwd = arena_strdup(&s->arena, cwd);
+            s->provenance[SENDER_FIELD_CWD] = AGENT_PROVENANCE_KERNEL;
+        }
+        describe_arguments(&from, process);
+    }
+    describe_recorded_user(s, record);
+    describe_recorded_parents(d, record, s);
+    return finish(process);
 }

@@ -5,8 +5,9 @@
  * EXEC gives the process a new tag (a serial number) and writes down what is executed, where its memory still is as
  * the kernel made it: nobody could rewrite the arguments yet. FORK hands the tag down. CONNECT runs in the caller's own
  * context (SYN_SENT) and notes him under the socket's cookie, which no other socket ever has. ESTABLISHED runs wherever
- * the answer was received; by then the port is known, and the cookie is filed under the 4-tuple, once for its network
- * namespace and once for any, for sockets that are gone when somebody asks.
+ * the answer was received; by then the port is known, and the cookie is filed under the 4-tuple in its network namespace,
+ * for sockets that are gone when somebody asks, and under the sequence numbers that both ends began with. ACCEPTED is the
+ * other end, at a proxy's port: the same numbers there mean the same connection, whatever addresses lie in between.
  *
  * Everything is bounded: the maps drop what was used least recently. What is missing is missing, never another's. */
 #include "owner_kernel.h"
@@ -20,7 +21,7 @@
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD */
 #define CTIME_QUERIED (1u << 31)  /* I_CTIME_QUERIED: a note of the kernel's inside the nanoseconds */
 
-enum { SYN_SENT = 2, ESTABLISHED = 1, PROTOCOL_TCP = 6, FAMILY_INET = 2, FAMILY_INET6 = 10 };
+enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, PROTOCOL_TCP = 6, FAMILY_INET = 2, FAMILY_INET6 = 10 };
 
 char kernel_license[] SEC("license") = "GPL";
 
@@ -37,6 +38,13 @@ struct {
     __type(key, struct owner_tuple);
     __type(value, struct owner_sockets);
 } tuples SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, ACCEPTED_MAX);
+    __type(key, __u64);
+    __type(value, struct owner_accepted);
+} accepted SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -196,6 +204,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
     struct owner_image *image = &s->image;
     image->exec_ns = bpf_ktime_get_ns();
+    image->from_proc = image->pad = 0;
     read_file(task, file, &image->executable);
     image->path_bytes =
         read_path(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt), image->path);
@@ -271,10 +280,7 @@ static __always_inline void on_connect(struct sock *sk)
     r->flags = task->flags & KERNEL_THREAD ? OWNER_KERNEL : 0;
     r->cgroup = bpf_get_current_cgroup_id();
     bpf_probe_read_kernel_str(r->name, sizeof r->name, leader->comm);
-    struct mm_struct *mm = BPF_CORE_READ(task, mm);
-    r->start_code = BPF_CORE_READ(mm, start_code);
-    r->start_stack = BPF_CORE_READ(mm, start_stack);
-    read_file(task, BPF_CORE_READ(mm, exe_file), &r->executable);
+    read_file(task, BPF_CORE_READ(task, mm, exe_file), &r->executable);
     read_parents(leader, r);
     struct owner_tag *tag = bpf_task_storage_get(&tags, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (tag &&
@@ -303,23 +309,40 @@ static __always_inline bool is_mapped(const __u8 address[16])
     return other == 0 && address[10] == 0xff && address[11] == 0xff;
 }
 
-static __always_inline void read_tuple(struct sock *sk, struct owner_tuple *t)
+static __always_inline void put_words(struct owner_tuple *t, __u32 client, __u32 proxy)
 {
-    t->client_port = sk->__sk_common.skc_num;
-    t->proxy_port = bpf_ntohs(sk->__sk_common.skc_dport);
-    if (sk->__sk_common.skc_family == FAMILY_INET6) {
-        BPF_CORE_READ_INTO(&t->client, sk, __sk_common.skc_v6_rcv_saddr);
-        BPF_CORE_READ_INTO(&t->proxy, sk, __sk_common.skc_v6_daddr);
-    }
+    __builtin_memset(t->client, 0, 16);
+    __builtin_memset(t->proxy, 0, 16);
+    __builtin_memcpy(t->client, &client, 4);
+    __builtin_memcpy(t->proxy, &proxy, 4);
+}
+
+/* `client`: the socket is the client's end. The tuple is all zero. */
+static __always_inline void read_tuple(struct sock *sk, bool client, struct owner_tuple *t)
+{
+    __u16 own = sk->__sk_common.skc_num, other = bpf_ntohs(sk->__sk_common.skc_dport);
+    t->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+    t->client_port = client ? own : other;
+    t->proxy_port = client ? other : own;
     t->version = 6;
-    if (sk->__sk_common.skc_family == FAMILY_INET || is_mapped(t->proxy)) {
-        t->version = 4;
-        __builtin_memset(t->client, 0, 16);
-        __builtin_memset(t->proxy, 0, 16);
-        __be32 client = sk->__sk_common.skc_rcv_saddr, proxy = sk->__sk_common.skc_daddr;
-        __builtin_memcpy(t->client, &client, 4);
-        __builtin_memcpy(t->proxy, &proxy, 4);
+    if (sk->__sk_common.skc_family == FAMILY_INET6) {
+        __u8 *at = client ? t->client : t->proxy, *to = client ? t->proxy : t->client;
+        bpf_probe_read_kernel(at, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+        bpf_probe_read_kernel(to, 16, &sk->__sk_common.skc_v6_daddr);
     }
+    if (sk->__sk_common.skc_family == FAMILY_INET || is_mapped(t->proxy)) {
+        __be32 at = sk->__sk_common.skc_rcv_saddr, to = sk->__sk_common.skc_daddr;
+        t->version = 4;
+        put_words(t, client ? at : to, client ? to : at);
+    }
+}
+
+static __always_inline void read_numbers(struct sock *sk, bool client, struct owner_tuple *t)
+{
+    struct tcp_sock *tcp = (void *)sk;
+    __u32 own = BPF_CORE_READ(tcp, snd_una), other = BPF_CORE_READ(tcp, rcv_nxt);
+    t->version = OWNER_NUMBERS;
+    put_words(t, client ? own : other, client ? other : own);
 }
 
 /* Each writer takes a place of its own, so that of two at the same moment both are seen. */
@@ -352,10 +375,21 @@ static __always_inline void on_established(struct sock *sk)
     struct owner_record *r = bpf_map_lookup_elem(&owners, &cookie);
     if (r)
         r->established_ns = now;
-    read_tuple(sk, &t);
+    read_numbers(sk, true, &t);
     file_socket(&t, cookie, now);
-    t.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+    __builtin_memset(&t, 0, sizeof t);
+    read_tuple(sk, true, &t);
     file_socket(&t, cookie, now);
+}
+
+static __always_inline void on_accepted(struct sock *sk)
+{
+    __u64 cookie = bpf_get_socket_cookie(sk);
+    struct owner_accepted a = {.tuple = {.netns = 0}};
+    read_tuple(sk, false, &a.tuple);
+    read_numbers(sk, false, &a.numbers);
+    if (bpf_map_update_elem(&accepted, &cookie, &a, BPF_ANY) != 0)
+        lose(OWNER_LOSS_TUPLE);
 }
 
 /* Two programs: one that is interrupted by its own occasion does not run again meanwhile, and the answers of other
@@ -371,7 +405,11 @@ int BPF_PROG(on_syn_sent, struct sock *sk, int before, int after)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_answered, struct sock *sk, int before, int after)
 {
-    if (after == ESTABLISHED && before == SYN_SENT && sk->sk_protocol == PROTOCOL_TCP)
+    if (after != ESTABLISHED || sk->sk_protocol != PROTOCOL_TCP)
+        return 0;
+    if (before == SYN_SENT)
         on_established(sk);
+    else if (before == SYN_RECV && is_told(sk->__sk_common.skc_num))
+        on_accepted(sk);
     return 0;
 }

@@ -36,9 +36,9 @@ struct owner_bpf {
     struct bpf_link *links[PROGRAMS_MAX]; /* owned */
     int programs[PROGRAMS_MAX];           /* borrowed from the object */
     size_t link_count;
-    int owners, tuples, images, tags, ports, losses; /* descriptors, borrowed from the object */
-    struct ring_buffer *ring;                        /* owned */
-    struct owner_record own;                         /* of a connection made to see whether it works */
+    int owners, tuples, accepted, images, tags, ports, losses; /* descriptors, borrowed from the object */
+    struct ring_buffer *ring;                                  /* owned */
+    struct owner_record own; /* of a connection made to see whether it works */
     uint64_t seeded;
     void (*each)(void *context, uint64_t cookie); /* while events are read */
     void *each_context;
@@ -99,6 +99,7 @@ static int load(struct owner_bpf *b)
         return result;
     b->owners = find_map(b, "owners");
     b->tuples = find_map(b, "tuples");
+    b->accepted = find_map(b, "accepted");
     b->images = find_map(b, "images");
     b->tags = find_map(b, "tags");
     b->ports = find_map(b, "ports");
@@ -184,6 +185,11 @@ bool owner_bpf_record(const struct owner_bpf *b, uint64_t cookie, struct owner_r
 bool owner_bpf_sockets(const struct owner_bpf *b, const struct owner_tuple *tuple, struct owner_sockets *ret)
 {
     return bpf_map_lookup_elem(b->tuples, tuple, ret) == 0;
+}
+
+bool owner_bpf_accepted(const struct owner_bpf *b, uint64_t cookie, struct owner_accepted *ret)
+{
+    return bpf_map_lookup_elem(b->accepted, &cookie, ret) == 0;
 }
 
 bool owner_bpf_image(const struct owner_bpf *b, uint64_t image, struct owner_image *ret)
@@ -297,6 +303,12 @@ bool owner_bpf_record(const struct owner_bpf *b, uint64_t cookie, struct owner_r
 bool owner_bpf_sockets(const struct owner_bpf *b, const struct owner_tuple *tuple, struct owner_sockets *ret)
 {
     (void)tuple, (void)ret;
+    return b != NULL;
+}
+
+bool owner_bpf_accepted(const struct owner_bpf *b, uint64_t cookie, struct owner_accepted *ret)
+{
+    (void)cookie, (void)ret;
     return b != NULL;
 }
 

@@ -23,6 +23,7 @@ bool owner_bpf_is_readable(const struct owner_bpf *b);
 
 bool owner_bpf_record(const struct owner_bpf *b, uint64_t cookie, struct owner_record *ret);
 bool owner_bpf_sockets(const struct owner_bpf *b, const struct owner_tuple *tuple, struct owner_sockets *ret);
+bool owner_bpf_accepted(const struct owner_bpf *b, uint64_t cookie, struct owner_accepted *ret);
 bool owner_bpf_image(const struct owner_bpf *b, uint64_t image, struct owner_image *ret);
 
 enum owner_bpf_tagged { OWNER_BPF_GONE, OWNER_BPF_UNTAGGED, OWNER_BPF_TAGGED };

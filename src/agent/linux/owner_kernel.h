@@ -43,6 +43,10 @@ struct sock {
     __u16 sk_protocol;
 } KERNEL_STRUCT;
 
+struct tcp_sock {
+    __u32 rcv_nxt, snd_una;
+} KERNEL_STRUCT;
+
 struct super_block {
     __u32 s_dev;
 } KERNEL_STRUCT;
@@ -103,7 +107,7 @@ struct fs_struct {
 } KERNEL_STRUCT;
 
 struct mm_struct {
-    unsigned long start_code, start_stack, arg_start, arg_end;
+    unsigned long arg_start, arg_end;
     struct file *exe_file;
 } KERNEL_STRUCT;
 

@@ -15,6 +15,7 @@ enum {
 
     OWNERS_MAX = 65536, /* sockets */
     TUPLES_MAX = 131072,
+    ACCEPTED_MAX = 32768,
     IMAGES_MAX = 2048,
     EVENTS_BYTES = 64 * 1024,
     PORTS_WORDS = 65536 / 64
@@ -50,7 +51,6 @@ struct owner_record {
     struct owner_tag tag;
     struct owner_file executable; /* what the process says it runs (PR_SET_MM_EXE_FILE can change it) */
     __u64 cgroup;
-    __u64 start_code, start_stack;  /* of its memory */
     __u32 pid, tid, uid, login_uid; /* of the host; login_uid ~0: none */
     __u32 netns;
     __u32 flags;
@@ -58,16 +58,24 @@ struct owner_record {
     char name[16];                              /* comm of the first thread */
 };
 
-/* netns 0: whatever namespace. An IPv4 address is in the first 4 bytes, the rest is zero. */
+/* An IPv4 address is in the first 4 bytes, the rest is zero. Version OWNER_NUMBERS: not addresses, but the first sequence
+ * numbers that both ends chose, in the first 4 bytes each, which only the two sockets of one connection share. */
 struct owner_tuple {
     __u32 netns;
-    __u32 version;                 /* 4, 6 */
+    __u32 version;                 /* 4, 6, OWNER_NUMBERS */
     __u16 client_port, proxy_port; /* host order */
     __u32 pad;
     __u8 client[16], proxy[16];
 };
 
-/* The latest sockets that had the tuple, as a ring. */
+enum { OWNER_NUMBERS = 1 };
+
+/* A connection that a proxy's listener took. Key: the accepted socket's cookie. */
+struct owner_accepted {
+    struct owner_tuple tuple, numbers;
+};
+
+/* The latest sockets of clients that had the tuple, as a ring. */
 struct owner_sockets {
     __u64 next; /* counts them all */
     __u64 cookie[OWNER_SOCKETS], established_ns[OWNER_SOCKETS];
@@ -79,7 +87,9 @@ struct owner_image {
     __u64 exec_ns;
     __u32 path_bytes, cwd_bytes; /* used; 0: could not be told */
     __u32 arguments_bytes;       /* used */
-    __u32 arguments_whole;       /* bytes there were */
+    __u32 from_proc; /* it began before us: read from /proc, where it could have changed its arguments */
+    __u32 pad;
+    __u32 arguments_whole; /* bytes there were */
     char path[OWNER_PATH_BYTES + OWNER_PART_BYTES];
     char cwd[OWNER_PATH_BYTES + OWNER_PART_BYTES];
     char arguments[OWNER_ARGUMENTS_BYTES];

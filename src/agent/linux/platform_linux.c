@@ -1,6 +1,8 @@
-/* platform_linux.c: the Linux back end of platform.h: sock_diag says which socket, owner.c who holds it, the process
+/* platform_linux.c: the Linux back end of platform.h: sock_diag says which socket, caller.c who connected it, by the
+ * kernel's records. Where it has none (no BPF; a socket older than the agent) owner.c says who holds it, the process
  * table and describe.c who that is. A process is named only if it ran the same program before and after it was seen
  * to hold the socket, and the socket was the same one throughout. */
+#include "agent/linux/caller.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/owner.h"
 #include "agent/linux/sock_diag.h"
@@ -18,13 +20,20 @@
 enum { BATCH_MAX = 64, DESCRIBED_FOR_MS = 60000, CONFIRM_TRIES = 2, PURGE_TICKS = 50 };
 static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
 
+struct platform_early {
+    struct owner_bpf *bpf; /* owned; NULL: why_not says why */
+    char why_not[OWNER_BPF_WHY_BYTES];
+};
+
 struct platform {
+    struct platform_early *early; /* owned; its bpf is the caller's */
+    struct caller caller;
     struct owner owner;
     struct process_table table;
     struct describer describer;
     int diagfd;
     unsigned ticks;
-    const char *degraded[AGENT_DEGRADED_MAX]; /* literals */
+    const char *degraded[AGENT_DEGRADED_MAX]; /* literals, or views into early */
     size_t degraded_count;
 };
 
@@ -49,7 +58,10 @@ static bool has_capability(cap_value_t value)
 static void find_degradations(struct platform *p)
 {
     struct stat st;
-    degrade(p, "no BPF: the answer is who holds the socket now, not who connected it");
+    if (!p->caller.bpf) {
+        degrade(p, p->early ? p->early->why_not : "no BPF: nobody asked for it");
+        degrade(p, "without BPF the answer is who holds the socket now, not who connected it");
+    }
     if (!has_capability(CAP_SYS_PTRACE))
         degrade(p, "no CAP_SYS_PTRACE: other users' processes cannot be looked into");
     if (!has_capability(CAP_DAC_READ_SEARCH))
@@ -68,10 +80,42 @@ size_t platform_degraded(const struct platform *p, const char *const **ret_sente
     return p->degraded_count;
 }
 
-struct platform *platform_new(const char **ret_error)
+struct platform_early *platform_early_new(bool want_bpf)
+{
+    struct platform_early *early = calloc(1, sizeof *early);
+    if (!early)
+        return NULL;
+    snprintf(early->why_not, sizeof early->why_not, "no BPF: it was told to go without");
+    early->bpf = want_bpf ? owner_bpf_new(early->why_not) : NULL;
+    return early;
+}
+
+void platform_early_free(struct platform_early *early)
+{
+    if (early)
+        owner_bpf_free(early->bpf);
+    free(early);
+}
+
+/* What the kernel writes down must still be readable with the rights that are left. */
+static struct owner_bpf *take_bpf(struct platform_early *early)
+{
+    struct owner_bpf *bpf = early ? early->bpf : NULL;
+    if (early)
+        early->bpf = NULL;
+    if (!bpf || owner_bpf_is_readable(bpf))
+        return bpf;
+    snprintf(early->why_not, sizeof early->why_not,
+             "no BPF: this kernel lets only CAP_BPF read what it wrote down (Linux 5.19 is needed)");
+    owner_bpf_free(bpf);
+    return NULL;
+}
+
+struct platform *platform_new(struct platform_early *take_early, const char **ret_error)
 {
     struct platform *p = calloc(1, sizeof *p);
     if (!p) {
+        platform_early_free(take_early);
         *ret_error = "out of memory";
         return NULL;
     }
@@ -79,31 +123,62 @@ struct platform *platform_new(const char **ret_error)
     if (owner_init(&p->owner) != 0 || p->diagfd < 0) {
         *ret_error = p->diagfd < 0 ? "NETLINK_SOCK_DIAG cannot be opened" : "/proc cannot be opened";
         owner_free(&p->owner);
+        platform_early_free(take_early);
         if (p->diagfd >= 0)
             close(p->diagfd);
         free(p);
         return NULL;
     }
+    p->early = take_early;
     process_table_init(&p->table, p->owner.procfd);
     describer_init(&p->describer, p->owner.procfd);
+    caller_init(&p->caller, take_bpf(take_early), &p->describer, &p->table, p->diagfd);
+    if (p->caller.bpf)
+        caller_seed(&p->caller);
     find_degradations(p);
     return p;
 }
 
 void platform_free(struct platform *p)
 {
+    caller_free(&p->caller);
     process_table_free(&p->table);
     describer_free(&p->describer);
     owner_free(&p->owner);
     close(p->diagfd);
+    platform_early_free(p->early);
     free(p);
+}
+
+const char *platform_owner(const struct platform *p)
+{
+    return p->caller.bpf ? "bpf" : "proc";
+}
+
+void platform_expect(struct platform *p, const struct endpoint *proxy)
+{
+    if (p->caller.bpf)
+        owner_bpf_tell_port(p->caller.bpf, proxy->port);
+}
+
+int platform_events_fd(const struct platform *p)
+{
+    return p->caller.bpf ? owner_bpf_events_fd(p->caller.bpf) : -1;
+}
+
+void platform_look_ahead(struct platform *p)
+{
+    caller_look_ahead(&p->caller);
 }
 
 void platform_tick(struct platform *p)
 {
     owner_sample(&p->owner);
-    if (++p->ticks % PURGE_TICKS == 0)
-        process_table_purge(&p->table);
+    if (++p->ticks % PURGE_TICKS != 0)
+        return;
+    process_table_purge(&p->table);
+    if (p->caller.bpf)
+        caller_say_losses(&p->caller);
 }
 
 void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
@@ -137,24 +212,30 @@ bool platform_file_key(int fd, struct file_key *ret)
     struct statx st;
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) != 0 || !S_ISREG(st.stx_mode))
         return false;
-    *ret = (struct file_key){.device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor,
-                             .inode = st.stx_ino,
-                             .size = st.stx_size,
-                             .mtime_ns = st.stx_mtime.tv_sec * 1000000000 + st.stx_mtime.tv_nsec,
-                             .ctime_ns = st.stx_ctime.tv_sec * 1000000000 + st.stx_ctime.tv_nsec};
+    *ret = file_key_of(&st);
     return true;
+}
+
+/* The file with this key at the path, or -1. */
+static int open_same(const char *path, const struct file_key *wanted)
+{
+    struct file_key key;
+    int fd = open_file(path);
+    if (fd >= 0 && (!platform_file_key(fd, &key) || !key_equal(&key, wanted))) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 int platform_open_executable(struct process *process)
 {
     char path[64];
-    struct file_key key;
     snprintf(path, sizeof path, "/proc/%lld/exe", (long long)process->sender->pid);
-    int fd = open_file(path);
-    if (fd >= 0 && (!platform_file_key(fd, &key) || !key_equal(&key, &process->executable))) {
-        close(fd); /* the number is another's, or it runs another program by now */
-        return -1;
-    }
+    int fd = open_same(
+        path, &process->executable); /* not when the number is another's, or it runs another program */
+    if (fd < 0 && process->sender->executable)
+        fd = open_same(process->sender->executable, &process->executable);
     return fd;
 }
 
@@ -181,7 +262,7 @@ static int refresh_image(struct platform *p, struct entry *e, const struct ident
         return 0;
     if (e->image)
         process_unref(e->image);
-    e->image = describe(&p->describer, e, id);
+    e->image = describe(&p->describer, e, id, NULL);
     e->identity = *id;
     e->described_ms = now;
     return e->image ? 0 : -1;
@@ -248,16 +329,25 @@ static void conclude(struct platform *p, struct attribution *a, const struct soc
     }
 }
 
-/* Fills *ret_seen, or the answer. The peer asks about its own listeners only; root may have bound them for it. */
-static bool find_socket(struct platform *p, struct attribution *a, struct sock_seen *ret_seen)
+/* The peer asks about its own listeners only; root may have bound them for it. */
+static bool is_peers_own(struct platform *p, const struct attribution *a)
 {
     struct sock_seen listener;
-    if (sock_diag_listener(p->diagfd, &a->proxy, &listener) != SOCK_DIAG_FOUND ||
-        (listener.uid != 0 && (int64_t)listener.uid != a->peer_uid)) {
+    return sock_diag_listener(p->diagfd, &a->proxy, &listener) == SOCK_DIAG_FOUND &&
+           (listener.uid == 0 || (int64_t)listener.uid == a->peer_uid);
+}
+
+/* Fills the answer, or *ret_seen when the socket's holders must tell. */
+static bool find_socket(struct platform *p, struct attribution *a, struct sock_seen *ret_seen)
+{
+    if (!is_peers_own(p, a)) {
         set_unknown(a, AGENT_REASON_NOT_OURS);
         return false;
     }
     int found = sock_diag_connected(p->diagfd, &a->client, &a->proxy, ret_seen);
+    if (found != SOCK_DIAG_FAILED && p->caller.bpf &&
+        caller_attribute(&p->caller, a, found == SOCK_DIAG_FOUND ? ret_seen : NULL))
+        return false;
     if (found == SOCK_DIAG_FOUND && ret_seen->inode != 0)
         return true;
     set_unknown(a, found == SOCK_DIAG_FAILED ? AGENT_REASON_FAILED

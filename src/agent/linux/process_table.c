@@ -128,6 +128,15 @@ static int64_t nanoseconds(const struct statx_timestamp *t)
     return t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
+struct file_key file_key_of(const struct statx *st)
+{
+    return (struct file_key){.device = (uint64_t)st->stx_dev_major << 32 | st->stx_dev_minor,
+                             .inode = st->stx_ino,
+                             .size = st->stx_size,
+                             .mtime_ns = nanoseconds(&st->stx_mtime),
+                             .ctime_ns = nanoseconds(&st->stx_ctime)};
+}
+
 bool identity_read(const struct entry *e, struct identity *ret)
 {
     char text[STAT_BYTES];
@@ -140,11 +149,7 @@ bool identity_read(const struct entry *e, struct identity *ret)
     if (fstat(e->dirfd, &dir) != 0 ||
         statx(e->dirfd, "exe", AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &exe) != 0)
         return false;
-    id.executable = (struct file_key){.device = (uint64_t)exe.stx_dev_major << 32 | exe.stx_dev_minor,
-                                      .inode = exe.stx_ino,
-                                      .size = exe.stx_size,
-                                      .mtime_ns = nanoseconds(&exe.stx_mtime),
-                                      .ctime_ns = nanoseconds(&exe.stx_ctime)};
+    id.executable = file_key_of(&exe);
     id.links = exe.stx_nlink;
     id.uid = dir.st_uid;
     id.gid = dir.st_gid;

@@ -12,6 +12,8 @@
 #include "agent/linux/proc.h"
 #include "agent/platform.h"
 
+#include <sys/stat.h>
+
 enum { PROCESS_TABLE_MAX = 512 };
 
 struct identity {
@@ -46,6 +48,8 @@ struct entry *process_table_get(struct process_table *t, int64_t pid);
 void process_table_touch(struct process_table *t, struct entry *e);
 void process_table_drop(struct process_table *t, struct entry *e);
 void process_table_purge(struct process_table *t); /* drops what is dead */
+
+struct file_key file_key_of(const struct statx *st);
 
 bool identity_read(const struct entry *e, struct identity *ret);
 bool identity_equal(const struct identity *a, const struct identity *b);
