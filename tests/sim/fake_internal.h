@@ -10,7 +10,7 @@ struct net_stream {
     void *owner;
     net_ready_fn *ready;
     unsigned want;
-    bool hangup_told, finished;
+    bool hangup_told, finished, write_turn;
     int error;
 };
 

@@ -184,16 +184,16 @@ ssize_t net_stream_write(struct net_stream *s, const void *data, size_t len)
         return fail(s, ECONNRESET);
     if (p->rst_sent)
         return fail(s, EPIPE);
+    size_t room = p->stopped ? PEER_WINDOW_BYTES - buf_len(&p->window) : PEER_WINDOW_BYTES;
+    if (room == 0)
+        return NET_AGAIN;
     if (writes_short(net)) {
-        net->write_turn = !net->write_turn;
-        if (net->write_turn)
+        s->write_turn = !s->write_turn;
+        if (s->write_turn)
             return NET_AGAIN;
         len = net->short_writes++ < SHORT_WRITES_MAX || len < SHORT_WRITE_BYTES ? 1 : SHORT_WRITE_BYTES;
     }
-    size_t room = p->stopped ? PEER_WINDOW_BYTES - buf_len(&p->window) : PEER_WINDOW_BYTES;
     len = len < room ? len : room;
-    if (len == 0)
-        return NET_AGAIN;
     if (!p->is_client && net->world.to_server)
         net->world.to_server(net->world.owner, s->owner, p, span_of(data, len));
     peer_take(p, span_of(data, len));
