@@ -346,6 +346,8 @@ static void fill_hello(struct agent *a)
     *h = (struct agent_hello){.program = "exeat-agent", .program_version = EXEAT_VERSION};
     snprintf(h->owner, sizeof h->owner, "%s", platform_owner(a->platform));
     h->bpf = strcmp(h->owner, "bpf") == 0;
+    log_notice("agent", "senders are told by %s",
+               h->bpf ? "BPF: who connected" : "/proc: who holds the connection now");
     platform_host(h->host_name, h->host_id);
     h->degraded_count = platform_degraded(a->platform, &sentences);
     for (size_t i = 0; i < h->degraded_count; i++) {

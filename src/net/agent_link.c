@@ -126,6 +126,16 @@ static struct ask *ask_new(struct agent_link *link, struct net_attribution *who)
     return ask;
 }
 
+/* The kernel's name of the socket, never used twice; 0 when it cannot be told. */
+static uint64_t cookie_of(const struct net_stream *s)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof(cookie);
+    if (!s || getsockopt(s->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) != 0 || cookie >= UINT64_C(1) << 53)
+        return 0;
+    return cookie;
+}
+
 bool net_attribute(struct net *net, struct net_attribution *who, const struct endpoint *client,
                    const struct endpoint *proxy, bool want_hash)
 {
@@ -138,6 +148,7 @@ bool net_attribute(struct net *net, struct net_attribution *who, const struct en
         return true;
     ask->message.client = *client;
     ask->message.proxy = *proxy;
+    ask->message.proxy_cookie = cookie_of(who->accepted);
     ask->message.want_hash = want_hash;
     ask->message.hash_wait_ms = wait_ms < AGENT_HASH_WAIT_MAX_MS ? wait_ms : AGENT_HASH_WAIT_MAX_MS;
     if (ask_send(ask) != 0) {

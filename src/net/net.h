@@ -130,6 +130,7 @@ struct net_attribution {
     void (*done)(struct net_attribution *); /* owner's */
     void *owner;                            /* owner's */
     uint64_t accepted_ms;                   /* owner's: net_now_ms() when the connection was accepted */
+    const struct net_stream *accepted;      /* owner's, borrowed for the call: the connection; may be NULL */
     enum agent_confidence confidence;
     enum agent_basis basis;
     struct agent_connect connect; /* with basis CONNECT */
