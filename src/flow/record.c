@@ -11,6 +11,7 @@
 enum {
     FIELDS_MAX = FACT_COUNT + 48,
     STRING_BYTES_MAX = 4096,
+    JSON_SHORT_BYTES = 2048, /* what stays whole in a record that is too long */
     LINE_USUAL_BYTES = 4096,
     OCSF_OPEN = 1,
     OCSF_CLOSE = 2,
@@ -179,16 +180,39 @@ static void add_common(struct draft *d, const struct flow *f, int activity, char
     add_verdict(d, f);
 }
 
+/* What a process can swell (its arguments, its paths) goes, who it is stays. */
+static void shorten(struct draft *d, const struct flow *f)
+{
+    const struct sender *s = f->attribution.sender;
+    bool named = false;
+    for (size_t i = 0; i < d->count; i++)
+        if (d->fields[i].type == RECORD_JSON && d->fields[i].value.string.len > JSON_SHORT_BYTES) {
+            named |= strcmp(d->fields[i].path, fact_table[FACT_sender_process].path) == 0;
+            d->fields[i--] = d->fields[--d->count];
+        }
+    if (!named || !s)
+        return;
+    add_int(d, "actor.process.pid", s->pid);
+    add_text(d, "actor.process.uid", s->ref);
+    add_text(d, "actor.process.name", s->name);
+    add_text(d, "actor.process.file.name", s->name);
+    add_text(d, "actor.process.file.path", s->executable);
+    add_int(d, "actor.process.file.type_id", 1);
+}
+
 static void write(struct flow *f, struct draft *d)
 {
+    static const size_t limits[] = {STRING_BYTES_MAX, 256,
+                                    16}; /* the last always fits: lists are bounded, too */
     struct buf line;
-    size_t room;
+    size_t room, i = 0;
     buf_init(&line, LEDGER_LINE_MAX_BYTES);
     buf_reserve(&line, LINE_USUAL_BYTES, &room); /* grows once, not five times */
-    if (record_write(&line, d->fields, d->count, STRING_BYTES_MAX) != 0) {
-        /* too long with everything: what identifies it is kept, what a peer can swell is cut short */
+    while (record_write(&line, d->fields, d->count, limits[i]) != 0) {
+        must(++i < ARRAY_LEN(limits));
+        if (i == 1)
+            shorten(d, f);
         buf_clear(&line);
-        must(record_write(&line, d->fields, d->count, 256) == 0);
     }
     ledger_append(f->env->ledger, buf_span(&line));
     buf_free(&line);
