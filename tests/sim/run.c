@@ -255,6 +255,17 @@ static void world_agent(void *owner, const struct endpoint *client, struct world
     }
 }
 
+/* One argument of so many bytes, the most expensive there are in JSON. */
+static void set_arguments(struct sender *s, size_t bytes)
+{
+    char *text = arena_alloc(&s->arena, bytes + 1);
+    s->arguments = arena_alloc(&s->arena, sizeof *s->arguments);
+    must(text && s->arguments);
+    memset(text, 1, bytes);
+    s->arguments[0] = text;
+    s->argument_count = 1;
+}
+
 static void set_sender_field(const struct run *r, struct sender *s, const char *pair)
 {
     const struct {
@@ -266,12 +277,16 @@ static void set_sender_field(const struct run *r, struct sender *s, const char *
                   {"script", &s->script},
                   {"name", &s->name}};
     const char *value = strchr(pair, '=');
+    if (value && strncmp(pair, "arguments", (size_t)(value - pair)) == 0) {
+        set_arguments(s, (size_t)atoi(value + 1));
+        return;
+    }
     for (size_t i = 0; value && i < ARRAY_LEN(fields); i++)
         if (strncmp(pair, fields[i].key, (size_t)(value - pair)) == 0) {
             *fields[i].field = arena_strdup(&s->arena, value + 1);
             return;
         }
-    give_up(r, "package=, user=, unit=, script= or name=");
+    give_up(r, "package=, user=, unit=, script=, name= or arguments=");
 }
 
 static struct sender *make_sender(const struct run *r, unsigned from)
