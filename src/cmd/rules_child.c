@@ -154,12 +154,13 @@ int rules_child_try(const struct atom *const *atoms, uint32_t count, char **ret_
 
 _Noreturn static void compile_in_child(const struct ruleset *s, int out)
 {
-    for (uint32_t field = 0; field < s->fields.count; field++) {
-        struct message m = {.number = field};
+    for (uint32_t n = 0; n < COMPILE_HALVES * s->fields.count; n++) {
+        struct message m = {.number = n};
         char *bytes = NULL;
         size_t len = 0;
         limit_cpu(RULES_CHILD_FIELD_SECONDS);
-        m.failed = compile_field(s, field, &bytes, &len, m.why) != 0;
+        m.failed = compile_field(s, n / COMPILE_HALVES, (enum compile_half)(n % COMPILE_HALVES), &bytes, &len,
+                                 m.why) != 0;
         m.bytes = m.failed ? 0 : len;
         if (!write_all(out, &m, sizeof m) || !write_all(out, bytes, (size_t)m.bytes))
             break;
@@ -168,12 +169,12 @@ _Noreturn static void compile_in_child(const struct ruleset *s, int out)
     _exit(0);
 }
 
-/* The next field's database; 0, 1 or -1 as rules_child_compile(). */
-static int take_field(struct child *c, struct compiled *to, uint32_t field, char ret_why[COMPILE_WHY_BYTES],
+/* The next database; 0, 1 or -1 as rules_child_compile(). */
+static int take_field(struct child *c, struct compiled *to, uint32_t number, char ret_why[COMPILE_WHY_BYTES],
                       struct err *reterr)
 {
     struct message m;
-    if (!read_all(c->in, &m, sizeof m) || m.number != field) {
+    if (!read_all(c->in, &m, sizeof m) || m.number != number) {
         snprintf(ret_why, COMPILE_WHY_BYTES,
                  "compiling this pattern with the field's others takes more than %d seconds or %d MiB",
                  RULES_CHILD_FIELD_SECONDS, RULES_CHILD_MIB);
@@ -184,7 +185,9 @@ static int take_field(struct child *c, struct compiled *to, uint32_t field, char
     if (m.failed || m.bytes == 0)
         return m.failed != 0;
     char *bytes = malloc(m.bytes);
-    bool good = bytes && read_all(c->in, bytes, m.bytes) && compiled_add(to, field, bytes, m.bytes) == 0;
+    bool good = bytes && read_all(c->in, bytes, m.bytes) &&
+                compiled_add(to, number / COMPILE_HALVES, (enum compile_half)(number % COMPILE_HALVES), bytes,
+                             m.bytes) == 0;
     free(bytes);
     return good ? 0 : err_set(reterr, NULL, 0, 0, "a database was lost on its way: out of memory");
 }
@@ -204,9 +207,9 @@ int rules_child_compile(const struct ruleset *s, struct compiled **ret, uint32_t
         compiled_free(to);
         return -1;
     }
-    for (uint32_t field = 0; field < s->fields.count && result == 0; field++) {
-        result = take_field(&c, to, field, ret_why, reterr);
-        *ret_field = field;
+    for (uint32_t n = 0; n < COMPILE_HALVES * s->fields.count && result == 0; n++) {
+        result = take_field(&c, to, n, ret_why, reterr);
+        *ret_field = n / COMPILE_HALVES;
     }
     end(&c);
     if (result == 0)

@@ -14,6 +14,13 @@ static unsigned engine_flags(unsigned flags)
            (flags & PATTERN_DOTALL ? HS_FLAG_DOTALL : 0);
 }
 
+/* Of a literal that may stand anywhere the first place is enough; else all are looked at. */
+static unsigned literal_flags(const struct atom *a)
+{
+    return (a->flags & PATTERN_CASELESS ? HS_FLAG_CASELESS : 0) |
+           (a->affix == AFFIX_CONTAINS ? HS_FLAG_SINGLEMATCH : 0);
+}
+
 /* Takes and frees hyperscan's error. */
 static int engine_error(hs_compile_error_t *error, char ret_why[COMPILE_WHY_BYTES])
 {
@@ -35,23 +42,28 @@ int compile_try(const struct atom *a, char ret_why[COMPILE_WHY_BYTES])
 /* The patterns of one field, as hyperscan wants them. */
 struct batch {
     const char **texts;    /* owned; each a view into the documents' arena */
+    size_t *lens;          /* owned */
     unsigned *flags, *ids; /* owned */
     unsigned count;
 };
 
-static bool batch_fill(const struct ruleset *s, uint32_t field, struct batch *b)
+static bool batch_fill(const struct ruleset *s, uint32_t field, enum compile_half half, struct batch *b)
 {
-    *b = (struct batch){.texts = calloc(s->atom_count + 1, sizeof *b->texts),
-                        .flags = calloc(s->atom_count + 1, sizeof *b->flags),
-                        .ids = calloc(s->atom_count + 1, sizeof *b->ids)};
-    if (!b->texts || !b->flags || !b->ids)
+    size_t room = s->atom_count + 1;
+    *b = (struct batch){.texts = calloc(room, sizeof *b->texts),
+                        .lens = calloc(room, sizeof *b->lens),
+                        .flags = calloc(room, sizeof *b->flags),
+                        .ids = calloc(room, sizeof *b->ids)};
+    if (!b->texts || !b->lens || !b->flags || !b->ids)
         return false;
     for (uint32_t i = 0; i < s->atom_count; i++) {
         const struct atom *a = s->atoms[i].atom;
-        if (a->kind != ATOM_PATTERN || s->atoms[i].field != field)
+        bool literal = a->literal.len > 0;
+        if (a->kind != ATOM_PATTERN || s->atoms[i].field != field || literal != (half == COMPILE_LITERALS))
             continue;
-        b->texts[b->count] = a->pattern;
-        b->flags[b->count] = engine_flags(a->flags);
+        b->texts[b->count] = literal ? (const char *)a->literal.data : a->pattern;
+        b->lens[b->count] = a->literal.len;
+        b->flags[b->count] = literal ? literal_flags(a) : engine_flags(a->flags);
         b->ids[b->count++] = i;
     }
     return true;
@@ -60,12 +72,22 @@ static bool batch_fill(const struct ruleset *s, uint32_t field, struct batch *b)
 static void batch_free(struct batch *b)
 {
     free(b->texts);
+    free(b->lens);
     free(b->flags);
     free(b->ids);
 }
 
-int compile_field(const struct ruleset *s, uint32_t field, char **ret_bytes, size_t *ret_len,
-                  char ret_why[COMPILE_WHY_BYTES])
+static hs_error_t compile_batch(const struct batch *b, enum compile_half half, hs_database_t **ret,
+                                hs_compile_error_t **ret_error)
+{
+    if (half == COMPILE_LITERALS)
+        return hs_compile_lit_multi(b->texts, b->flags, b->ids, b->lens, b->count, HS_MODE_BLOCK, NULL, ret,
+                                    ret_error);
+    return hs_compile_multi(b->texts, b->flags, b->ids, b->count, HS_MODE_BLOCK, NULL, ret, ret_error);
+}
+
+int compile_field(const struct ruleset *s, uint32_t field, enum compile_half half, char **ret_bytes,
+                  size_t *ret_len, char ret_why[COMPILE_WHY_BYTES])
 {
     struct batch b;
     hs_database_t *database = NULL;
@@ -73,11 +95,10 @@ int compile_field(const struct ruleset *s, uint32_t field, char **ret_bytes, siz
     char *bytes = NULL;
     size_t len = 0;
     int result = 0;
-    if (!batch_fill(s, field, &b)) {
+    if (!batch_fill(s, field, half, &b)) {
         snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
         result = -1;
-    } else if (b.count > 0 && hs_compile_multi(b.texts, b.flags, b.ids, b.count, HS_MODE_BLOCK, NULL,
-                                               &database, &error) != HS_SUCCESS) {
+    } else if (b.count > 0 && compile_batch(&b, half, &database, &error) != HS_SUCCESS) {
         result = engine_error(error, ret_why);
     } else if (database && hs_serialize_database(database, &bytes, &len) != HS_SUCCESS) {
         snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
@@ -98,9 +119,10 @@ struct compiled *compiled_new(const struct ruleset *s)
     if (!c)
         return NULL;
     c->field_count = s->fields.count;
-    c->by_field = calloc(c->field_count + 1, sizeof(struct compile_database *));
+    c->literals = calloc(c->field_count + 1, sizeof(struct compile_database *));
+    c->patterns = calloc(c->field_count + 1, sizeof(struct compile_database *));
     c->utf8 = calloc(c->field_count + 1, sizeof *c->utf8);
-    if (!c->by_field || !c->utf8) {
+    if (!c->literals || !c->patterns || !c->utf8) {
         compiled_free(c);
         return NULL;
     }
@@ -110,15 +132,16 @@ struct compiled *compiled_new(const struct ruleset *s)
     return c;
 }
 
-int compiled_add(struct compiled *c, uint32_t field, const char *bytes, size_t len)
+int compiled_add(struct compiled *c, uint32_t field, enum compile_half half, const char *bytes, size_t len)
 {
+    struct compile_database **to = half == COMPILE_LITERALS ? c->literals : c->patterns;
     hs_database_t *database = NULL;
     size_t size = 0;
-    must(field < c->field_count && !c->by_field[field]);
+    must(field < c->field_count && !to[field]);
     if (hs_deserialize_database(bytes, len, &database) != HS_SUCCESS)
         return -1;
     hs_database_size(database, &size);
-    c->by_field[field] = (struct compile_database *)database;
+    to[field] = (struct compile_database *)database;
     c->bytes += size;
     return 0;
 }
@@ -126,12 +149,13 @@ int compiled_add(struct compiled *c, uint32_t field, const char *bytes, size_t l
 struct compiled *compile_all(const struct ruleset *s, char ret_why[COMPILE_WHY_BYTES])
 {
     struct compiled *c = compiled_new(s);
-    for (uint32_t field = 0; c && field < c->field_count; field++) {
+    for (uint32_t n = 0; c && n < COMPILE_HALVES * c->field_count; n++) {
         char *bytes = NULL;
         size_t len = 0;
-        int result = compile_field(s, field, &bytes, &len, ret_why);
+        enum compile_half half = (enum compile_half)(n % COMPILE_HALVES);
+        int result = compile_field(s, n / COMPILE_HALVES, half, &bytes, &len, ret_why);
         if (result == 0 && bytes)
-            result = compiled_add(c, field, bytes, len);
+            result = compiled_add(c, n / COMPILE_HALVES, half, bytes, len);
         free(bytes);
         if (result != 0) {
             compiled_free(c);
@@ -145,9 +169,12 @@ void compiled_free(struct compiled *c)
 {
     if (!c)
         return;
-    for (uint32_t i = 0; c->by_field && i < c->field_count; i++)
-        hs_free_database((hs_database_t *)c->by_field[i]);
-    free(c->by_field);
+    for (uint32_t i = 0; c->literals && c->patterns && i < c->field_count; i++) {
+        hs_free_database((hs_database_t *)c->literals[i]);
+        hs_free_database((hs_database_t *)c->patterns[i]);
+    }
+    free(c->literals);
+    free(c->patterns);
     free(c->utf8);
     free(c);
 }

@@ -13,7 +13,8 @@ enum { COMPILE_WHY_BYTES = 256 };
 struct compile_database; /* hyperscan's */
 
 struct compiled {
-    struct compile_database **by_field; /* owned; NULL for fields without a pattern */
+    struct compile_database **literals; /* owned, each too: by field; NULL for fields without any */
+    struct compile_database **patterns; /* likewise: of what is not a literal */
     bool *utf8;                         /* owned: what is scanned there must be valid UTF-8 */
     uint32_t field_count;
     size_t bytes; /* of all databases */
@@ -22,15 +23,18 @@ struct compiled {
 /* Does hyperscan take this pattern? 0, or -1 with its reason. As costly as the pattern. */
 int compile_try(const struct atom *a, char ret_why[COMPILE_WHY_BYTES]);
 
-/* The database of one field as bytes, for compiled_add(): *ret_bytes is the caller's to free(), NULL when the field has no pattern.
+/* A field has two: literals are found by a database of their own, which compiles fast and looks each up where it may stand. */
+enum compile_half { COMPILE_LITERALS, COMPILE_PATTERNS, COMPILE_HALVES };
+
+/* A database of one field as bytes, for compiled_add(): *ret_bytes is the caller's to free(), NULL when the field has nothing for it.
  * -1 with the reason. */
-int compile_field(const struct ruleset *s, uint32_t field, char **ret_bytes, size_t *ret_len,
-                  char ret_why[COMPILE_WHY_BYTES]);
+int compile_field(const struct ruleset *s, uint32_t field, enum compile_half half, char **ret_bytes,
+                  size_t *ret_len, char ret_why[COMPILE_WHY_BYTES]);
 
 /* Room for the databases of all fields; NULL without memory. */
 struct compiled *compiled_new(const struct ruleset *s);
 /* -1 when the bytes are no database, or without memory. */
-int compiled_add(struct compiled *c, uint32_t field, const char *bytes, size_t len);
+int compiled_add(struct compiled *c, uint32_t field, enum compile_half half, const char *bytes, size_t len);
 /* All fields at once in this process: for tests and for rules that are trusted. */
 struct compiled *compile_all(const struct ruleset *s, char ret_why[COMPILE_WHY_BYTES]);
 void compiled_free(struct compiled *c); /* NULL is fine */

@@ -48,8 +48,10 @@ struct atom {
     enum atom_kind kind;
     const char *field;   /* view into the arena; NULL: any field (a keyword) */
     const char *pattern; /* view into the arena: an expression as hyperscan reads it */
-    unsigned flags;      /* enum pattern_flags */
-    unsigned weight;     /* how seldom it holds: 1 seldom; what rules are found by */
+    struct span
+        literal; /* view into the arena: PATTERN without wildcards, to be found where `affix` says; len 0: none */
+    unsigned flags;  /* enum pattern_flags */
+    unsigned weight; /* how seldom it holds: 1 seldom; what rules are found by */
     enum compare compare;
     enum affix affix;
     enum date_part part;

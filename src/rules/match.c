@@ -60,11 +60,15 @@ static bool sort_eager(struct match *m)
     return true;
 }
 
+static bool add_scratch(struct match *m, const struct compile_database *database)
+{
+    return !database || hs_alloc_scratch((const hs_database_t *)database, &m->scratch) == HS_SUCCESS;
+}
+
 static bool make_scratch(struct match *m)
 {
     for (uint32_t f = 0; f < m->compiled->field_count; f++)
-        if (m->compiled->by_field[f] &&
-            hs_alloc_scratch((const hs_database_t *)m->compiled->by_field[f], &m->scratch) != HS_SUCCESS)
+        if (!add_scratch(m, m->compiled->literals[f]) || !add_scratch(m, m->compiled->patterns[f]))
             return false;
     return true;
 }
@@ -146,6 +150,27 @@ static int on_pattern(unsigned id, unsigned long long from, unsigned long long t
     return 0;
 }
 
+/* A text being searched for literals. */
+struct search {
+    struct match *match;
+    size_t len;
+};
+
+/* A literal ends at `to`: is that where it may stand? */
+static int on_literal(unsigned id, unsigned long long from, unsigned long long to, unsigned flags,
+                      void *context)
+{
+    const struct search *s = context;
+    const struct atom *a = s->match->set->atoms[id].atom;
+    (void)from;
+    (void)flags;
+    bool at_start = a->affix == AFFIX_ENDS || a->affix == AFFIX_CONTAINS || to == a->literal.len;
+    bool at_end = a->affix == AFFIX_STARTS || a->affix == AFFIX_CONTAINS || to == s->len;
+    if (at_start && at_end)
+        note_true(s->match, id);
+    return 0;
+}
+
 /* The text with '?' for each byte that is not part of UTF-8: hyperscan's answers are undefined without. NULL without memory. */
 static const uint8_t *clean_text(struct match *m, struct span text)
 {
@@ -174,14 +199,18 @@ static const uint8_t *clean_text(struct match *m, struct span text)
 
 static void scan(struct match *m, uint32_t field, struct span text)
 {
-    const hs_database_t *database = (const hs_database_t *)m->compiled->by_field[field];
-    if (!database || text.len > UINT32_MAX)
-        return;
+    const hs_database_t *literals = (const hs_database_t *)m->compiled->literals[field],
+                        *patterns = (const hs_database_t *)m->compiled->patterns[field];
+    struct search search = {m, text.len};
     const uint8_t *data = text.data ? text.data : (const uint8_t *)"";
-    if (m->compiled->utf8[field] && !utf8_valid(text))
+    if (text.len > UINT32_MAX)
+        return;
+    if (literals && text.len > 0)
+        hs_scan(literals, (const char *)data, (unsigned)text.len, 0, m->scratch, on_literal, &search);
+    if (patterns && m->compiled->utf8[field] && !utf8_valid(text))
         data = clean_text(m, text);
-    if (data)
-        hs_scan(database, (const char *)data, (unsigned)text.len, 0, m->scratch, on_pattern, m);
+    if (patterns && data)
+        hs_scan(patterns, (const char *)data, (unsigned)text.len, 0, m->scratch, on_pattern, m);
 }
 
 static void scan_all(struct match *m, uint32_t field, const struct match_value *v)

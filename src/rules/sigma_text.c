@@ -50,10 +50,8 @@ static size_t dash_len(const struct sigma_text *t, size_t i)
 }
 
 /* A dash counts where an option begins: nothing of a word before it, a word after it. */
-int sigma_text_windash(struct arena *a, struct sigma_texts *texts, const char **ret_why)
+static void mark_dashes(struct sigma_texts *texts)
 {
-    (void)a;
-    (void)ret_why;
     for (size_t n = 0; n < texts->count; n++) {
         struct sigma_text *t = &texts->items[n];
         size_t out = 0;
@@ -71,7 +69,6 @@ int sigma_text_windash(struct arena *a, struct sigma_texts *texts, const char **
         }
         t->count = out;
     }
-    return 0;
 }
 
 static const char *const dashes[] = {"-", "/", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x95"};
@@ -126,6 +123,20 @@ static int expand_dashes(struct arena *a, struct sigma_texts *texts, const char 
                 return -1;
     *texts = out;
     return 0;
+}
+
+/* Few dashes: all the texts at once, which are found faster than a choice in an expression. */
+int sigma_text_windash(struct arena *a, struct sigma_texts *texts, const char **ret_why)
+{
+    size_t choices = 0;
+    mark_dashes(texts);
+    for (size_t n = 0; n < texts->count; n++) {
+        size_t of_one = count_choices(&texts->items[n]);
+        if (of_one == 0 || of_one > DASHES * DASHES)
+            return 0;
+        choices += of_one;
+    }
+    return choices > SIGMA_CHOICES_MAX ? 0 : expand_dashes(a, texts, ret_why);
 }
 
 /* ---- encodings ---- */
@@ -250,16 +261,20 @@ int sigma_text_utf16(struct arena *a, struct sigma_texts *texts, bool big, bool 
 
 /* ---- the expression ---- */
 
-static bool has_utf8(struct arena *a, const struct sigma_text *t)
+/* The bytes, and whether characters beyond ASCII that may have two cases are among them. */
+static bool has_utf8(struct arena *a, const struct sigma_text *t, struct span *ret_bytes)
 {
     bool high = false;
     uint8_t *bytes = arena_alloc(a, t->count + 1);
-    for (size_t i = 0; i < t->count; i++) {
-        high = high || (t->units[i] >= 0x80 && t->units[i] < 256);
-        if (bytes)
-            bytes[i] = t->units[i] < 256 ? (uint8_t)t->units[i] : ' ';
+    for (size_t i = 0; bytes && i < t->count; i++) {
+        bytes[i] = t->units[i] < 256 ? (uint8_t)t->units[i] : ' ';
+        bool punctuation = i >= 1 && bytes[i - 1] == 0xe2 && bytes[i] == 0x80; /* U+2000..203F: the dashes */
+        bool rest = i >= 2 && bytes[i - 2] == 0xe2 && bytes[i - 1] == 0x80;
+        bool start = bytes[i] == 0xe2 && i + 2 < t->count && t->units[i + 1] == 0x80;
+        high = high || (bytes[i] >= 0x80 && !punctuation && !rest && !start);
     }
-    return high && bytes && utf8_valid(span_of(bytes, t->count));
+    *ret_bytes = span_of(bytes, bytes ? t->count : 0);
+    return high && bytes && utf8_valid(*ret_bytes);
 }
 
 static void put_literal(struct buf *b, uint16_t unit, bool utf8)
@@ -306,7 +321,12 @@ int sigma_text_finish(struct arena *a, const struct sigma_text *text, enum affix
         run = text->units[i] < 256 ? run + 1 : 0;
         longest = run > longest ? run : longest;
     }
-    bool utf8 = one || has_utf8(a, text);
+    struct span bytes;
+    const struct sigma_text core = {text->units + first, last - first};
+    bool high = has_utf8(a, &core, &bytes), utf8 = one || high;
+    bool dash = false;
+    for (size_t i = first; i < last; i++)
+        dash = dash || text->units[i] == SIGMA_DASH;
     struct buf b;
     buf_init(&b, 8 * SIGMA_TEXT_BYTES_MAX);
     buf_append_str(&b, open_start ? "" : "\\A");
@@ -321,6 +341,14 @@ int sigma_text_finish(struct arena *a, const struct sigma_text *text, enum affix
     atom->flags = PATTERN_DOTALL | (cased ? 0u : PATTERN_CASELESS) | (utf8 ? PATTERN_UTF8 : 0u) |
                   (wild ? PATTERN_COSTLY : 0u);
     atom->weight = weigh(longest);
+    if (!wild && !dash && !(high && !cased) && last > first && bytes.data) {
+        atom->literal = bytes;
+        atom->flags &= ~(unsigned)PATTERN_UTF8;
+        atom->affix = open_start && open_end ? AFFIX_CONTAINS
+                      : open_start           ? AFFIX_ENDS
+                      : open_end             ? AFFIX_STARTS
+                                             : AFFIX_NONE;
+    }
     buf_free(&b);
     return atom->pattern ? 0 : -1;
 }

@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "rules/expr.h"
 
-enum { SIGMA_TEXT_BYTES_MAX = 16384, SIGMA_DASHES_MAX = 4 };
+enum { SIGMA_TEXT_BYTES_MAX = 16384, SIGMA_DASHES_MAX = 4, SIGMA_CHOICES_MAX = 100 };
 
 /* Bytes, and beyond them what is none. */
 enum sigma_unit { SIGMA_ANY = 256, SIGMA_ONE, SIGMA_DASH };
@@ -33,7 +33,7 @@ int sigma_text_base64offset(struct arena *a, struct sigma_texts *texts, const ch
 /* UTF-16, little or big endian, with or without the byte order mark (of little endian). */
 int sigma_text_utf16(struct arena *a, struct sigma_texts *texts, bool big, bool mark, const char **ret_why);
 
-/* Sets pattern, flags and weight of *atom. 0, or -1 when the budget is spent. A `keyword` may stand anywhere in a value. */
+/* Sets pattern, literal, affix, flags and weight of *atom. 0, or -1 when the budget is spent. A `keyword` may stand anywhere in a value. */
 int sigma_text_finish(struct arena *a, const struct sigma_text *text, enum affix affix, bool cased,
                       struct atom *atom);
 
