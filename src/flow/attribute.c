@@ -28,8 +28,11 @@ void attribute_ask(struct flow *f)
     struct net_attribution *a = &f->attribution;
     net_attribute_cancel(f->env->net, a);
     sender_unref(a->sender);
-    *a = (struct net_attribution){
-        .done = on_answer, .owner = f, .accepted_ms = f->accepted_ms, .confidence = AGENT_CONFIDENCE_UNKNOWN};
+    *a = (struct net_attribution){.done = on_answer,
+                                  .owner = f,
+                                  .accepted_ms = f->accepted_ms,
+                                  .accepted = f->client.stream,
+                                  .confidence = AGENT_CONFIDENCE_UNKNOWN};
     f->asked = true;
     f->asked_ms = net_now_ms(f->env->net);
     f->attributed =

@@ -1,0 +1,163 @@
+/* agent_bench.c: what an answer of the host agent costs, and how often it is right, printed. A program of its own: the agent's core in a
+ * child, this process in the proxy's place.
+ *   agent_bench [CLIENTS]     short-lived clients in the churn (25000)
+ *   agent_bench --no-bpf ... */
+#include "../unit/agent_help.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+enum { WARM = 5000, COLD = 300, MAKERS = 2 };
+
+static double now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+/* CPU time of the agent, in microseconds; its resident size in KiB. */
+static double agent_cpu_us(long *ret_kib)
+{
+    char path[64], text[1024] = "";
+    unsigned long user = 0, system = 0;
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", agent_pid);
+    FILE *f = fopen(path, "r");
+    if (f && fgets(text, sizeof text, f) && strrchr(text, ')'))
+        sscanf(strrchr(text, ')') + 2,
+               "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
+               &user, &system, &pages);
+    if (f)
+        fclose(f);
+    *ret_kib = pages * (sysconf(_SC_PAGESIZE) / 1024);
+    return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_times(const char *what, double *times, size_t count)
+{
+    qsort(times, count, sizeof *times, compare);
+    printf("%-28s p50 %8.1f us   p99 %8.1f us   max %8.1f us   (%zu)\n", what, times[count / 2],
+           times[count * 99 / 100], times[count - 1], count);
+}
+
+static void know(int accepted)
+{
+    socklen_t len = sizeof proxy_cookie;
+    getsockopt(accepted, SOL_SOCKET, SO_COOKIE, &proxy_cookie, &len);
+}
+
+static void measure_warm(struct link *l)
+{
+    static double times[WARM];
+    struct endpoint client;
+    long kib;
+    double cpu = agent_cpu_us(&kib);
+    for (int i = 0; i < WARM; i++) {
+        int c = connect_client(), a = accept_client(&client);
+        know(a);
+        double began = now_us();
+        agent_message_free(ask(l, &client, false));
+        times[i] = now_us() - began;
+        close(c);
+        close(a);
+    }
+    cpu = agent_cpu_us(&kib) - cpu;
+    print_times("a process seen before", times, WARM);
+    printf("%-28s %.1f ms CPU of the agent per 1000 connections\n", "", cpu / WARM);
+}
+
+static void measure_cold(struct link *l)
+{
+    static double times[COLD];
+    struct endpoint client;
+    for (int i = 0; i < COLD; i++) {
+        pid_t child = fork_child(run_connect);
+        int a = accept_client(&client);
+        know(a);
+        double began = now_us();
+        agent_message_free(ask(l, &client, false));
+        times[i] = now_us() - began;
+        end_child(child);
+        close(a);
+    }
+    print_times("a process seen first", times, COLD);
+}
+
+/* Makes children that connect, say who they are and are gone. */
+static void make_clients(int count)
+{
+    for (int i = 0; i < count; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            int fd = connect_client();
+            int32_t pid = (int32_t)getpid();
+            if (fd >= 0)
+                send(fd, &pid, sizeof pid, MSG_NOSIGNAL);
+            _exit(0);
+        }
+        waitpid(child, NULL, 0);
+    }
+    _exit(0);
+}
+
+static void measure_churn(struct link *l, int clients)
+{
+    struct endpoint client;
+    int exact = 0, wrong = 0, ambiguous = 0, unknown = 0;
+    long kib;
+    double cpu = agent_cpu_us(&kib), began = now_us();
+    pid_t makers[MAKERS];
+    for (int i = 0; i < MAKERS; i++) {
+        makers[i] = fork();
+        if (makers[i] == 0)
+            make_clients(clients / MAKERS);
+    }
+    for (int i = 0; i < clients / MAKERS * MAKERS; i++) {
+        int32_t pid = 0;
+        int a = accept_client(&client);
+        know(a);
+        struct agent_message *m = ask(l, &client, false);
+        if (recv(a, &pid, sizeof pid, MSG_WAITALL) != sizeof pid)
+            pid = 0;
+        bool named = m->u.answer.sender_ref[0] != 0;
+        exact += m->u.answer.confidence == AGENT_CONFIDENCE_EXACT && ref_pid(m) == pid;
+        wrong += named && ref_pid(m) != pid;
+        ambiguous += m->u.answer.confidence == AGENT_CONFIDENCE_AMBIGUOUS;
+        unknown += m->u.answer.confidence == AGENT_CONFIDENCE_UNKNOWN;
+        agent_message_free(m);
+        close(a);
+    }
+    double seconds = (now_us() - began) / 1e6;
+    cpu = agent_cpu_us(&kib) - cpu;
+    for (int i = 0; i < MAKERS; i++)
+        waitpid(makers[i], NULL, 0);
+    printf("%-28s %d at %.0f/s: exact %d (%.3f %%), wrong %d, ambiguous %d, unknown %d\n",
+           "clients that exit at once", clients, clients / seconds, exact, 100.0 * exact / clients, wrong,
+           ambiguous, unknown);
+    printf("%-28s %.1f ms CPU of the agent per 1000; %ld KiB resident\n", "", cpu / clients, kib);
+}
+
+int main(int argc, char **argv)
+{
+    void *nothing = NULL;
+    struct link l;
+    int clients = argc > 1 && atoi(argv[argc - 1]) > 0 ? atoi(argv[argc - 1]) : 25000;
+    with_bpf = argc < 2 || strcmp(argv[1], "--no-bpf") != 0;
+    if (start(&nothing) != 0)
+        return 1;
+    open_link(&l, true);
+    usleep(50000);
+    printf("agent by %s\n", agent_owner);
+    measure_warm(&l);
+    measure_cold(&l);
+    measure_churn(&l, clients);
+    close_link(&l);
+    return stop(&nothing) == 0 ? 0 : 1;
+}
