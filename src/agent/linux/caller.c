@@ -335,12 +335,15 @@ void caller_seed(struct caller *c)
 
 void caller_say_losses(struct caller *c)
 {
-    uint64_t losses[OWNER_LOSS_COUNT + 1], sum = 0;
-    owner_bpf_losses(c->bpf, losses);
+    uint64_t l[OWNER_LOSS_COUNT + 1], sum = 0;
+    owner_bpf_losses(c->bpf, l);
     for (size_t i = 0; i <= OWNER_LOSS_COUNT; i++)
-        sum += i == OWNER_LOSS_EVENT ? 0 : losses[i];
+        sum += i == OWNER_LOSS_EVENT ? 0 : l[i];
     if (sum > c->lost)
-        log_warning("bpf", "%" PRIu64 " connections or programs were not written down by the kernel",
-                    sum - c->lost);
+        log_warning("bpf",
+                    "the kernel could not write down all: owners %" PRIu64 ", addresses %" PRIu64
+                    ", programs %" PRIu64 ", processes %" PRIu64 ", skipped %" PRIu64,
+                    l[OWNER_LOSS_OWNER], l[OWNER_LOSS_TUPLE], l[OWNER_LOSS_IMAGE], l[OWNER_LOSS_TAG],
+                    l[OWNER_LOSS_COUNT]);
     c->lost = sum;
 }

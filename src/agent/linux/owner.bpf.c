@@ -200,6 +200,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     __u64 serial = new_image();
     tag->start_ns = task->group_leader->start_boottime;
     tag->image = serial;
+    tag->memory = (__u64)task->mm;
+    tag->told = 0;
     struct file *file = BPF_CORE_READ(program, file);
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
     struct owner_image *image = &s->image;
@@ -230,6 +232,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     }
     to->start_ns = child->start_boottime;
     to->image = from->image;
+    to->memory = (__u64)child->mm;
+    to->told = 0;
     return 0;
 }
 
@@ -283,19 +287,29 @@ static __always_inline void on_connect(struct sock *sk)
     read_file(task, BPF_CORE_READ(task, mm, exe_file), &r->executable);
     read_parents(leader, r);
     struct owner_tag *tag = bpf_task_storage_get(&tags, leader, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (tag &&
-        tag->image == 0) { /* began before we did: from here on it can be told whether it goes on as it is */
+    __u64 memory = (__u64)BPF_CORE_READ(task, mm);
+    if (tag && tag->memory == 0)
+        tag->memory = memory;
+    /* Began before us: from here on it can be told whether it goes on as it is. Or an exec was skipped. */
+    if (tag && (tag->image == 0 || tag->memory != memory)) {
         tag->start_ns = leader->start_boottime;
         tag->image = new_image();
+        tag->memory = memory;
+        tag->told = 0;
     }
     if (!tag)
         lose(OWNER_LOSS_TAG);
     r->tag.image = tag ? tag->image : 0;
     r->tag.start_ns = leader->start_boottime;
-    if (bpf_map_update_elem(&owners, &r->cookie, r, BPF_ANY) != 0)
+    r->tag.memory = r->tag.told = 0;
+    if (bpf_map_update_elem(&owners, &r->cookie, r, BPF_ANY) != 0) {
         lose(OWNER_LOSS_OWNER);
-    else if (is_told(bpf_ntohs(sk->__sk_common.skc_dport)))
-        tell(r);
+        return;
+    }
+    if (!tag || tag->told || !is_told(bpf_ntohs(sk->__sk_common.skc_dport)))
+        return;
+    tag->told = 1;
+    tell(r);
 }
 
 /* ---- established ---- */

@@ -34,7 +34,7 @@ enum { PROGRAMS_MAX = 8, EVENTS_AT_ONCE = 256 };
 struct owner_bpf {
     struct bpf_object *object;            /* owned */
     struct bpf_link *links[PROGRAMS_MAX]; /* owned */
-    int programs[PROGRAMS_MAX];           /* borrowed from the object */
+    int programs[PROGRAMS_MAX];           /* borrowed from the object: those whose skips are counted; -1 */
     size_t link_count;
     int owners, tuples, accepted, images, tags, ports, losses; /* descriptors, borrowed from the object */
     struct ring_buffer *ring;                                  /* owned */
@@ -81,7 +81,10 @@ static int attach(struct owner_bpf *b)
         struct bpf_link *link = bpf_program__attach(program);
         if (!link)
             return -errno;
-        b->programs[b->link_count] = bpf_program__fd(program);
+        /* of the others many occasions are none of ours, and a skipped one costs an answer, not its truth */
+        const char *name = bpf_program__name(program);
+        bool counts = strcmp(name, "on_exec") == 0 || strcmp(name, "on_fork") == 0;
+        b->programs[b->link_count] = counts ? bpf_program__fd(program) : -1;
         b->links[b->link_count++] = link;
     }
     return 0;
@@ -270,7 +273,7 @@ void owner_bpf_losses(const struct owner_bpf *b, uint64_t ret[OWNER_LOSS_COUNT +
     for (size_t i = 0; i < b->link_count; i++) {
         struct bpf_prog_info info = {.type = 0};
         uint32_t len = sizeof info;
-        if (bpf_obj_get_info_by_fd(b->programs[i], &info, &len) == 0)
+        if (b->programs[i] >= 0 && bpf_obj_get_info_by_fd(b->programs[i], &info, &len) == 0)
             ret[OWNER_LOSS_COUNT] += info.recursion_misses;
     }
     free(each);

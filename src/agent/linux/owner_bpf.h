@@ -43,7 +43,7 @@ void owner_bpf_tell_port(struct owner_bpf *b, uint16_t port);
 int owner_bpf_events_fd(const struct owner_bpf *b);
 void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, uint64_t cookie), void *context);
 
-/* Of enum owner_loss, all processors together; the last one counts occasions that the kernel skipped. */
+/* Of enum owner_loss, all processors together; the last one counts execs and forks that the kernel skipped. */
 void owner_bpf_losses(const struct owner_bpf *b, uint64_t ret[OWNER_LOSS_COUNT + 1]);
 
 #endif

@@ -25,6 +25,8 @@ enum {
 struct owner_tag {
     __u64 image;
     __u64 start_ns; /* when the process began, since boot */
+    __u64 memory;   /* of the program, as an opaque number that exec changes; 0: not known yet */
+    __u64 told;     /* whether its connecting to a proxy was told at once: the first time is enough */
 };
 
 struct owner_file {
