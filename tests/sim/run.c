@@ -805,6 +805,26 @@ static const struct {
     {"no", do_no},         {"flows", do_flows},       {"counter", do_counter}, {"record", do_record},
 };
 
+/* `exeat status` may ask at any moment. */
+static void check_status(struct run *r)
+{
+    enum { STATUS_BYTES_MAX = 1 << 20, FLOWS_MOST = 100 };
+    struct buf text;
+    struct json j;
+    json_error_t e;
+    buf_init(&text, STATUS_BYTES_MAX);
+    json_init(&j, &text);
+    json_write_array(&j, NULL);
+    flow_env_describe(&r->sim->env, &j, FLOWS_MOST);
+    json_end_array(&j);
+    json_t *parsed =
+        json_loadb((const char *)buf_span(&text).data, buf_len(&text), JSON_REJECT_DUPLICATES, &e);
+    if (!parsed || json_array_size(parsed) != r->sim->env.flow_count)
+        complain(r, "the status is not what it should be: %s", parsed ? "flows are missing" : e.text);
+    json_decref(parsed);
+    buf_free(&text);
+}
+
 static void play_line(struct run *r)
 {
     const char *name = word_text(r, 0);
@@ -813,6 +833,8 @@ static void play_line(struct run *r)
         if (strlen(verbs[i].word) == len && memcmp(verbs[i].word, name, len) == 0) {
             verbs[i].run(r);
             fake_net_settle(r->sim->net);
+            if (r->strict)
+                check_status(r);
             return;
         }
     give_up(r, "unknown word");
