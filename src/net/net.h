@@ -73,8 +73,8 @@ struct net_lane {
     uint64_t moved_bytes;  /* written to the receiving side so far */
     struct net_pipe *pipe; /* net's: owned while not NULL */
     bool ended;            /* net's: the sender's FIN was seen */
-    bool copy; /* net's: splice does not suit this lane (small records, no pipes left, urgent data) */
-    uint8_t small_moves; /* net's */
+    bool splice;           /* net's: large moves were seen; small ones are cheaper copied */
+    uint8_t other_moves;   /* net's: in a row, of the size that the other way suits */
 };
 
 enum net_lane_state {

@@ -27,8 +27,9 @@ enum {
     PIPE_BYTES_LEAST = 64 * 1024,
     PIPE_RETRY_MS = 1000,
     SMALL_BYTES = 4 * 1024, /* two splices and a pipe are dearer than recv and send */
-    LARGE_BYTES = 32 * 1024,
-    MOVES_TO_SWITCH = 8,
+    LARGE_BYTES = 8 * 1024,
+    MOVES_TO_COPY = 8,
+    MOVES_TO_SPLICE = 2, /* lanes begin copying: most tunnels carry a handshake and little more */
     SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK,
 };
 
@@ -139,11 +140,11 @@ void net_lane_drop(struct net *net, struct net_lane *lane)
 /* Counts moves of the size that would suit the other way better, and switches after several in a row. */
 static void lane_learn(struct net_lane *lane, size_t bytes)
 {
-    bool other = lane->copy ? bytes >= LARGE_BYTES : bytes < SMALL_BYTES;
-    lane->small_moves = other ? (uint8_t)(lane->small_moves + 1) : 0;
-    if (lane->small_moves >= MOVES_TO_SWITCH) {
-        lane->small_moves = 0;
-        lane->copy = !lane->copy;
+    bool other = lane->splice ? bytes < SMALL_BYTES : bytes >= LARGE_BYTES;
+    lane->other_moves = other ? (uint8_t)(lane->other_moves + 1) : 0;
+    if (lane->other_moves >= (lane->splice ? MOVES_TO_COPY : MOVES_TO_SPLICE)) {
+        lane->other_moves = 0;
+        lane->splice = !lane->splice;
     }
 }
 
@@ -246,9 +247,9 @@ static ssize_t fill_by_splice(struct net *net, struct net_lane *lane, struct net
 static ssize_t lane_fill(struct net *net, struct net_lane *lane, struct net_stream *from,
                          struct net_stream *to, enum net_lane_state *ret_failed)
 {
-    if (!lane->copy && !lane->pipe)
+    if (lane->splice && !lane->pipe)
         lane->pipe = pipe_take(net);
-    ssize_t n = !lane->copy && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
+    ssize_t n = lane->splice && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
                                           : fill_by_copy(net, lane, from, to, ret_failed);
     if (n > 0)
         lane_learn(lane, (size_t)n);

@@ -74,13 +74,18 @@ static void lanes_learn_what_suits_them(void **state)
         r.raw[0].to_send = sent;
         relay_until(&r, r.raw[1].got == sent);
     }
-    assert_true(r.lane[0].copy);
-    assert_false(r.lane[1].copy);
+    assert_false(r.lane[0].splice); /* eight small moves */
     r.raw[0].chunk = 65536;
     r.raw[0].to_send += 100000000;
-    relay_until(&r, !r.lane[0].copy);
+    relay_until(&r, r.lane[0].splice);
     r.raw[0].to_send = r.raw[0].sent;
     relay_until(&r, r.raw[1].got == r.raw[0].sent);
+    r.raw[0].chunk = 1;
+    for (uint64_t more = 1; more <= 20; more++) {
+        uint64_t sent = ++r.raw[0].to_send;
+        relay_until(&r, r.raw[1].got == sent);
+    }
+    assert_false(r.lane[0].splice);
     relay_check(&r);
     relay_stop(&r);
     net_free(net);
