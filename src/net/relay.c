@@ -250,7 +250,7 @@ static ssize_t lane_fill(struct net *net, struct net_lane *lane, struct net_stre
     if (lane->splice && !lane->pipe)
         lane->pipe = pipe_take(net);
     ssize_t n = lane->splice && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
-                                          : fill_by_copy(net, lane, from, to, ret_failed);
+                                           : fill_by_copy(net, lane, from, to, ret_failed);
     if (n > 0)
         lane_learn(lane, (size_t)n);
     return n;
