@@ -4,7 +4,7 @@
 
 #include "rules/compile.h"
 
-enum { RULES_CHILD_TRY_SECONDS = 5, RULES_CHILD_FIELD_SECONDS = 60, RULES_CHILD_MIB = 1024 };
+enum { RULES_CHILD_TRY_SECONDS = 5, RULES_CHILD_FIELD_SECONDS = 30, RULES_CHILD_MIB = 1024 };
 
 /* Each pattern alone. ret_whys[i] stays NULL when it is taken, else says why not and is the caller's to free(). -1 fills reterr: no
  * process, or out of memory. */

@@ -11,7 +11,13 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { ARENA_BYTES = 1024 * 1024 * 1024, PATH_BYTES = 4096, DEPTH_MAX = 32, ROUNDS_MAX = 32 };
+enum {
+    ARENA_BYTES = 1024 * 1024 * 1024,
+    PATH_BYTES = 4096,
+    DEPTH_MAX = 32,
+    ROUNDS_MAX = 32,
+    REPEATS_SUSPICIOUS = 32
+};
 
 void rules_load_init(struct rules_load *l)
 {
@@ -194,12 +200,23 @@ static bool is_costly(const struct atom *a)
     return a->kind == ATOM_PATTERN && (a->flags & PATTERN_COSTLY);
 }
 
-static void gather(struct rules_load *l, struct trials *t)
+/* Long repeats are what makes compiling endless: these are tried before anything else. */
+static bool is_suspicious(const struct atom *a)
+{
+    for (const char *at = strchr(a->pattern, '{'); at; at = strchr(at + 1, '{'))
+        for (const char *digit = at + 1; (*digit >= '0' && *digit <= '9') || *digit == ','; digit++)
+            if (*digit != ',' && strtoul(digit, NULL, 10) >= REPEATS_SUSPICIOUS)
+                return true;
+    return false;
+}
+
+static void gather(struct rules_load *l, struct trials *t, bool all)
 {
     for (size_t i = 0; i < l->count; i++) {
         for (const struct atom *a = l->entries[i].document ? l->entries[i].document->atoms : NULL; a;
              a = a->next) {
-            uint32_t before = t->keys.count, n = is_costly(a) ? trial_number(t, a, true) : NAMES_NONE;
+            uint32_t before = t->keys.count,
+                     n = is_costly(a) && (all || is_suspicious(a)) ? trial_number(t, a, true) : NAMES_NONE;
             if (n == NAMES_NONE || n < before)
                 continue;
             if (n == t->room) {
@@ -212,11 +229,11 @@ static void gather(struct rules_load *l, struct trials *t)
     }
 }
 
-static int try_patterns(struct rules_load *l, struct err *reterr)
+static int try_patterns(struct rules_load *l, bool all, struct err *reterr)
 {
     struct trials t = {0};
     names_init(&t.keys, &l->arena);
-    gather(l, &t);
+    gather(l, &t, all);
     t.whys = calloc((size_t)t.keys.count + 1, sizeof *t.whys);
     must(t.whys);
     int result = rules_child_try(t.atoms, t.keys.count, t.whys, reterr);
@@ -271,7 +288,7 @@ static bool reject_field(struct rules_load *l, uint32_t field, const char *why)
 
 int rules_load_finish(struct rules_load *l, struct err *reterr)
 {
-    if (try_patterns(l, reterr) != 0)
+    if (try_patterns(l, false, reterr) != 0)
         return -1;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         uint32_t field = 0;
@@ -281,7 +298,10 @@ int rules_load_finish(struct rules_load *l, struct err *reterr)
         int result = rules_child_compile(l->set, &l->compiled, &field, why, reterr);
         if (result <= 0)
             return result;
-        if (!reject_field(l, field, why))
+        /* somebody is to blame: first whoever fails alone, then all that only fail together */
+        if (round == 0 && try_patterns(l, true, reterr) != 0)
+            return -1;
+        if (round > 0 && !reject_field(l, field, why))
             return err_set(reterr, NULL, 0, 0, "the patterns of the field \"%.100s\": %s",
                            l->set->fields.texts[field], why);
     }

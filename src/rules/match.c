@@ -8,6 +8,16 @@
 #include <hs.h>
 #include <stdlib.h>
 
+/* One text and what it is when read as something else: asked for by many atoms in a row. */
+struct reading {
+    struct span text; /* view into a value */
+    uint32_t generation;
+    bool number_read, ip_read, date_read, is_number, is_ip, is_date;
+    struct number number;
+    struct ip ip;
+    struct date date;
+};
+
 struct match {
     const struct ruleset *set;       /* borrowed */
     const struct compiled *compiled; /* borrowed */
@@ -25,6 +35,7 @@ struct match {
     uint32_t *eager_from; /* owned: by field, where its atoms begin; one more at the end */
     uint8_t *clean;       /* owned: a copy of a value that was not UTF-8 */
     size_t clean_room;
+    struct reading reading;
 };
 
 static void *array(size_t count, size_t size)
@@ -246,25 +257,37 @@ const struct match_value *match_value(const struct match *m, uint32_t field)
 
 /* ---- atoms ---- */
 
-static bool compare_holds(const struct atom *a, struct span text)
+static struct reading *read_text(struct match *m, struct span text)
 {
-    struct number n;
-    return number_parse(text, &n) && number_holds(&n, a->compare, &a->number);
+    struct reading *r = &m->reading;
+    if (r->generation != m->generation || r->text.data != text.data || r->text.len != text.len)
+        *r = (struct reading){.text = text, .generation = m->generation};
+    return r;
 }
 
-static bool network_holds(const struct atom *a, struct span text)
+static bool compare_holds(const struct atom *a, struct reading *r)
 {
-    struct ip ip;
-    return ip_parse(text, &ip) && ip_in(&ip, &a->network);
+    if (!r->number_read)
+        r->is_number = number_parse(r->text, &r->number);
+    r->number_read = true;
+    return r->is_number && number_holds(&r->number, a->compare, &a->number);
 }
 
-static bool date_holds(const struct atom *a, struct span text)
+static bool network_holds(const struct atom *a, struct reading *r)
 {
-    struct date d;
-    if (!date_parse(text, &d))
-        return false;
-    struct number n = {true, d.part[a->part], d.part[a->part]};
-    return number_holds(&n, a->compare, &a->number);
+    if (!r->ip_read)
+        r->is_ip = ip_parse(r->text, &r->ip);
+    r->ip_read = true;
+    return r->is_ip && ip_in(&r->ip, &a->network);
+}
+
+static bool date_holds(const struct atom *a, struct reading *r)
+{
+    if (!r->date_read)
+        r->is_date = date_parse(r->text, &r->date);
+    r->date_read = true;
+    struct number n = {true, r->is_date ? r->date.part[a->part] : 0, r->is_date ? r->date.part[a->part] : 0};
+    return r->is_date && number_holds(&n, a->compare, &a->number);
 }
 
 static bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len, bool cased)
@@ -284,15 +307,16 @@ static bool text_relates(struct span text, struct span part, enum affix affix, b
     return false;
 }
 
-static bool value_holds(const struct atom *a, struct span text, const struct match_value *other)
+static bool value_holds(struct match *m, const struct atom *a, struct span text,
+                        const struct match_value *other)
 {
     switch (a->kind) {
     case ATOM_COMPARE:
-        return compare_holds(a, text);
+        return compare_holds(a, read_text(m, text));
     case ATOM_CIDR:
-        return network_holds(a, text);
+        return network_holds(a, read_text(m, text));
     case ATOM_TIME:
-        return date_holds(a, text);
+        return date_holds(a, read_text(m, text));
     case ATOM_FIELDREF:
         for (size_t i = 0; i < other->count; i++)
             if (text_relates(text, other->values[i], a->affix, a->cased))
@@ -343,7 +367,7 @@ enum truth match_atom(struct match *m, uint32_t atom)
         !v->rising || (a->kind == ATOM_COMPARE && (a->compare == COMPARE_GT || a->compare == COMPARE_GTE));
     for (size_t i = 0;
          known && can_answer && a->kind != ATOM_PATTERN && other->state == FACT_KNOWN && i < v->count; i++)
-        if (value_holds(a, v->values[i], other))
+        if (value_holds(m, a, v->values[i], other))
             return TRUTH_TRUE;
     bool open = is_unknown(v) || v->more || v->rising || is_unknown(other) || other->more || other->rising;
     return open ? TRUTH_UNKNOWN : TRUTH_FALSE;
