@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "base/utf8.h"
 #include "rules/date.h"
+#include "rules/networks.h"
 
 #include <hs.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ struct match {
     uint8_t *clean;       /* owned: a copy of a value that was not UTF-8 */
     size_t clean_room;
     struct reading reading;
+    struct networks networks;
 };
 
 static void *array(size_t count, size_t size)
@@ -45,7 +47,7 @@ static void *array(size_t count, size_t size)
 
 static bool is_eager(const struct ruleset_atom *a)
 {
-    return a->count > 0 && a->atom->kind != ATOM_PATTERN;
+    return a->count > 0 && a->atom->kind != ATOM_PATTERN && a->atom->kind != ATOM_CIDR;
 }
 
 static bool sort_eager(struct match *m)
@@ -99,7 +101,7 @@ struct match *match_new(const struct ruleset *s, const struct compiled *c)
     m->candidates = array(s->rule_count, sizeof *m->candidates);
     m->matched = array(s->rule_count, sizeof *m->matched);
     if (m->values && m->value_stamps && m->atom_stamps && m->rule_stamps && m->candidates && m->matched &&
-        sort_eager(m) && make_scratch(m))
+        sort_eager(m) && networks_init(&m->networks, s) && make_scratch(m))
         return m;
     match_free(m);
     return NULL;
@@ -119,6 +121,7 @@ void match_free(struct match *m)
     free(m->eager);
     free(m->eager_from);
     free(m->clean);
+    networks_free(&m->networks);
     free(m);
 }
 
@@ -234,12 +237,26 @@ static void scan_all(struct match *m, uint32_t field, const struct match_value *
     }
 }
 
+static void find_networks(struct match *m, uint32_t field, const struct match_value *v)
+{
+    uint32_t found[NETWORKS_FOUND_MAX];
+    struct ip ip;
+    if (v->state != FACT_KNOWN || v->rising || !networks_has(&m->networks, field))
+        return;
+    for (size_t i = 0; i < v->count; i++) {
+        size_t count = ip_parse(v->values[i], &ip) ? networks_find(&m->networks, field, &ip, found) : 0;
+        while (count > 0)
+            note_true(m, found[--count]);
+    }
+}
+
 void match_set(struct match *m, uint32_t field, const struct match_value *v)
 {
     must(field != RULESET_KEYWORD && field < m->set->fields.count);
     m->values[field] = *v;
     m->value_stamps[field] = m->generation;
     scan_all(m, field, v);
+    find_networks(m, field, v);
     for (uint32_t i = m->eager_from[field]; i < m->eager_from[field + 1]; i++)
         if (match_atom(m, m->eager[i]) == TRUTH_TRUE)
             note_true(m, m->eager[i]);

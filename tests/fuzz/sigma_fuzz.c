@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const values[] = {"a", "b*"};
     static const struct placeholder placeholders[] = {{"x", values, 2}};
     const struct sigma_options options = {placeholders, 1};
+    static struct arena tables_arena; /* the same tables for all inputs */
+    static struct logsource *tables;
     struct sigma_document *first = NULL, **tail = &first;
     struct arena arena;
     struct err err = {0};
@@ -33,9 +35,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     arena_init(&arena, 64 * 1024 * 1024);
     sigma_read(&arena, span_of(data, size), "fuzz.yml", &options, take, &tail);
-    struct logsource *tables = logsource_read_all(&arena, &err);
+    if (!tables) {
+        arena_init(&tables_arena, 16 * 1024 * 1024);
+        tables = logsource_read_all(&tables_arena, &err);
+        must(tables);
+    }
     struct ruleset *s = ruleset_link(first, reject, NULL);
-    for (size_t i = 0; tables && s && i < s->rule_count; i++) {
+    for (size_t i = 0; s && i < s->rule_count; i++) {
         const struct rule *r = &s->rules[i];
         struct err why = {0};
         if (r->expr && logsource_check(tables, r->document, &why) == 0)
