@@ -13,6 +13,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,6 +174,8 @@ static int holds(struct caller *c, const struct owner_record *r, uint32_t inode)
         return errno == EACCES || errno == EPERM ? -1 : 0;
     if (e->identity.stat.start_ticks != start)
         return 0;
+    if (r->descriptor <= INT_MAX)
+        e->hint_fd = (int)r->descriptor;
     errno = 0;
     if (entry_holds_anywhere(e, inode))
         return 1;

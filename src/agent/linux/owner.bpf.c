@@ -282,6 +282,9 @@ static __always_inline void on_connect(struct sock *sk)
     r->login_uid = bpf_core_field_exists(task->loginuid) ? BPF_CORE_READ(task, loginuid.val) : ~0u;
     r->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
     r->flags = task->flags & KERNEL_THREAD ? OWNER_KERNEL : 0;
+    struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+    r->descriptor = bpf_core_field_exists(regs->di) ? (__u32)BPF_CORE_READ(regs, di) : 0;
+    r->pad = 0;
     r->cgroup = bpf_get_current_cgroup_id();
     bpf_probe_read_kernel_str(r->name, sizeof r->name, leader->comm);
     read_file(task, BPF_CORE_READ(task, mm, exe_file), &r->executable);

@@ -122,6 +122,10 @@ struct task_struct {
     kuid_t loginuid;
 } KERNEL_STRUCT;
 
+struct pt_regs {
+    unsigned long di; /* x86-64 only: the first argument of a system call */
+} KERNEL_STRUCT;
+
 struct linux_binprm {
     struct file *file;
 } KERNEL_STRUCT;

@@ -56,6 +56,8 @@ struct owner_record {
     __u32 pid, tid, uid, login_uid; /* of the host; login_uid ~0: none */
     __u32 netns;
     __u32 flags;
+    __u32 descriptor; /* connect()'s first argument where that can be told: where to look first, no more */
+    __u32 pad;
     struct owner_parent parents[OWNER_PARENTS]; /* nearest first; pid 0 ends */
     char name[16];                              /* comm of the first thread */
 };
