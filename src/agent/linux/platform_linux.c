@@ -17,7 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 64, DESCRIBED_FOR_MS = 60000, CONFIRM_TRIES = 2, PURGE_TICKS = 50 };
+enum {
+    BATCH_MAX = 64,
+    DESCRIBED_FOR_MS = 60000,
+    CONFIRM_TRIES = 2,
+    PURGE_TICKS = 50,
+    LISTENER_FRESH_MS = 1000, /* a listener found to be the peer's is not looked at for each ask */
+};
 static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
 
 struct platform_early {
@@ -33,6 +39,10 @@ struct platform {
     struct describer describer;
     int diagfd;
     unsigned ticks;
+    struct listener_seen {
+        struct endpoint proxy;
+        int64_t peer_uid, until_ms;
+    } listener;                               /* the last one found to be its peer's own */
     const char *degraded[AGENT_DEGRADED_MAX]; /* literals, or views into early */
     size_t degraded_count;
 };
@@ -332,9 +342,17 @@ static void conclude(struct platform *p, struct attribution *a, const struct soc
 /* The peer asks about its own listeners only; root may have bound them for it. */
 static bool is_peers_own(struct platform *p, const struct attribution *a)
 {
+    struct listener_seen *l = &p->listener;
+    int64_t now = owner_now_ms();
+    if (now < l->until_ms && l->peer_uid == a->peer_uid && l->proxy.port == a->proxy.port &&
+        ip_equal(&l->proxy.ip, &a->proxy.ip))
+        return true;
     struct sock_seen listener;
-    return sock_diag_listener(p->diagfd, &a->proxy, &listener) == SOCK_DIAG_FOUND &&
-           (listener.uid == 0 || (int64_t)listener.uid == a->peer_uid);
+    bool own = sock_diag_listener(p->diagfd, &a->proxy, &listener) == SOCK_DIAG_FOUND &&
+               (listener.uid == 0 || (int64_t)listener.uid == a->peer_uid);
+    if (own)
+        *l = (struct listener_seen){a->proxy, a->peer_uid, now + LISTENER_FRESH_MS};
+    return own;
 }
 
 /* Fills the answer, or *ret_seen when the socket's holders must tell. */
