@@ -47,6 +47,19 @@ static bool looks_http_line(struct span first)
     return end && memmem(first.data, (size_t)(end - first.data), " HTTP/1.", 8);
 }
 
+/* "220 " greets in SMTP (RFC 5321, 4.2) and in FTP (RFC 959, 5.4); what the server calls itself tells them apart. */
+static enum opening classify_greeting(struct span first)
+{
+    size_t len = first.len < FIRST_LINE_BYTES_MAX ? first.len : FIRST_LINE_BYTES_MAX;
+    if (len < 4 || memcmp(first.data, "220", 3) != 0 || (first.data[3] != ' ' && first.data[3] != '-'))
+        return OPENING_UNKNOWN;
+    const uint8_t *end = memchr(first.data, '\n', len);
+    size_t line = end ? (size_t)(end - first.data) : len;
+    if (memmem(first.data, line, "SMTP", 4))
+        return OPENING_SMTP;
+    return memmem(first.data, line, "FTP", 3) ? OPENING_FTP : OPENING_UNKNOWN;
+}
+
 enum opening opening_classify(struct span first)
 {
     enum opening possible = OPENING_UNKNOWN;
@@ -65,6 +78,8 @@ enum opening opening_classify(struct span first)
     }
     if (looks_http_line(first))
         return OPENING_HTTP;
+    if (possible == OPENING_UNKNOWN)
+        possible = classify_greeting(first);
     return several ? OPENING_UNKNOWN : possible;
 }
 

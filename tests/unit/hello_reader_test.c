@@ -215,6 +215,11 @@ static void test_openings(void **state)
         {BYTES("NICK bob\r\n"), OPENING_IRC},
         {BYTES("CAPA\r\n"), OPENING_POP3},
         {BYTES("<?xml version='1.0'?>"), OPENING_XMPP},
+        {BYTES("220 mail.example ESMTP ready\r\n"), OPENING_SMTP},
+        {BYTES("220-FTP server\r\n"), OPENING_FTP},
+        {BYTES("220 hello\r\nSMTP"), OPENING_UNKNOWN}, /* says nothing in its first line */
+        {BYTES("2200 SMTP\r\n"), OPENING_UNKNOWN},
+        {BYTES("+OK POP3 ready\r\n"), OPENING_POP3},
         {BYTES(""), OPENING_UNKNOWN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
