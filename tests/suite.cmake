@@ -23,19 +23,21 @@ suite(docs.readme 60 ${PYTHON} tests/arch/docs.py ${ROOT}/build/release)
 suite(docs.quickstart 600 ${PYTHON} tests/arch/quickstart.py)
 set_tests_properties(docs.quickstart PROPERTIES RUN_SERIAL ON)
 
-# End to end tests start many processes and measure time and memory: each alone. Their conftest skips what a sanitizer distorts.
+# End to end tests start many processes and measure time and memory: each alone. With the release programs, with the asan programs
+# (the tests ask less of those), and where workers, ledger and reload meet, with the tsan programs.
 file(GLOB E2E CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/e2e/test_*.py)
 foreach(source ${E2E})
     get_filename_component(name ${source} NAME_WE)
     string(REPLACE test_ "" name ${name})
-    foreach(build release asan)
-        if(build STREQUAL asan)
-            set(test asan.e2e.${name})
-        else()
-            set(test e2e.${name})
-        endif()
+    set(builds release asan)
+    if(name MATCHES "^(failures|http|operation)$")
+        list(APPEND builds tsan)
+    endif()
+    foreach(build ${builds})
+        string(REPLACE release. "" test ${build}.e2e.${name})
         suite(${test} 900 ${PYTHON} -m pytest -q -rs -p no:cacheprovider ${source})
-        set_tests_properties(${test} PROPERTIES RUN_SERIAL ON ENVIRONMENT "EXEAT_BUILD=${ROOT}/build/${build};PYTHONDONTWRITEBYTECODE=1")
+        set_tests_properties(${test} PROPERTIES RUN_SERIAL ON
+                             ENVIRONMENT "EXEAT_BUILD=${ROOT}/build/${build};PYTHONDONTWRITEBYTECODE=1")
     endforeach()
 endforeach()
 
