@@ -37,6 +37,7 @@ struct limits {
     size_t mask;                    /* number of buckets - 1 */
     uint64_t seed[2];
     atomic_uint total;
+    atomic_ullong minute; /* of the latest request: entries of earlier minutes are free */
 };
 
 /* At twice as many entries as connections, senders and clients together, a bucket is seldom full. */
@@ -110,7 +111,7 @@ static bool is_free(const struct entry *e, uint64_t minute)
     return e->count == 0 || (e->key.kind == CLIENT_REQUESTS && minute && e->minute != minute);
 }
 
-/* The entry of `key`, else a free one, else NULL. `minute` 0: not known, entries of requests are left alone. */
+/* The entry of `key`, else a free one, else NULL. `minute` 0: there was no request yet. */
 static struct entry *find_entry(struct bucket *b, const struct key *key, uint64_t minute)
 {
     struct entry *vacant = NULL;
@@ -131,7 +132,7 @@ static bool enter(struct limits *l, const struct key *key, unsigned most)
     size_t index = bucket_index(l, key);
     struct bucket *b = &l->buckets[index];
     pthread_mutex_lock(&l->locks[index % STRIPES]);
-    struct entry *e = find_entry(b, key, 0);
+    struct entry *e = find_entry(b, key, atomic_load_explicit(&l->minute, memory_order_relaxed));
     unsigned *count = e ? &e->count : &b->shared;
     bool admitted = *count < most;
     *count += admitted;
@@ -144,7 +145,7 @@ static void leave(struct limits *l, const struct key *key)
     size_t index = bucket_index(l, key);
     struct bucket *b = &l->buckets[index];
     pthread_mutex_lock(&l->locks[index % STRIPES]);
-    struct entry *e = find_entry(b, key, 0);
+    struct entry *e = find_entry(b, key, atomic_load_explicit(&l->minute, memory_order_relaxed));
     /* One that shared and later got an entry leaves the entry first: its sum stays right. */
     if (e && e->count > 0) {
         e->count--;
@@ -182,6 +183,7 @@ bool limits_client_request(struct limits *l, const struct ip *client, unsigned p
 {
     struct key key = client_key(CLIENT_REQUESTS, client);
     uint64_t minute = now_ms / MINUTE_MS + 1;
+    atomic_store_explicit(&l->minute, minute, memory_order_relaxed);
     size_t index = bucket_index(l, &key);
     struct bucket *b = &l->buckets[index];
     pthread_mutex_lock(&l->locks[index % STRIPES]);
