@@ -63,7 +63,9 @@ static bool answer_line(const struct hex_line *l, FILE *out, size_t answer_bytes
         good = false;
     }
     buf_append(&text, "\n", 1);
-    fwrite(buf_span(&text).data, 1, buf_len(&text), out);
+    struct span all = buf_span(&text);
+    if (all.data)
+        fwrite(all.data, 1, all.len, out);
     buf_free(&text);
     return good;
 }

@@ -109,7 +109,9 @@ static void print_json(const struct rules_load *l, const struct summary *s)
     json_end_object(&j);
     json_end_object(&j);
     buf_append(&text, "\n", 1);
-    fwrite(buf_span(&text).data, 1, buf_len(&text), stdout);
+    struct span all = buf_span(&text);
+    if (all.data)
+        fwrite(all.data, 1, all.len, stdout);
     buf_free(&text);
 }
 

@@ -131,9 +131,9 @@ int rules_child_try(const struct atom *const *atoms, uint32_t count, char **ret_
              RULES_CHILD_TRY_SECONDS, RULES_CHILD_MIB);
     unsigned ends = 0;
     for (uint32_t next = 0; next < count; next++) { /* next: the first nothing is known of */
-        struct child c;
-        struct message m;
-        int out;
+        struct child c = {.in = -1};
+        struct message m = {0};
+        int out = -1;
         int side = ends < ENDS_MAX ? start(&c, &out, reterr) : 0;
         if (side < 0)
             return -1;
@@ -173,7 +173,7 @@ _Noreturn static void compile_in_child(const struct ruleset *s, int out)
 static int take_field(struct child *c, struct compiled *to, uint32_t number, char ret_why[COMPILE_WHY_BYTES],
                       struct err *reterr)
 {
-    struct message m;
+    struct message m = {0};
     if (!read_all(c->in, &m, sizeof m) || m.number != number) {
         snprintf(ret_why, COMPILE_WHY_BYTES,
                  "compiling this pattern with the field's others takes more than %d seconds or %d MiB",
@@ -195,8 +195,8 @@ static int take_field(struct child *c, struct compiled *to, uint32_t number, cha
 int rules_child_compile(const struct ruleset *s, struct compiled **ret, uint32_t *ret_field,
                         char ret_why[COMPILE_WHY_BYTES], struct err *reterr)
 {
-    struct child c;
-    int out, result = 0;
+    struct child c = {.in = -1};
+    int out = -1, result = 0;
     struct compiled *to = compiled_new(s);
     if (!to)
         return err_set(reterr, NULL, 0, 0, "out of memory");

@@ -203,7 +203,9 @@ static int match_lines(struct matcher *m)
             json_str(&j, "error", why);
         json_end_object(&j);
         buf_append(&text, "\n", 1);
-        fwrite(buf_span(&text).data, 1, buf_len(&text), stdout);
+        struct span all = buf_span(&text);
+        if (all.data)
+            fwrite(all.data, 1, all.len, stdout);
         result = why ? CMD_FAILED : result;
         arena_reset(&m->event);
     }

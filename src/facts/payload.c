@@ -120,7 +120,8 @@ double payload_entropy_expected(size_t len)
     double first = mean > reach ? floor(mean - reach) : 0, last = fmin(n, mean + reach), sum = 0, all = 0;
     double term = exp(lgamma(n + 1) - lgamma(first + 1) - lgamma(n - first + 1) + first * log(p) +
                       (n - first) * log1p(-p));
-    for (double k = first; k <= last; k++) {
+    for (uint64_t i = (uint64_t)first; i <= (uint64_t)last; i++) {
+        double k = (double)i;
         if (k > 1)
             sum += k * log2(k) * term;
         all += term;

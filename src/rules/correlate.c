@@ -141,7 +141,7 @@ static struct group *group_find(struct correlate *c, struct window *w, struct sp
 {
     struct group **bucket = &w->buckets[hash(key) % BUCKETS];
     for (struct group *g = *bucket; g; g = g->next) {
-        if (g->key_len == key.len && memcmp(g->key, key.data, key.len) == 0) {
+        if (g->key_len == key.len && (key.len == 0 || memcmp(g->key, key.data, key.len) == 0)) {
             unlink_age(w, g);
             link_newest(w, g);
             return g;
@@ -153,7 +153,8 @@ static struct group *group_find(struct correlate *c, struct window *w, struct sp
     if (!g)
         return NULL;
     g->key_len = key.len;
-    memcpy(g->key, key.data, key.len);
+    if (key.len)
+        memcpy(g->key, key.data, key.len);
     g->next = *bucket;
     *bucket = g;
     link_newest(w, g);
@@ -184,16 +185,17 @@ static void marks_add(struct correlate *c, struct window *w, struct group *g, st
         g->first++;
         g->count--;
     }
-    if (g->first + g->count == g->room && g->first > 0) {
+    if (g->marks && g->first + g->count == g->room && g->first > 0) {
         memmove(g->marks, g->marks + g->first, g->count * sizeof *g->marks);
         g->first = 0;
     }
     if (g->count == g->room && !marks_reserve(c, w, g, g->room ? 2 * g->room : 4)) {
-        if (g->count == 0)
+        if (g->count == 0 || !g->marks)
             return;
         memmove(g->marks, g->marks + 1, --g->count * sizeof *g->marks);
     }
-    g->marks[g->first + g->count++] = m;
+    if (g->marks)
+        g->marks[g->first + g->count++] = m;
 }
 
 static void marks_expire(struct group *g, int64_t oldest_ms)

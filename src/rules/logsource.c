@@ -245,7 +245,7 @@ static enum fact_phase field_answers(const struct logsource_field *f, const stru
                                      bool later)
 {
     enum fact_phase phase = later ? FACT_ACCEPT : FACT_CLOSE;
-    for (size_t i = 0; i < f->count; i++)
+    for (size_t i = 0; f && i < f->count; i++)
         phase = pick(phase, fact_answers(f->facts[i], a, wanted), later);
     return phase;
 }

@@ -195,7 +195,7 @@ static const uint8_t *clean_text(struct match *m, struct span text)
         m->clean = p;
         m->clean_room = text.len;
     }
-    for (size_t i = 0; i < text.len;) {
+    for (size_t i = 0; text.data && i < text.len;) {
         size_t len = 1;
         bool good = utf8_valid(span_of(text.data + i, 1));
         for (size_t n = 2; !good && n <= 4 && i + n <= text.len; n++) {

@@ -299,7 +299,7 @@ static bool link_correlation(struct linker *k, uint32_t i, unsigned depth)
 {
     enum { CHAIN_MAX = 16 };
     const struct sigma_correlation *c = k->documents[i]->correlation;
-    uint32_t documents[SIGMA_CORRELATED_MAX];
+    uint32_t documents[SIGMA_CORRELATED_MAX] = {0};
     k->visits[i] = VISIT_OPEN;
     for (size_t n = 0; n < c->rules.count; n++) {
         uint32_t d = documents[n] = find_document(k, c->rules.items[n]);

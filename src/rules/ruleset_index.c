@@ -65,7 +65,8 @@ static unsigned cover(const struct ruleset *s, uint32_t at, bool negated, struct
         } else if (cost < best) {
             best = cost;
             best_len = l->count - mark;
-            memmove(l->items + start, l->items + mark, best_len * sizeof *l->items);
+            if (best_len)
+                memmove(l->items + start, l->items + mark, best_len * sizeof *l->items);
             l->count = start + best_len;
         } else {
             l->count = mark;
@@ -120,7 +121,8 @@ static int fill(struct ruleset *s, struct pairs *p)
     uint32_t out = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct ruleset_atom *a = &s->atoms[p->items[i].atom];
-        if (a->count && s->triggers[out - 1] == p->items[i].rule && p->items[i].atom == p->items[i - 1].atom)
+        if (i > 0 && out > 0 && a->count && s->triggers[out - 1] == p->items[i].rule &&
+            p->items[i].atom == p->items[i - 1].atom)
             continue; /* twice in one cover */
         if (a->count++ == 0)
             a->first = out;

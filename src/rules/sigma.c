@@ -325,6 +325,7 @@ static void read_part(struct reader *r, struct span text, const char *file, unsi
     }
     if (err.text[0])
         take(context, NULL, &err);
+    r->reterr = NULL; /* it was ours */
     arena_reset(&tree);
 }
 

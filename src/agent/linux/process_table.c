@@ -18,6 +18,8 @@ void process_table_init(struct process_table *t, int procfd)
 
 static void entry_free(struct entry *e)
 {
+    if (!e)
+        return;
     if (e->image)
         process_unref(e->image);
     if (e->dirfd >= 0)
