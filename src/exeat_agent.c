@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/daemon.h"
 #include "base/log.h"
+#include "base/must.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -202,6 +203,7 @@ static int prepare_and_serve(struct program *p)
         return fail(&e);
     }
     int status = serve(p, fd);
+    must(p->socket_path); /* daemon_bind() needed it */
     unlink(p->socket_path);
     close(lock);
     return status;
