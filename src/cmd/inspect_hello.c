@@ -130,7 +130,7 @@ static bool inspect_line(struct json *j, const struct hex_line *l, struct arena 
     struct anomaly_set anomalies = {0};
     struct client_hello h;
     struct hello_error error;
-    struct span bytes = span_of(l->bytes, l->len), message;
+    struct span bytes = span_of(l->bytes, l->len), message = {0};
     size_t offset = l->len;
     const char *text = l->error;
     if (!text)

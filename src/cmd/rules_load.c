@@ -86,7 +86,7 @@ static void take_document(void *context, struct sigma_document *d, const struct 
 
 static int load_file(struct rules_load *l, const char *path, struct err *reterr)
 {
-    struct buf text;
+    struct buf text = {0};
     if (read_file(path, &text, reterr) != 0)
         return -1;
     sigma_read(&l->arena, buf_span(&text), path, &l->options, take_document, l);
@@ -142,8 +142,8 @@ int rules_load_path(struct rules_load *l, const char *path, struct err *reterr)
 
 int rules_load_placeholders(struct rules_load *l, const char *path, struct err *reterr)
 {
-    struct buf text;
-    struct placeholder *list;
+    struct buf text = {0};
+    struct placeholder *list = NULL;
     if (read_file(path, &text, reterr) != 0)
         return -1;
     int count = sigma_read_placeholders(&l->arena, buf_span(&text), path, &list, reterr);
