@@ -6,11 +6,11 @@ set -euo pipefail
 
 build="build-essential cmake ninja-build pkg-config ca-certificates
        libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev
-       libhyperscan-dev
+       libhyperscan-dev libnghttp2-dev
        libbpf-dev clang-14"
 demo="curl openssl python3"
 tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
-       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2"
+       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nghttp2-client nghttp2-server"
 bench="squid-openssl tinyproxy nginx-light linux-perf"
 
 case "${1:-}" in
