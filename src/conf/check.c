@@ -100,10 +100,18 @@ static int check_sockets(const struct conf *c, const struct place *p)
     return 0;
 }
 
+static int check_policy(const struct conf *c, const struct place *p)
+{
+    if (c->policy.handling == CONF_HANDLING_TERMINATE)
+        return fail(p, "policy", "handling", NULL, "terminate is not there yet");
+    return 0;
+}
+
 int conf_check(const struct conf *conf, const struct yaml_node *top, struct err *reterr)
 {
     struct place p = {.top = top, .file = conf->file, .reterr = reterr};
-    if (check_listen(conf, &p) != 0 || check_http(conf, &p) != 0 || check_limits(conf, &p) != 0)
+    if (check_listen(conf, &p) != 0 || check_http(conf, &p) != 0 || check_limits(conf, &p) != 0 ||
+        check_policy(conf, &p) != 0)
         return -1;
     return check_sockets(conf, &p);
 }

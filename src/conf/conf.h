@@ -13,8 +13,11 @@
 /* X(ENUM, field type, prefix), values: X(ID, "word in the file") */
 #define CONF_UNAVAILABLE_VALUES(X)  X(UNKNOWN, "unknown") X(REFUSE, "refuse")
 #define CONF_SNI_MISMATCH_VALUES(X) X(RECORD, "record") X(REFUSE, "refuse")
-#define CONF_ON_REVOKE_VALUES(X)    X(CUT, "cut") X(KEEP, "keep")
-#define CONF_FULL_VALUES(X)         X(CLOSED, "closed") X(OPEN, "open")
+/* in the order of enum verdict_handling and enum verdict_probe (rules/verdict.h), which begin with UNSET */
+#define CONF_HANDLING_VALUES(X)  X(TUNNEL, "tunnel") X(PEEK, "peek") X(TERMINATE, "terminate")
+#define CONF_CHAIN_VALUES(X)     X(NEVER, "never") X(BACKGROUND, "background") X(WAIT, "wait")
+#define CONF_ON_REVOKE_VALUES(X) X(CUT, "cut") X(KEEP, "keep")
+#define CONF_FULL_VALUES(X)      X(CLOSED, "closed") X(OPEN, "open")
 /* in the order of enum log_level */
 #define CONF_LOG_LEVEL_VALUES(X)                                                                             \
     X(ERROR, "error") X(WARNING, "warning") X(NOTICE, "notice") X(INFO, "info") X(DEBUG, "debug")
@@ -24,6 +27,12 @@ enum conf_unavailable { CONF_UNAVAILABLE_VALUES(X) };
 #undef X
 #define X(id, word) CONF_SNI_MISMATCH_##id,
 enum conf_sni_mismatch { CONF_SNI_MISMATCH_VALUES(X) };
+#undef X
+#define X(id, word) CONF_HANDLING_##id,
+enum conf_handling { CONF_HANDLING_VALUES(X) };
+#undef X
+#define X(id, word) CONF_CHAIN_##id,
+enum conf_chain { CONF_CHAIN_VALUES(X) };
 #undef X
 #define X(id, word) CONF_ON_REVOKE_##id,
 enum conf_on_revoke { CONF_ON_REVOKE_VALUES(X) };
@@ -84,6 +93,8 @@ struct conf_user {
 #define CONF_FIELD_PORTS(n)        struct conf_ports n;
 #define CONF_FIELD_UNAVAILABLE(n)  enum conf_unavailable n;
 #define CONF_FIELD_SNI_MISMATCH(n) enum conf_sni_mismatch n;
+#define CONF_FIELD_HANDLING(n)     enum conf_handling n;
+#define CONF_FIELD_CHAIN(n)        enum conf_chain n;
 #define CONF_FIELD_ON_REVOKE(n)    enum conf_on_revoke n;
 #define CONF_FIELD_FULL(n)         enum conf_full n;
 #define CONF_FIELD_LOG_LEVEL(n)    enum log_level n;

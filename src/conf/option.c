@@ -18,6 +18,8 @@
 #define MEMBER_PORTS(n)        n
 #define MEMBER_UNAVAILABLE(n)  n
 #define MEMBER_SNI_MISMATCH(n) n
+#define MEMBER_HANDLING(n)     n
+#define MEMBER_CHAIN(n)        n
 #define MEMBER_ON_REVOKE(n)    n
 #define MEMBER_FULL(n)         n
 #define MEMBER_LOG_LEVEL(n)    n
@@ -245,6 +247,8 @@ static void show_bool(const struct option *o, const struct conf *conf, struct bu
 #define X(id, word) word,
 static const char *const unavailable_words[] = {CONF_UNAVAILABLE_VALUES(X)};
 static const char *const sni_mismatch_words[] = {CONF_SNI_MISMATCH_VALUES(X)};
+static const char *const handling_words[] = {CONF_HANDLING_VALUES(X)};
+static const char *const chain_words[] = {CONF_CHAIN_VALUES(X)};
 static const char *const on_revoke_words[] = {CONF_ON_REVOKE_VALUES(X)};
 static const char *const full_words[] = {CONF_FULL_VALUES(X)};
 static const char *const log_level_words[] = {CONF_LOG_LEVEL_VALUES(X)};
@@ -258,6 +262,8 @@ const char *const *option_words(enum conf_type type, size_t *ret_count)
     } all[CONF_TYPE_COUNT] = {
         [CONF_TYPE_UNAVAILABLE] = {unavailable_words, ARRAY_LEN(unavailable_words)},
         [CONF_TYPE_SNI_MISMATCH] = {sni_mismatch_words, ARRAY_LEN(sni_mismatch_words)},
+        [CONF_TYPE_HANDLING] = {handling_words, ARRAY_LEN(handling_words)},
+        [CONF_TYPE_CHAIN] = {chain_words, ARRAY_LEN(chain_words)},
         [CONF_TYPE_ON_REVOKE] = {on_revoke_words, ARRAY_LEN(on_revoke_words)},
         [CONF_TYPE_FULL] = {full_words, ARRAY_LEN(full_words)},
         [CONF_TYPE_LOG_LEVEL] = {log_level_words, ARRAY_LEN(log_level_words)},
@@ -453,6 +459,8 @@ static const struct {
     [CONF_TYPE_PORTS] = {read_list, show_list},
     [CONF_TYPE_UNAVAILABLE] = {read_word, show_word},
     [CONF_TYPE_SNI_MISMATCH] = {read_word, show_word},
+    [CONF_TYPE_HANDLING] = {read_word, show_word},
+    [CONF_TYPE_CHAIN] = {read_word, show_word},
     [CONF_TYPE_ON_REVOKE] = {read_word, show_word},
     [CONF_TYPE_FULL] = {read_word, show_word},
     [CONF_TYPE_LOG_LEVEL] = {read_word, show_word},

@@ -20,6 +20,8 @@
     X(PORTS, "a list of ports")                                                                              \
     X(UNAVAILABLE, "")                                                                                       \
     X(SNI_MISMATCH, "")                                                                                      \
+    X(HANDLING, "")                                                                                          \
+    X(CHAIN, "")                                                                                             \
     X(ON_REVOKE, "")                                                                                         \
     X(FULL, "")                                                                                              \
     X(LOG_LEVEL, "")

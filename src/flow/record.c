@@ -129,6 +129,8 @@ static void add_verdict(struct draft *d, const struct flow *f)
     add_text(d, "unmapped.verdict.mode", verdict_mode_name(v->mode));
     if (v->reason != REASON_NONE)
         add_text(d, "unmapped.verdict.reason", reason_table[v->reason].name);
+    if (x->connect)
+        add_text(d, "unmapped.verdict.handling", verdict_handling_name(v->handling));
     add(d, "unmapped.verdict.would_block", RECORD_BOOL)->value.integer = v->would_block;
     if (v->entry_line)
         add_int(d, "unmapped.verdict.baseline_line", v->entry_line);

@@ -211,6 +211,7 @@ static void decide_destination(const struct entry *e, const struct baseline_ques
         v->reason = REASON_NONE;
         v->selector = d->text;
         v->selector_line = d->line;
+        v->handling = d->handling ? d->handling : e->handling;
         v->needs_address = hold == HOLD_MAYBE;
         if (hold == HOLD_YES)
             return;
@@ -255,6 +256,8 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
         v.entry = found->name;
         v.entry_line = found->line;
         v.mode = found->has_mode ? found->mode : b->mode;
+        v.handling = found->handling;
+        v.probe = found->probe;
         decide_destination(found, q, &v);
     } else {
         decide_unlisted(b, q, &v);

@@ -31,10 +31,11 @@ struct destination {
     bool has_network;
     bool resolve; /* UNNAMED: names may be resolved to see whether they lie in network or asn */
     struct ip_network network;
-    uint32_t asn;          /* 0: any */
-    const uint16_t *ports; /* view into the arena; sorted */
-    size_t port_count;     /* 0: any */
-    const char *text;      /* view into the arena: for people */
+    uint32_t asn;                   /* 0: any */
+    const uint16_t *ports;          /* view into the arena; sorted */
+    size_t port_count;              /* 0: any */
+    enum verdict_handling handling; /* UNSET: the sender's */
+    const char *text;               /* view into the arena: for people */
     unsigned line;
 };
 
@@ -58,6 +59,8 @@ struct entry {
     bool wants_fixed_path;     /* the path is the identity, so it must not be writable by users */
     bool wants_no_interpreter; /* it does not say what an interpreter has to run */
     struct destination_list allow;
+    enum verdict_handling handling; /* UNSET: the configuration's, as is the probe */
+    enum verdict_probe probe;
 };
 
 struct baseline {

@@ -132,6 +132,28 @@ static int read_mode(struct reader *r, const struct yaml_node *n, enum verdict_m
     return 0;
 }
 
+static int read_handling(struct reader *r, const struct yaml_node *n, enum verdict_handling *ret)
+{
+    const char *const names[] = {verdict_handling_name(HANDLING_TUNNEL), verdict_handling_name(HANDLING_PEEK),
+                                 verdict_handling_name(HANDLING_TERMINATE)};
+    size_t which;
+    if (yaml_get_enum(n, names, ARRAY_LEN(names), &which, r->reterr) != 0)
+        return -1;
+    *ret = (enum verdict_handling)(HANDLING_TUNNEL + which);
+    return *ret == HANDLING_TERMINATE ? yaml_error(n, r->reterr, "terminate is not there yet") : 0;
+}
+
+static int read_probe(struct reader *r, const struct yaml_node *n, enum verdict_probe *ret)
+{
+    const char *const names[] = {verdict_probe_name(PROBE_NEVER), verdict_probe_name(PROBE_BACKGROUND),
+                                 verdict_probe_name(PROBE_WAIT)};
+    size_t which;
+    if (yaml_get_enum(n, names, ARRAY_LEN(names), &which, r->reterr) != 0)
+        return -1;
+    *ret = (enum verdict_probe)(PROBE_NEVER + which);
+    return 0;
+}
+
 /* ---- destinations ---- */
 
 static int read_host(struct reader *r, const struct yaml_node *n, struct host *ret)
@@ -274,7 +296,8 @@ static const char *describe(struct reader *r, const struct yaml_node *item, cons
 
 static const struct destination *read_destination(struct reader *r, const struct yaml_node *item)
 {
-    static const char *const keys[] = {"host", "domain", "any", "network", "asn", "resolve", "ports", "use"};
+    static const char *const keys[] = {"host",    "domain", "any", "network", "asn",
+                                       "resolve", "ports",  "use", "handling"};
     struct destination *d = take(r, item, sizeof *d);
     if (!d || yaml_check_keys(item, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return NULL;
@@ -283,7 +306,9 @@ static const struct destination *read_destination(struct reader *r, const struct
         return NULL;
     }
     d->line = item->line;
-    if (read_selectors(r, item, d) != 0 || check_combination(r, item, d) != 0)
+    const struct yaml_node *handling = yaml_find(item, "handling");
+    if (read_selectors(r, item, d) != 0 || check_combination(r, item, d) != 0 ||
+        (handling && read_handling(r, handling, &d->handling) != 0))
         return NULL;
     d->text = describe(r, item, d);
     return d->text ? d : NULL;
@@ -551,14 +576,19 @@ static const struct yaml_node *need(struct reader *r, const struct yaml_node *ma
 
 static int read_entry(struct reader *r, const struct yaml_node *n, size_t index)
 {
-    static const char *const keys[] = {"name", "owner", "purpose", "match", "mode", "allow"};
+    static const char *const keys[] = {"name", "owner",    "purpose", "match",
+                                       "mode", "handling", "chain",   "allow"};
     struct entry *e = &r->b->entries[index];
     if (yaml_check_keys(n, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return -1;
     const struct yaml_node *name = need(r, n, "name"), *match = need(r, n, "match"),
                            *allow = need(r, n, "allow"), *mode = yaml_find(n, "mode"),
-                           *owner = yaml_find(n, "owner"), *purpose = yaml_find(n, "purpose");
+                           *owner = yaml_find(n, "owner"), *purpose = yaml_find(n, "purpose"),
+                           *handling = yaml_find(n, "handling"), *chain = yaml_find(n, "chain");
     const char *text;
+    if ((handling && read_handling(r, handling, &e->handling) != 0) ||
+        (chain && read_probe(r, chain, &e->probe) != 0))
+        return -1;
     if (!name || !match || !allow || (owner && read_text(r, owner, &text) != 0) ||
         (purpose && read_text(r, purpose, &text) != 0) || read_text(r, name, &text) != 0)
         return -1;

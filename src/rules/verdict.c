@@ -8,6 +8,8 @@ struct verdict verdict_tighten(struct verdict earlier, struct verdict later)
     struct verdict v = earlier.action > later.action ? earlier : later;
     v.would_block = earlier.would_block || later.would_block;
     v.needs_address = later.needs_address;
+    v.handling = earlier.handling > later.handling ? earlier.handling : later.handling;
+    v.probe = earlier.probe > later.probe ? earlier.probe : later.probe;
     return v;
 }
 
@@ -23,4 +25,18 @@ const char *verdict_mode_name(enum verdict_mode m)
     static const char *const names[MODE_COUNT] = {"open", "report", "enforce"};
     must(m < MODE_COUNT);
     return names[m];
+}
+
+const char *verdict_handling_name(enum verdict_handling h)
+{
+    static const char *const names[HANDLING_COUNT] = {"unset", "tunnel", "peek", "terminate"};
+    must(h < HANDLING_COUNT);
+    return names[h];
+}
+
+const char *verdict_probe_name(enum verdict_probe p)
+{
+    static const char *const names[PROBE_COUNT] = {"unset", "never", "background", "wait"};
+    must(p < PROBE_COUNT);
+    return names[p];
 }

@@ -13,11 +13,19 @@ enum verdict_action { VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK, VERDICT_ACTIO
 /* open: recorded only; report: recorded as what enforce would block; enforce: blocked. */
 enum verdict_mode { MODE_OPEN, MODE_REPORT, MODE_ENFORCE, MODE_COUNT };
 
+/* What is done with TLS in a tunnel; in the order of how much is seen. UNSET: the configuration's policy.handling. */
+enum verdict_handling { HANDLING_UNSET, HANDLING_TUNNEL, HANDLING_PEEK, HANDLING_TERMINATE, HANDLING_COUNT };
+
+/* With PEEK: whether certificates that the wire hides are asked for by a connection of our own, and who waits. */
+enum verdict_probe { PROBE_UNSET, PROBE_NEVER, PROBE_BACKGROUND, PROBE_WAIT, PROBE_COUNT };
+
 struct verdict {
     enum verdict_action action;
     bool would_block;   /* mode report: enforce would have blocked this */
     bool needs_address; /* the name may be resolved, but each address is to be decided before it is dialled */
     enum verdict_mode mode;
+    enum verdict_handling handling;
+    enum verdict_probe probe;
     enum reason reason;  /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
     const char *entry;   /* view into the baseline: the sender's entry that decided; NULL when none matched */
     unsigned entry_line; /* in the baseline's file; 0 when none */
@@ -33,5 +41,7 @@ struct verdict verdict_tighten(struct verdict earlier, struct verdict later);
 
 const char *verdict_action_name(enum verdict_action a);
 const char *verdict_mode_name(enum verdict_mode m);
+const char *verdict_handling_name(enum verdict_handling h); /* "tunnel", ...; "unset" */
+const char *verdict_probe_name(enum verdict_probe p);
 
 #endif

@@ -817,6 +817,34 @@ static void the_starting_baseline(void **state)
     baseline_free(b);
 }
 
+static void handling_by_destination_then_sender(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "version: 1\nsenders:\n"
+        "  - name: c\n    match: {executable: /usr/bin/curl}\n    handling: peek\n    chain: wait\n"
+        "    allow:\n      - {host: plain.test, handling: tunnel}\n      - {host: other.test}\n"
+        "  - name: g\n    match: {executable: /usr/bin/git}\n    allow: [{host: other.test}]\n";
+    struct err err = {0};
+    struct baseline *b = baseline_parse(span_str(text), "b", &err);
+    assert_non_null(b);
+    struct sender_view he = {.confidence = AGENT_CONFIDENCE_EXACT, .executable = "/usr/bin/curl"},
+                       she = {.confidence = AGENT_CONFIDENCE_EXACT, .executable = "/usr/bin/git"};
+    struct verdict v = decide(b, (struct ask){.sender = &he, .host = "plain.test", .port = 443});
+    assert_int_equal(v.handling, HANDLING_TUNNEL);
+    assert_int_equal(v.probe, PROBE_WAIT);
+    v = verdict_tighten(v, decide(b, (struct ask){.sender = &he, .host = "other.test", .port = 443}));
+    assert_int_equal(v.handling, HANDLING_PEEK); /* it only rises */
+    v = decide(b, (struct ask){.sender = &she, .host = "other.test", .port = 443});
+    assert_int_equal(v.handling, HANDLING_UNSET);
+    assert_int_equal(v.probe, PROBE_UNSET);
+    baseline_free(b);
+    assert_null(baseline_parse(span_str("version: 1\nsenders:\n  - name: c\n    match: {user: a}\n"
+                                        "    handling: look\n    allow: [{any: true}]\n"),
+                               "b", &err));
+    assert_int_equal(err.line, 5);
+}
+
 static void verdicts_only_tighten(void **state)
 {
     (void)state;
@@ -894,6 +922,7 @@ int main(void)
         cmocka_unit_test(senders_that_never_count),
         cmocka_unit_test(errors_of_a_sender),
         cmocka_unit_test(the_starting_baseline),
+        cmocka_unit_test(handling_by_destination_then_sender),
         cmocka_unit_test(verdicts_only_tighten),
         cmocka_unit_test(views_of_senders),
     };
