@@ -1,14 +1,12 @@
 /* session.c: see session.h. OpenSSL is given two BIOs of our own over struct buf, so that memory goes back when a connection
  * idles and growth has a bound; nothing here reads a socket, a file (after the context was made) or the clock. */
-#include "tls/session.h"
+#include "tls/session_private.h"
 
 #include "base/buf.h"
 #include "base/must.h"
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,13 +16,7 @@ enum {
     OUT_WRITE_BYTES = 256 * 1024, /* tls_session_write() says AGAIN beyond this */
     RECORD_OVERHEAD_BYTES = 128,  /* header, nonce, tag and padding of one record, with room to spare */
     CERTIFICATES_MAX_BYTES = 64 * 1024,
-};
-
-struct tls_context {
-    atomic_uint refs;   /* its owner's, and one a session */
-    SSL_CTX *ctx;       /* owned */
-    BIO_METHOD *method; /* owned: must outlive every session's BIO */
-    bool server;
+    PROTOCOLS_MAX_BYTES = 256,
 };
 
 struct tls_session {
@@ -32,7 +24,10 @@ struct tls_session {
     SSL *ssl;                    /* owned; owns its BIO, which points back here */
     struct buf in, out;          /* wire bytes */
     enum tls_state state;
-    bool certificate_failed;
+    bool certificate_failed, certificate_wanted, without_certificate;
+    int alert; /* the peer's fatal one; -1 */
+    uint8_t offered_len;
+    uint8_t offered[PROTOCOLS_MAX_BYTES - 1]; /* ALPN as in the extension */
     char error[192];
 };
 
@@ -98,7 +93,50 @@ static int no_pass_phrase(char *data, int size, int writing, void *unused)
     return -1;
 }
 
-static struct tls_context *context_new(bool server, struct err *reterr)
+static struct tls_session *session_of(const SSL *ssl)
+{
+    return BIO_get_data(SSL_get_rbio(ssl));
+}
+
+static bool is_offered(struct span list, struct span name)
+{
+    for (size_t at = 0; at < list.len && list.data[at] < list.len - at; at += 1u + list.data[at])
+        if (span_equal(span_of(list.data + at + 1, list.data[at]), name))
+            return true;
+    return false;
+}
+
+/* RFC 7301, 3.2: a client that offers protocols, but not ours, gets no_application_protocol. */
+static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                       const unsigned char *offered, unsigned len, void *unused)
+{
+    (void)unused;
+    const struct tls_session *s = session_of(ssl);
+    if (s->offered_len == 0)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (!is_offered(span_of(offered, len), span_of(s->offered + 1, s->offered_len - 1u)))
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *ret = s->offered + 1;
+    *ret_len = (unsigned char)(s->offered_len - 1);
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* With nothing to show: goes on without a certificate, or stops here. */
+static int on_certificate_wanted(SSL *ssl, X509 **ret_certificate, EVP_PKEY **ret_key)
+{
+    struct tls_session *s = session_of(ssl);
+    (void)ret_certificate, (void)ret_key;
+    s->certificate_wanted = true;
+    return s->without_certificate ? 0 : -1;
+}
+
+static void on_info(const SSL *ssl, int where, int value)
+{
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
+        session_of(ssl)->alert = value & 0xff;
+}
+
+struct tls_context *tls_context_new(bool server, struct err *reterr)
 {
     ERR_clear_error();
     struct tls_context *c = calloc(1, sizeof *c);
@@ -117,32 +155,19 @@ static struct tls_context *context_new(bool server, struct err *reterr)
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF); /* tickets hold the state, not we */
     SSL_CTX_set_max_cert_list(c->ctx, CERTIFICATES_MAX_BYTES);
     SSL_CTX_set_default_passwd_cb(c->ctx, no_pass_phrase);
+    SSL_CTX_set_info_callback(c->ctx, on_info);
+    if (server)
+        SSL_CTX_set_alpn_select_cb(c->ctx, choose_alpn, NULL);
     return c;
-}
-
-/* RFC 7301, 3.2: a client that offers protocols, but not ours, gets no_application_protocol. */
-static int choose_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
-                       const unsigned char *offered, unsigned len, void *unused)
-{
-    (void)ssl, (void)unused;
-    static const char ours[] = "http/1.1";
-    for (unsigned at = 0; at < len && offered[at] < len - at; at += 1u + offered[at]) {
-        if (!span_is(span_of(offered + at + 1, offered[at]), ours))
-            continue;
-        *ret = offered + at + 1;
-        *ret_len = offered[at];
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 struct tls_context *tls_context_new_server(const char *certificate_file, const char *key_file,
                                            struct err *reterr)
 {
-    struct tls_context *c = context_new(true, reterr);
+    struct tls_context *c = tls_context_new(true, reterr);
     if (!c)
         return NULL;
-    SSL_CTX_set_alpn_select_cb(c->ctx, choose_alpn, NULL);
+    c->protocol = "http/1.1";
     const char *file = certificate_file;
     if (SSL_CTX_use_certificate_chain_file(c->ctx, certificate_file) == 1) {
         file = key_file;
@@ -158,13 +183,12 @@ struct tls_context *tls_context_new_server(const char *certificate_file, const c
 
 struct tls_context *tls_context_new_client(const char *ca_file, struct err *reterr)
 {
-    struct tls_context *c = context_new(false, reterr);
+    struct tls_context *c = tls_context_new(false, reterr);
     if (!c)
         return NULL;
-    static const unsigned char alpn[] = "\x08http/1.1";
+    c->protocol = "http/1.1";
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
-    if (SSL_CTX_set_alpn_protos(c->ctx, alpn, sizeof alpn - 1) != 0 ||
-        SSL_CTX_set_default_verify_paths(c->ctx) != 1)
+    if (SSL_CTX_set_default_verify_paths(c->ctx) != 1)
         err_set(reterr, NULL, 0, 0, "the system's root certificates cannot be used: %s", openssl_reason());
     else if (ca_file && SSL_CTX_load_verify_file(c->ctx, ca_file) != 1)
         err_set(reterr, ca_file, 0, 0, "the root certificates cannot be used: %s", openssl_reason());
@@ -172,6 +196,14 @@ struct tls_context *tls_context_new_client(const char *ca_file, struct err *rete
         return c;
     tls_context_free(c);
     return NULL;
+}
+
+struct tls_context *tls_context_new_unverified(struct err *reterr)
+{
+    struct tls_context *c = tls_context_new(false, reterr);
+    if (c)
+        SSL_CTX_set_client_cert_cb(c->ctx, on_certificate_wanted);
+    return c;
 }
 
 void tls_context_free(struct tls_context *take_c)
@@ -204,6 +236,9 @@ static struct tls_session *session_new(struct tls_context *c)
     BIO_set_data(bio, s);
     BIO_set_init(bio, 1);
     SSL_set_bio(s->ssl, bio, bio);
+    s->alert = -1;
+    if (c->protocol)
+        tls_session_offer(s, span_str(c->protocol));
     return s;
 }
 
@@ -214,6 +249,11 @@ struct tls_session *tls_session_accept(struct tls_context *c)
     if (s)
         SSL_set_accept_state(s->ssl);
     return s;
+}
+
+static bool set_alpn(struct tls_session *s)
+{
+    return s->offered_len == 0 || SSL_set_alpn_protos(s->ssl, s->offered, s->offered_len) == 0;
 }
 
 struct tls_session *tls_session_connect(struct tls_context *c, const char *name, bool name_is_ip)
@@ -229,9 +269,38 @@ struct tls_session *tls_session_connect(struct tls_context *c, const char *name,
     int ok = name_is_ip ? X509_VERIFY_PARAM_set1_ip_asc(param, name)
                         : name[0] && X509_VERIFY_PARAM_set1_host(param, name, 0) &&
                               SSL_set_tlsext_host_name(s->ssl, name);
-    if (ok)
+    if (ok && set_alpn(s))
         return s;
     tls_session_free(s); /* without a name to check there would be no check */
+    return NULL;
+}
+
+void tls_session_offer(struct tls_session *s, struct span protocol)
+{
+    must(protocol.len < sizeof s->offered);
+    s->offered_len = 0;
+    if (protocol.len == 0)
+        return;
+    s->offered[0] = (uint8_t)protocol.len;
+    memcpy(s->offered + 1, protocol.data, protocol.len);
+    s->offered_len = (uint8_t)(1 + protocol.len);
+}
+
+struct tls_session *tls_session_greet(struct tls_context *c, const struct tls_greeting *g)
+{
+    must(!c->server && g->protocols.len <= sizeof((struct tls_session *)0)->offered);
+    struct tls_session *s = session_new(c);
+    if (!s)
+        return NULL;
+    s->without_certificate = g->without_certificate;
+    s->offered_len = (uint8_t)g->protocols.len;
+    if (g->protocols.len)
+        memcpy(s->offered, g->protocols.data, g->protocols.len);
+    SSL_set_connect_state(s->ssl);
+    SSL_set_tlsext_status_type(s->ssl, TLSEXT_STATUSTYPE_ocsp);
+    if ((!g->sni || SSL_set_tlsext_host_name(s->ssl, g->sni) == 1) && set_alpn(s))
+        return s;
+    tls_session_free(s);
     return NULL;
 }
 
@@ -267,7 +336,7 @@ static bool alpn_is_ours(const struct tls_session *s)
     const unsigned char *name;
     unsigned len;
     SSL_get0_alpn_selected(s->ssl, &name, &len);
-    return len == 0 || span_is(span_of(name, len), "http/1.1");
+    return len == 0 || is_offered(span_of(s->offered, s->offered_len), span_of(name, len));
 }
 
 enum tls_state tls_session_handshake(struct tls_session *s)
@@ -282,6 +351,8 @@ enum tls_state tls_session_handshake(struct tls_session *s)
     int error = SSL_get_error(s->ssl, result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
         return s->state;
+    if (error == SSL_ERROR_WANT_X509_LOOKUP)
+        return fail(s, "the server asks for a client certificate");
     return fail(s, openssl_reason());
 }
 
@@ -361,6 +432,49 @@ const char *tls_session_error(const struct tls_session *s)
 bool tls_session_certificate_failed(const struct tls_session *s)
 {
     return s->certificate_failed;
+}
+
+bool tls_session_certificate_wanted(const struct tls_session *s)
+{
+    return s->certificate_wanted;
+}
+
+struct chain *tls_session_chain(const struct tls_session *s)
+{
+    const STACK_OF(X509) *certificates = SSL_get_peer_cert_chain(s->ssl);
+    int count = certificates ? sk_X509_num(certificates) : 0;
+    struct span *spans = calloc((size_t)count + 1, sizeof *spans);
+    bool ok = spans != NULL;
+    for (int i = 0; ok && i < count; i++) {
+        unsigned char *der = NULL;
+        int len = i2d_X509(sk_X509_value(certificates, i), &der);
+        spans[i] = span_of(der, len > 0 ? (size_t)len : 0);
+        ok = len > 0;
+    }
+    struct chain *chain = ok ? chain_parse_der(spans, (size_t)count, NULL) : NULL;
+    for (int i = 0; spans && i < count; i++)
+        OPENSSL_free((void *)(uintptr_t)spans[i].data);
+    free(spans);
+    ERR_clear_error();
+    return chain;
+}
+
+struct span tls_session_protocol(const struct tls_session *s)
+{
+    const unsigned char *name;
+    unsigned len;
+    SSL_get0_alpn_selected(s->ssl, &name, &len);
+    return span_of(name, len);
+}
+
+bool tls_session_resumed(const struct tls_session *s)
+{
+    return SSL_session_reused(s->ssl) == 1;
+}
+
+int tls_session_alert(const struct tls_session *s)
+{
+    return s->alert;
 }
 
 const char *tls_session_version(const struct tls_session *s)

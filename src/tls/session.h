@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "tls/chain.h"
 
 #include <sys/types.h>
 
@@ -17,9 +18,27 @@ struct tls_context *tls_context_new_server(const char *certificate_file, const c
                                            struct err *reterr);
 /* Verifies servers against the system's roots and, when not NULL, those of `ca_file` (PEM) too. NULL with reterr. */
 struct tls_context *tls_context_new_client(const char *ca_file, struct err *reterr);
+/* Speaks to servers for a client that is inspected: nothing is verified here, the caller judges tls_session_chain(). NULL with
+ * reterr. */
+struct tls_context *tls_context_new_unverified(struct err *reterr);
 void tls_context_free(struct tls_context *take_c);
 
 struct tls_session *tls_session_accept(struct tls_context *c);
+/* Before the handshake: the one application protocol that the client is told, when it offers it; "" (the default where the
+ * context was made by tls/mint): none, and ALPN is not answered. */
+void tls_session_offer(struct tls_session *s, struct span protocol);
+
+/* What a client that is inspected would have said. */
+struct tls_greeting {
+    const char *sni; /* NULL: none, as with addresses */
+    struct span
+        protocols; /* ALPN as in the extension (RFC 7301, 3.1: each with its length in front); empty: none */
+    bool
+        without_certificate; /* asked for a client certificate, answer with none; else the handshake fails for it */
+};
+/* `c` from tls_context_new_unverified(). */
+struct tls_session *tls_session_greet(struct tls_context *c, const struct tls_greeting *greeting);
+
 /* `name` is a canonical host name or address text: sent as SNI when a name, and verified (SAN only, no CN fallback). */
 struct tls_session *tls_session_connect(struct tls_context *c, const char *name, bool name_is_ip);
 void tls_session_free(struct tls_session *take_s);
@@ -46,6 +65,15 @@ void tls_session_sent(struct tls_session *s, size_t bytes);
 /* Why TLS_FAILED: one sentence; and whether it was the peer's certificate. */
 const char *tls_session_error(const struct tls_session *s);
 bool tls_session_certificate_failed(const struct tls_session *s);
+/* The server asked for a client certificate. */
+bool tls_session_certificate_wanted(const struct tls_session *s);
+/* What the server sent, leaf first, also when it was resumed. NULL without memory; the caller frees it. */
+struct chain *tls_session_chain(const struct tls_session *s);
+struct span
+tls_session_protocol(const struct tls_session *s); /* ALPN's choice; empty: none. A view into the session */
+bool tls_session_resumed(const struct tls_session *s);
+/* The fatal alert that the peer sent, RFC 8446, 6; -1: none. */
+int tls_session_alert(const struct tls_session *s);
 const char *tls_session_version(const struct tls_session *s); /* "1.2", "1.3" or NULL */
 const char *tls_session_cipher(const struct tls_session *s);  /* OpenSSL's name or NULL */
 
