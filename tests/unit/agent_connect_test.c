@@ -71,6 +71,10 @@ static void own_process_is_exact(void **state)
     assert_int_equal(s->parents[0].pid, getppid());
     assert_true(s->argument_count > 0);
     agent_message_free(m);
+    proxy_cookie = 0; /* by the addresses, piece by piece */
+    m = ask(&l, &client, true);
+    check_exact(m, getpid(), own_executable);
+    agent_message_free(m);
     close(c);
     close(a);
     close_link(&l);

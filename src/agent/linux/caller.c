@@ -208,6 +208,27 @@ static void conclude(struct attribution *a, struct process *process)
     process->refs++;
 }
 
+/* The usual case in one call: the process runs what it ran at connect() and holds the socket where it opened it. */
+bool caller_attribute_at_once(struct caller *c, struct attribution *a)
+{
+    struct owner_look look;
+    struct owner_tuple asked;
+    recorded_tuple(c->bpf, a, &asked);
+    if (!a->accepted_cookie || !owner_bpf_look(c->bpf, a->accepted_cookie, &look) ||
+        look.hold == LOOK_HOLD_UNSEEN || look.record.flags & OWNER_KERNEL || look.record.tag.image == 0 ||
+        look.image != look.record.tag.image ||
+        describe_ticks(look.start_ns) != describe_ticks(look.record.tag.start_ns) ||
+        memcmp(&look.tuple, &asked, sizeof asked) != 0)
+        return false;
+    struct process *process = get_process(c, &look.record);
+    if (!process)
+        return false;
+    a->basis = AGENT_BASIS_CONNECT;
+    a->connect = (struct agent_connect){0, 0, look.record.netns != owner_bpf_netns(c->bpf)};
+    conclude(a, process);
+    return true;
+}
+
 static void refuse(struct attribution *a, enum agent_confidence confidence, enum agent_reason reason)
 {
     a->confidence = confidence;

@@ -40,6 +40,9 @@ void caller_free(struct caller *c);
 /* Processes that began before us are told apart from here on, and so are their children. */
 void caller_seed(struct caller *c);
 
+/* The usual case, without asking which socket it is. False: that must be asked, then the next one. */
+bool caller_attribute_at_once(struct caller *c, struct attribution *a);
+
 /* `seen` NULL: the socket is not in our namespace, or gone. False: nothing was recorded about it. */
 bool caller_attribute(struct caller *c, struct attribution *a, const struct sock_seen *seen);
 

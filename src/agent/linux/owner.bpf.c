@@ -21,6 +21,9 @@
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD */
 #define CTIME_QUERIED (1u << 31)  /* I_CTIME_QUERIED: a note of the kernel's inside the nanoseconds */
 
+#define MODE_FORMAT   0xf000u /* S_IFMT */
+#define MODE_SOCKET   0xc000u /* S_IFSOCK */
+
 enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, PROTOCOL_TCP = 6, FAMILY_INET = 2, FAMILY_INET6 = 10 };
 
 char kernel_license[] SEC("license") = "GPL";
@@ -430,3 +433,7 @@ int BPF_PROG(on_answered, struct sock *sk, int before, int after)
         on_accepted(sk);
     return 0;
 }
+
+/* ---- asked by the agent ---- */
+
+#include "owner_look.bpf.h"

@@ -37,8 +37,9 @@ struct owner_bpf {
     int programs[PROGRAMS_MAX];           /* borrowed from the object: those whose skips are counted; -1 */
     size_t link_count;
     int owners, tuples, accepted, images, tags, ports, losses; /* descriptors, borrowed from the object */
-    struct ring_buffer *ring;                                  /* owned */
-    struct owner_record own; /* of a connection made to see whether it works */
+    int look;                 /* likewise; -1: this kernel does not take it */
+    struct ring_buffer *ring; /* owned */
+    struct owner_record own;  /* of a connection made to see whether it works */
     uint64_t seeded;
     void (*each)(void *context, uint64_t cookie); /* while events are read */
     void *each_context;
@@ -76,6 +77,8 @@ static int attach(struct owner_bpf *b)
     struct bpf_program *program;
     bpf_object__for_each_program(program, b->object)
     {
+        if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL)
+            continue;
         if (b->link_count == PROGRAMS_MAX)
             return -E2BIG;
         struct bpf_link *link = bpf_program__attach(program);
@@ -90,14 +93,28 @@ static int attach(struct owner_bpf *b)
     return 0;
 }
 
-static int load(struct owner_bpf *b)
+static int open_and_load(struct owner_bpf *b, bool with_look)
 {
     struct bpf_object_open_opts options = {.sz = sizeof options, .object_name = "exeat_owner"};
     b->object = bpf_object__open_mem(exeat_owner_object,
                                      (size_t)(exeat_owner_object_end - exeat_owner_object), &options);
     if (!b->object)
         return -errno;
+    struct bpf_program *look = bpf_object__find_program_by_name(b->object, "look");
+    bpf_program__set_autoload(look, with_look);
     int result = bpf_object__load(b->object);
+    b->look = result == 0 && with_look ? bpf_program__fd(look) : -1;
+    return result;
+}
+
+/* What only newer kernels take is left out if need be. */
+static int load(struct owner_bpf *b)
+{
+    int result = open_and_load(b, true);
+    if (result != 0) {
+        bpf_object__close(b->object);
+        result = open_and_load(b, false);
+    }
     if (result != 0)
         return result;
     b->owners = find_map(b, "owners");
@@ -228,6 +245,17 @@ bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const s
     return seeded;
 }
 
+bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret)
+{
+    struct owner_look look = {.accepted = accepted};
+    struct bpf_test_run_opts run = {
+        .sz = sizeof run, .ctx_in = &look, .ctx_size_in = sizeof look}; /* out, too */
+    if (b->look < 0 || bpf_prog_test_run_opts(b->look, &run) != 0 || !look.found)
+        return false;
+    *ret = look;
+    return true;
+}
+
 uint32_t owner_bpf_netns(const struct owner_bpf *b)
 {
     return b->own.netns;
@@ -330,6 +358,12 @@ enum owner_bpf_tagged owner_bpf_tag(const struct owner_bpf *b, int64_t pid, stru
 bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const struct owner_image *image)
 {
     (void)pid, (void)start_ns, (void)image;
+    return b != NULL;
+}
+
+bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret)
+{
+    (void)accepted, (void)ret;
     return b != NULL;
 }
 

@@ -34,6 +34,10 @@ enum owner_bpf_tagged owner_bpf_tag(const struct owner_bpf *b, int64_t pid, stru
 /* Tags a process that began before us with what it runs; false when it has a tag, or is gone. */
 bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const struct owner_image *image);
 
+/* All of it in one call, where the kernel takes the program for it (Linux 6.10). False: nothing is recorded under that cookie,
+ * or it must be looked up piece by piece. */
+bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret);
+
 /* Our own namespace and root folder, as records say them. */
 uint32_t owner_bpf_netns(const struct owner_bpf *b);
 bool owner_bpf_is_our_root(const struct owner_bpf *b, const struct owner_file *file);

@@ -13,6 +13,10 @@ typedef struct {
     __u32 val;
 } KERNEL_STRUCT kuid_t;
 
+typedef struct {
+    __s64 counter;
+} KERNEL_STRUCT atomic64_t;
+
 struct ns_common {
     unsigned int inum;
 } KERNEL_STRUCT;
@@ -36,6 +40,7 @@ struct sock_common {
     unsigned short skc_family;
     possible_net_t skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
 } KERNEL_STRUCT;
 
 struct sock {
@@ -57,6 +62,7 @@ struct timespec64 {
 } KERNEL_STRUCT;
 
 struct inode {
+    unsigned short i_mode;
     unsigned long i_ino;
     __s64 i_size;
     unsigned int i_nlink;
@@ -97,9 +103,33 @@ struct path {
     struct dentry *dentry;
 } KERNEL_STRUCT;
 
+typedef struct {
+    atomic64_t refcnt;
+} KERNEL_STRUCT file_ref_t;
+
 struct file {
     struct path f_path;
     struct inode *f_inode;
+    void *private_data;
+    file_ref_t f_ref; /* Linux 6.13 and later */
+} KERNEL_STRUCT;
+
+struct file___6_12 {
+    atomic64_t f_count;
+} KERNEL_STRUCT;
+
+struct socket {
+    struct file *file;
+    struct sock *sk;
+} KERNEL_STRUCT;
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+} KERNEL_STRUCT;
+
+struct files_struct {
+    struct fdtable *fdt;
 } KERNEL_STRUCT;
 
 struct fs_struct {
@@ -118,6 +148,7 @@ struct task_struct {
     __u64 start_boottime;
     struct mm_struct *mm;
     struct fs_struct *fs;
+    struct files_struct *files;
     struct task_struct *group_leader, *real_parent;
     kuid_t loginuid;
 } KERNEL_STRUCT;

@@ -99,6 +99,19 @@ struct owner_image {
     char arguments[OWNER_ARGUMENTS_BYTES];
 };
 
+/* HOLD: the descriptor of connect() is the socket now. ALONE: and nothing else refers to it, in no process. */
+enum look_hold { LOOK_HOLD_UNSEEN, LOOK_HOLD, LOOK_HOLD_ALONE };
+
+/* One look at a connection, by the cookie of its accepted socket. */
+struct owner_look {
+    __u64 accepted;           /* asked */
+    __u32 found;              /* 0: the rest means nothing */
+    __u32 hold;               /* enum look_hold */
+    __u64 image, start_ns;    /* the tag of the process that has the number now; 0: none */
+    struct owner_tuple tuple; /* of the accepted socket */
+    struct owner_record record;
+};
+
 enum owner_loss {
     OWNER_LOSS_OWNER, /* a connection's owner was not written down */
     OWNER_LOSS_TUPLE, /* likewise its addresses */

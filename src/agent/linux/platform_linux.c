@@ -362,6 +362,8 @@ static bool find_socket(struct platform *p, struct attribution *a, struct sock_s
         set_unknown(a, AGENT_REASON_NOT_OURS);
         return false;
     }
+    if (p->caller.bpf && caller_attribute_at_once(&p->caller, a))
+        return false;
     int found = sock_diag_connected(p->diagfd, &a->client, &a->proxy, ret_seen);
     if (found != SOCK_DIAG_FAILED && p->caller.bpf &&
         caller_attribute(&p->caller, a, found == SOCK_DIAG_FOUND ? ret_seen : NULL))

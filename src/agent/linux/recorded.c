@@ -43,7 +43,7 @@ static int64_t monotonic_ns(void)
     return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void fill_tuple(const struct owner_bpf *b, const struct attribution *a, struct owner_tuple *t)
+void recorded_tuple(const struct owner_bpf *b, const struct attribution *a, struct owner_tuple *t)
 {
     memset(t, 0, sizeof *t);
     t->netns = owner_bpf_netns(b);
@@ -59,7 +59,7 @@ static enum recorded_found find_by_tuple(const struct owner_bpf *b, const struct
 {
     struct owner_tuple t;
     struct owner_sockets sockets;
-    fill_tuple(b, a, &t);
+    recorded_tuple(b, a, &t);
     if (!owner_bpf_sockets(b, &t, &sockets))
         return RECORDED_NONE;
     return recorded_choose(&sockets, a->accepted_ns, monotonic_ns(), ret_cookie);
@@ -91,7 +91,7 @@ static enum recorded_found find_by_numbers(const struct owner_bpf *b, const stru
     struct owner_accepted have;
     struct owner_tuple asked;
     struct owner_sockets sockets;
-    fill_tuple(b, a, &asked);
+    recorded_tuple(b, a, &asked);
     if (!accepted || !owner_bpf_accepted(b, accepted, &have) ||
         memcmp(&have.tuple, &asked, sizeof asked) != 0 || !owner_bpf_sockets(b, &have.numbers, &sockets))
         return RECORDED_NONE;

@@ -14,6 +14,9 @@ enum recorded_found { RECORDED_NONE, RECORDED_ONE, RECORDED_SEVERAL, RECORDED_LA
 enum recorded_found recorded_choose(const struct owner_sockets *sockets, int64_t accepted_ns, int64_t now_ns,
                                     uint64_t *ret_cookie);
 
+/* The addresses that are asked about, as the kernel's records say them. */
+void recorded_tuple(const struct owner_bpf *b, const struct attribution *a, struct owner_tuple *ret);
+
 /* Cookies of the sockets that have the addresses in our namespace now, 0 without: the client's, and the proxy's end. */
 struct recorded_live {
     uint64_t client, proxy;

@@ -1,0 +1,78 @@
+/* owner_look.bpf.h: a part of owner.bpf.c: one call that answers what would else take the agent a dozen of system calls: whose is
+ * the connection that a proxy accepted, does he run now what he ran then, and does he hold the socket, alone? Run by
+ * owner_bpf_look() by way of BPF_PROG_RUN. Needs Linux 6.10 (kfuncs in programs of this type); without it those system calls
+ * are made.
+ *
+ * The descriptor is looked at first, the tag after it: tags only ever rise, so who has the record's tag afterwards had it
+ * then. The walk through the descriptors takes no locks: what it reads may be a moment old, or freed memory, which never
+ * faults here and whose cookie would have to be this socket's; no cookie is given out twice. */
+
+extern struct task_struct *bpf_task_from_pid(__s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
+
+/* References to an open file: one for each descriptor, and others in passing. -1: this kernel keeps them elsewhere. */
+static __s64 read_references(struct file *file)
+{
+    struct file___6_12 *old = (void *)file;
+    if (bpf_core_field_exists(file->f_ref))
+        return BPF_CORE_READ(file, f_ref.refcnt.counter) + 1;
+    if (bpf_core_field_exists(old->f_count))
+        return BPF_CORE_READ(old, f_count.counter);
+    return -1;
+}
+
+static __u32 look_at_descriptor(struct task_struct *task, __u32 descriptor, __u64 cookie)
+{
+    struct files_struct *files = BPF_CORE_READ(task, files);
+    struct fdtable *table = BPF_CORE_READ(files, fdt);
+    struct file **at = BPF_CORE_READ(table, fd), *file = NULL;
+    if (descriptor >= BPF_CORE_READ(table, max_fds) ||
+        bpf_probe_read_kernel(&file, sizeof file, at + descriptor) != 0 || !file ||
+        (BPF_CORE_READ(file, f_inode, i_mode) & MODE_FORMAT) != MODE_SOCKET)
+        return LOOK_HOLD_UNSEEN;
+    struct socket *socket = (void *)BPF_CORE_READ(file, private_data);
+    if ((__u64)BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter) != cookie ||
+        BPF_CORE_READ(socket, file) != file)
+        return LOOK_HOLD_UNSEEN;
+    return read_references(file) == 1 ? LOOK_HOLD_ALONE : LOOK_HOLD;
+}
+
+static void look_at_process(struct owner_look *look)
+{
+    struct task_struct *task = bpf_task_from_pid((__s32)look->record.pid);
+    if (!task)
+        return;
+    look->hold = look_at_descriptor(task, look->record.descriptor, look->record.cookie);
+    struct owner_tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
+    if (tag) {
+        look->image = tag->image;
+        look->start_ns = tag->start_ns;
+    }
+    bpf_task_release(task);
+}
+
+/* In: accepted. Out: the rest, when found is 1. */
+SEC("syscall")
+int look(struct owner_look *look)
+{
+    __u64 cookie = look->accepted;
+    look->found = 0;
+    look->hold = LOOK_HOLD_UNSEEN;
+    look->image = look->start_ns = 0;
+    struct owner_accepted *have = bpf_map_lookup_elem(&accepted, &cookie);
+    if (!have)
+        return 0;
+    __builtin_memcpy(&look->tuple, &have->tuple, sizeof look->tuple);
+    struct owner_sockets *sockets = bpf_map_lookup_elem(&tuples, &have->numbers);
+    if (!sockets || sockets->next != 1)
+        return 0;
+    cookie = sockets->cookie[0];
+    struct owner_record *r = bpf_map_lookup_elem(&owners, &cookie);
+    if (!r || r->cookie != cookie)
+        return 0;
+    __builtin_memcpy(&look->record, r, sizeof look->record);
+    look_at_process(look);
+    barrier_var(look); /* the verifier takes the context's own address only, not one with an offset in it */
+    look->found = 1;
+    return 0;
+}
