@@ -88,6 +88,26 @@
  *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |
  *       "unavailable" (not there).
  *
+ *   history (optional, in an answer with a sender): what that process and its lineage did lately, as far as it is known at
+ *   the moment of the answer, which never waits for it:
+ *   {"window_s":3600,
+ *    "seen":[{"kind":"archive_written","class":"gzip","count":1,"at_least":false,"first_s":12,"last_s":3,"pid":4240,
+ *             "name":"tar","path":"/tmp/x.tgz","bytes":10240}],
+ *    "losses":{"events":0,"files":0,"forgotten":0},"not_observable":["public_key_outside_tls"],
+ *    "usage":{"executions":{"count":12,"first_ms":1790000000000,"last_ms":1790000900000},
+ *             "connections":{"count":3,"first_ms":1790000000500,"last_ms":1790000900500},"connected_executions":2}}
+ *     Lineage: the process, those that it started, and those above it that are still below the session's leader, with what they
+ *     started, each up to the depth that the agent was told. The leader itself counts only where it is a service's first process.
+ *     seen          at most AGENT_HISTORY_ROWS_MAX, one for each kind (AGENT_HISTORY_KINDS below) and class: how often within
+ *                   window_s, how many seconds ago first and last, and of the latest: process, path, bytes (null: none).
+ *                   at_least: there may have been more
+ *     losses        what the agent missed or had to forget since it began, so that a count is a lower bound: process
+ *                   events, file events, processes forgotten before their time
+ *     not_observable  kinds that this agent does not see (why: a sentence in its hello); not seeing them means nothing
+ *     usage         how often this executable was started on this host, how often it connected to the proxy, and how many
+ *                   of those processes did: a program that normally doesn't connect is a number
+ *   All members are optional; kinds that are not known are ignored.
+ *
  * error   either way: {"v":1,"type":"error","id":7 or null,"code":"bad_ask","text":"client: not an endpoint"}
  *   codes: bad_json, bad_message, bad_hello, bad_ask, unknown_type, no_hello (ask before hello), version.
  *   An error never carries a sender; an ask that got one is unanswered and means confidence unknown. */
@@ -107,6 +127,8 @@
 #define AGENT_PATH_BYTES       4096 /* any one string of a sender, NUL included */
 #define AGENT_HASH_WAIT_MAX_MS 10000
 #define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
+
+#define AGENT_HISTORY_ROWS_MAX 24   /* things seen, in one answer */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
 
@@ -177,6 +199,16 @@
 #define AGENT_BASES(X)                                                                                       \
     X(HOLDER_NOW, "holder_now")                                                                              \
     X(CONNECT, "connect")
+
+/* X(NAME, "name on the wire", "what it means, for people") */
+#define AGENT_HISTORY_KINDS(X)                                                                               \
+    X(EXEC_ARCHIVER, "exec_archiver", "an archiver or compressor was started")                               \
+    X(ARCHIVE_WRITTEN, "archive_written", "a file was written that begins like an archive")                  \
+    X(SENSITIVE_ACCESS, "sensitive_access", "a file in a watched place was opened")                          \
+    X(TLS_LIBRARY, "tls_library", "a TLS library was loaded, or is in the executable")                       \
+    X(CRYPTO_LIBRARY, "crypto_library", "a library of ciphers was loaded, or is in the executable")          \
+    X(SYMMETRIC_OUTSIDE_TLS, "symmetric_outside_tls", "a cipher was begun, not by a TLS library")            \
+    X(PUBLIC_KEY_OUTSIDE_TLS, "public_key_outside_tls", "a key pair was used, not by a TLS library")
 
 #define AGENT_ERROR_CODES(X)                                                                                 \
     X(BAD_JSON, "bad_json")                                                                                  \

@@ -1,6 +1,7 @@
 /* attribute.c: which process is asking. Asked at accept, awaited here, asked again for every further exchange.
  * A step of the hub; touches net.h's attribution and the facts. */
 #include "flow/flow.h"
+#include "flow/history.h"
 
 #include "tls/digest.h"
 
@@ -28,6 +29,7 @@ void attribute_ask(struct flow *f)
     struct net_attribution *a = &f->attribution;
     net_attribute_cancel(f->env->net, a);
     sender_unref(a->sender);
+    agent_history_unref(a->history);
     *a = (struct net_attribution){.done = on_answer,
                                   .owner = f,
                                   .accepted_ms = f->accepted_ms,
@@ -63,6 +65,7 @@ static void set_facts(struct flow *f)
         fact_set_text(facts, FACT_sender_more, a->sender->ocsf_unmapped_json);
         fact_set_text(facts, FACT_sender_image, a->sender->executable);
     }
+    history_set_facts(facts, a->history, &f->x->arena);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }
 

@@ -164,6 +164,7 @@ static void flow_free(struct flow *f)
     net_deadline_clear(&f->deadline);
     net_attribute_cancel(env->net, &f->attribution);
     sender_unref(f->attribution.sender);
+    agent_history_unref(f->attribution.history);
     net_lane_drop(env->net, &f->out_lane);
     net_lane_drop(env->net, &f->in_lane);
     if (f->counted)

@@ -82,6 +82,7 @@ static void set_unknown(struct net_attribution *who, const char *reason)
     who->confidence = AGENT_CONFIDENCE_UNKNOWN;
     who->basis = AGENT_BASIS_HOLDER_NOW;
     who->sender = NULL;
+    who->history = NULL;
     snprintf(who->reason, sizeof(who->reason), "%s", reason);
 }
 
@@ -263,6 +264,7 @@ static void ask_finish(struct ask *ask, const struct agent_answer *answer, struc
     who->basis = answer->basis;
     who->connect = answer->connect;
     who->sender = sender ? sender_ref(sender) : NULL;
+    who->history = agent_history_ref(answer->history);
     snprintf(who->reason, sizeof(who->reason), "%s", exact ? "" : agent_reason_name(answer->reason));
     who->done(who);
 }

@@ -133,8 +133,9 @@ struct net_attribution {
     const struct net_stream *accepted;      /* owner's, borrowed for the call: the connection; may be NULL */
     enum agent_confidence confidence;
     enum agent_basis basis;
-    struct agent_connect connect; /* with basis CONNECT */
-    struct sender *sender;        /* counted: the owner's reference; NULL unless known */
+    struct agent_connect connect;  /* with basis CONNECT */
+    struct sender *sender;         /* counted: the owner's reference; NULL unless known */
+    struct agent_history *history; /* likewise: what it did lately, as known when the agent answered */
     char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
     void *operation; /* net's; NULL when not under way */
 };

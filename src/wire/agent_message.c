@@ -180,6 +180,8 @@ int agent_answer_write(struct buf *out, const struct agent_answer *a)
     json_str(&j, "sender_ref", or_null(a->sender_ref));
     if (a->sender)
         sender_write(a->sender, &j, "sender");
+    if (a->history)
+        agent_history_write(a->history, &j, "history");
     return finish(&line, &j, out);
 }
 

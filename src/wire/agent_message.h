@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/ip.h"
+#include "wire/agent_history.h"
 #include "wire/sender.h"
 
 enum agent_confidence {
@@ -82,6 +83,7 @@ struct agent_answer {
     char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */
     struct sender
         *sender; /* counted; NULL when the answer carries the ref alone. Decoded: already rendered */
+    struct agent_history *history; /* decoded: counted; to be written: borrowed for the call. NULL: none */
 };
 
 struct agent_error {
@@ -111,7 +113,7 @@ enum parse agent_line_next(struct span received, struct span *ret_line, size_t *
 /* One line without its LF. 0 fills *ret, which agent_message_free() must see. -1 fills *ret_error, ready to be
  * sent back with agent_error_write(); *ret is untouched then. */
 int agent_message_decode(struct span line, struct agent_message *ret, struct agent_error *ret_error);
-void agent_message_free(struct agent_message *m); /* drops the reference to the answer's sender, if any */
+void agent_message_free(struct agent_message *m); /* drops an answer's references */
 
 /* Each appends one line with its LF. 0, or -1 (nothing appended) when it does not fit into `out` or AGENT_LINE_BYTES. */
 int agent_hello_write(struct buf *out, const struct agent_hello *h);

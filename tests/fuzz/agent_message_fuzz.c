@@ -32,7 +32,8 @@ static void check_again(const struct agent_message *first)
         must(second.type == first->type);
         if (first->type == AGENT_MESSAGE_ANSWER)
             must(second.u.answer.id == first->u.answer.id &&
-                 !second.u.answer.sender == !first->u.answer.sender);
+                 !second.u.answer.sender == !first->u.answer.sender &&
+                 !second.u.answer.history == !first->u.answer.history);
         agent_message_free(&second);
     }
     buf_free(&out);
