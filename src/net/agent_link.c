@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -451,7 +452,7 @@ static void link_connect(struct agent_link *link)
     int fd = -1;
     const char *cause = link_socket(link, &fd);
     if (!cause) {
-        link->stream = stream_new(link->net, fd);
+        link->stream = stream_new(link->net, fd, EPOLLIN);
         if (!link->stream)
             cause = strerrordesc_np(errno);
     }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { ADDRESSES_MAX = 32 };
@@ -134,7 +135,7 @@ static int start_attempt(struct dial *d, unsigned i)
         close(fd);
         return error;
     }
-    struct net_stream *s = stream_new(d->net, fd);
+    struct net_stream *s = stream_new(d->net, fd, EPOLLOUT);
     if (!s)
         return errno;
     s->peer = d->addresses[i];

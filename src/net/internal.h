@@ -39,7 +39,6 @@ void wheel_stop(struct net *net);
 /* ---- stream.c ---- */
 
 struct net_stream {
-    uv_poll_t poll;      /* its close is asynchronous, hence so is our free() */
     struct net *net;     /* borrowed: outlives every stream */
     void *owner;         /* borrowed until close */
     net_ready_fn *ready; /* NULL: nobody listens */
@@ -48,14 +47,18 @@ struct net_stream {
     struct net_stream *dirty_prev;
     struct endpoint peer, local;
     int fd, error;
-    uint8_t want, armed; /* NET_...; UV_... */
+    uint32_t armed; /* EPOLL...: what the kernel was asked for */
+    uint8_t want;   /* NET_... */
     bool dirty, closing;
     bool noisy;       /* readable, registered for it, and reading isn't wanted */
     bool hangup_told; /* or EOF was read: RDHUP is level-triggered, looking again would spin */
 };
 
-/* Takes a connected or connecting non-blocking socket; NULL (and fd closed, errno set) when it cannot be watched. */
-struct net_stream *stream_new(struct net *net, int take_fd);
+/* Takes a connected or connecting non-blocking socket; NULL (and fd closed, errno set) when it cannot be watched. It is watched
+ * for `events` (EPOLL...), what the caller will want first. */
+struct net_stream *stream_new(struct net *net, int take_fd, uint32_t events);
+/* What the kernel said of it: EPOLL... */
+void stream_ready(struct net_stream *s, uint32_t events);
 /* NODELAY, keepalive, user timeout, urgent bytes inline. Best effort; listeners hand theirs on to what they accept. */
 void stream_tune(const struct net *net, int fd);
 void stream_arm_dirty(struct net *net); /* before each poll */
@@ -64,6 +67,21 @@ void stream_read_eof(struct net_stream *s);
 
 struct endpoint endpoint_from_sockaddr(const struct sockaddr_storage *address);
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, struct sockaddr_storage *ret);
+
+/* ---- watch.c ---- */
+
+struct watch {
+    uv_poll_t poll;
+    struct net_stream *removed; /* owned: freed when what was told has been told, linked by dirty_next */
+    int fd;                     /* of the epoll set */
+    bool telling;
+};
+
+int watch_start(struct net *net); /* 0, or libuv's negative error */
+void watch_stop(struct net *net);
+int watch_add(struct net_stream *s, uint32_t events); /* 0, or -1 with errno */
+void watch_change(struct net_stream *s, uint32_t events);
+void watch_remove(struct net_stream *take_s); /* frees it, at once or when the turn's events were told */
 
 /* ---- listener.c ---- */
 
@@ -130,6 +148,7 @@ struct net {
     struct net_stats stats;
     uint64_t wall_ms, wall_at_ms; /* the clock, and for which net_now_ms() it was read */
 
+    struct watch watch;
     struct net_stream *dirty;       /* borrowed: owners close them */
     struct net_listener *listeners; /* borrowed likewise */
     struct pipe_pool pipes;

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum { ACCEPTS_PER_TURN = 64, PAUSE_MS = 100, PAUSE_LOG_MS = 10000 };
@@ -86,7 +87,7 @@ static int accept_one(struct net_listener *l, struct net_stream **ret)
         close(fd);
         return error;
     }
-    struct net_stream *s = stream_new(l->net, fd);
+    struct net_stream *s = stream_new(l->net, fd, EPOLLIN);
     if (!s)
         return errno;
     s->peer = endpoint_from_sockaddr(&peer);

@@ -228,6 +228,10 @@ struct net *net_new(const struct net_options *options, const char **ret_error)
     if (failed)
         return fail(net, ret_error, strerrordesc_np(-failed));
     failed = uv_async_init(&net->loop, &net->posted, on_posted);
+    if (!failed && (failed = watch_start(net)) != 0) {
+        uv_close((uv_handle_t *)&net->posted, NULL);
+        uv_run(&net->loop, UV_RUN_DEFAULT);
+    }
     if (failed) {
         uv_loop_close(&net->loop);
         return fail(net, ret_error, strerrordesc_np(-failed));
@@ -280,6 +284,7 @@ void net_free(struct net *net)
     jobs_stop(net);
     must(net->stats.streams == 0 && net->dials == 0);
     wheel_stop(net);
+    watch_stop(net);
     uv_close((uv_handle_t *)&net->posted, NULL);
     uv_close((uv_handle_t *)&net->before_poll, NULL);
     uv_close((uv_handle_t *)&net->after_poll, NULL);

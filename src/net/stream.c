@@ -1,8 +1,8 @@
-/* stream.c: one TCP connection (the agent's Unix socket too) as a descriptor of our own under a uv_poll_t.
+/* stream.c: one TCP connection (the agent's Unix socket too) as a descriptor of our own in the worker's epoll set (watch.c).
  *
  * Wants are collected and registered once, just before the poll: a flow that stops and starts reading within a turn costs
- * no system call. libuv stops a handle whose socket has an error (RST) and tells EBADF; here that is readiness, and the next
- * read or write says what happened. Called by flow/ through net.h and by the other files of net/. */
+ * no system call. An error of the socket (RST) is readiness, and the next read or write says what happened. Called by flow/
+ * through net.h and by the other files of net/. */
 #include "net/internal.h"
 
 #include "base/must.h"
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 struct endpoint endpoint_from_sockaddr(const struct sockaddr_storage *address)
@@ -59,19 +60,20 @@ void stream_tune(const struct net *net, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
 }
 
-struct net_stream *stream_new(struct net *net, int take_fd)
+struct net_stream *stream_new(struct net *net, int take_fd, uint32_t events)
 {
     struct net_stream *s = calloc(1, sizeof(*s));
-    int failed = s ? uv_poll_init(&net->loop, &s->poll, take_fd) : UV_ENOMEM;
-    if (failed) {
+    if (s) {
+        s->net = net;
+        s->fd = take_fd;
+    }
+    if (!s || watch_add(s, events) != 0) {
+        int error = s ? errno : ENOMEM;
         free(s);
         close(take_fd);
-        errno = -failed;
+        errno = error;
         return NULL;
     }
-    s->poll.data = s;
-    s->net = net;
-    s->fd = take_fd;
     net->stats.streams++;
     return s;
 }
@@ -100,22 +102,22 @@ static void dirty_remove(struct net_stream *s)
         s->dirty_next->dirty_prev = s->dirty_prev;
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+void stream_ready(struct net_stream *s, uint32_t events)
 {
-    struct net_stream *s = poll->data;
     unsigned ready = 0;
-    if (status < 0) { /* libuv has stopped the handle */
-        s->armed = 0;
+    if (s->armed == 0)
+        return; /* it is over and was told: only its owner's close is awaited */
+    if (events & (EPOLLERR | EPOLLHUP)) {
         ready = s->want;
-        events = UV_DISCONNECT;
+        events = EPOLLRDHUP;
     }
-    if (events & UV_READABLE) {
+    if (events & EPOLLIN) {
         ready |= s->want & NET_READABLE;
         s->noisy = !(s->want & NET_READABLE);
     }
-    if (events & UV_WRITABLE)
+    if (events & EPOLLOUT)
         ready |= s->want & NET_WRITABLE;
-    if (events & UV_DISCONNECT) {
+    if (events & EPOLLRDHUP) {
         if (s->want & NET_READABLE) {
             ready |= NET_READABLE;
         } else if (!s->hangup_told) {
@@ -128,23 +130,22 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         s->ready(s->owner, s, ready);
 }
 
-/* Registering costs two system calls, so reading that isn't wanted for a while (most of a flow's set-up) stays registered
- * until the peer does send something meanwhile: on_poll() then sets `noisy`, and it is taken back. */
+/* Registering costs a system call, so reading that isn't wanted for a while (most of a flow's set-up) stays registered
+ * until the peer does send something meanwhile: stream_ready() then sets `noisy`, and it is taken back. */
 static void arm(struct net_stream *s)
 {
-    int events = 0;
+    uint32_t events = 0;
     if (s->want & NET_READABLE)
-        events |= UV_READABLE;
+        events |= EPOLLIN;
     else if (!s->hangup_told)
-        events |= UV_DISCONNECT;
+        events |= EPOLLRDHUP;
     if (s->want & NET_WRITABLE)
-        events |= UV_WRITABLE;
-    bool spare_read = s->armed == UV_READABLE && events == UV_DISCONNECT && !s->noisy;
+        events |= EPOLLOUT;
+    bool spare_read = s->armed == EPOLLIN && events == EPOLLRDHUP && !s->noisy;
     if (events == s->armed || spare_read)
         return;
     s->noisy = false;
-    s->armed = (uint8_t)events;
-    must((events ? uv_poll_start(&s->poll, events, on_poll) : uv_poll_stop(&s->poll)) == 0);
+    watch_change(s, events);
 }
 
 void stream_arm_dirty(struct net *net)
@@ -242,11 +243,6 @@ void net_stream_finish(struct net_stream *s)
 
 /* ---- the end ---- */
 
-static void on_closed(uv_handle_t *handle)
-{
-    free(handle->data);
-}
-
 void net_stream_close(struct net_stream *take_s, enum net_close how)
 {
     struct net_stream *s = take_s;
@@ -256,11 +252,11 @@ void net_stream_close(struct net_stream *take_s, enum net_close how)
     s->owner = NULL;
     s->ready = NULL;
     s->net->stats.streams--;
-    uv_close((uv_handle_t *)&s->poll, on_closed);
     if (how == NET_CLOSE_RST) {
         struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     }
-    close(s->fd); /* allowed at once: uv_close() has left the poll set */
-    s->fd = -1;
+    int fd = s->fd;
+    watch_remove(s);
+    close(fd);
 }
