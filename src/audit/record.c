@@ -5,14 +5,22 @@
 #include "base/json.h"
 #include "base/must.h"
 
-enum { FIELDS_MAX = 512, PATH_BYTES_MAX = 255 };
+enum { FIELDS_MAX = 512, DEPTH_MAX = 8, NODES_MAX = FIELDS_MAX + 256, NONE = 0xffff };
+
+/* One name under its parent; fields that follow each other mostly have the same parent, which is where the search begins. */
+struct node {
+    const char *name; /* view into a path; `len` bytes of it */
+    uint16_t len;     /* the first byte is in `name`: comparing the two settles nearly all */
+    uint16_t next, child,
+        last;       /* numbers of nodes: the next of the same parent, and its own first and last */
+    uint16_t field; /* its value; NONE: an object */
+};
 
 struct writer {
     struct json json;
     const struct record_field *fields; /* borrowed */
-    size_t count, string_limit;
-    bool done[FIELDS_MAX];
-    uint8_t path_len[FIELDS_MAX]; /* PATH_BYTES_MAX fits: each record compares paths some thousand times */
+    size_t string_limit, node_count;
+    struct node nodes[NODES_MAX]; /* 0 is the record itself */
 };
 
 /* Bytes of `text` that a cut keeps: no character (RFC 3629) is split. */
@@ -66,70 +74,89 @@ static void write_value(struct writer *w, const char *key, const struct record_f
 }
 
 /* A path is both a value and an object: one of them must go. A mistake of the caller, counted. */
-static void drop_misplaced(struct writer *w, size_t which)
+static void drop_misplaced(void)
 {
-    w->done[which] = true;
     bool value_where_an_object_is = true;
     expect(!value_where_an_object_is);
 }
 
-/* The last field of the same path wins. */
-static void write_leaf(struct writer *w, size_t first, const char *key)
+static uint16_t find_child(struct writer *w, uint16_t parent, const char *name, size_t len)
 {
-    const char *path = w->fields[first].path;
-    size_t len = w->path_len[first], last = first;
-    for (size_t i = first; i < w->count; i++) {
-        const char *other = w->fields[i].path;
-        if (w->done[i] || w->path_len[i] < len || (other[len] != '.' && other[len] != '\0') ||
-            memcmp(other, path, len) != 0)
-            continue;
-        if (other[len] == '.')
-            drop_misplaced(w, i);
-        if (other[len] != '\0')
-            continue;
-        w->done[i] = true;
-        last = i;
+    for (uint16_t i = w->nodes[parent].child; i != NONE; i = w->nodes[i].next)
+        if (w->nodes[i].len == len && w->nodes[i].name[0] == name[0] &&
+            memcmp(w->nodes[i].name, name, len) == 0)
+            return i;
+    must(w->node_count < NODES_MAX && len > 0 && len < 64); /* paths are static */
+    uint16_t made = (uint16_t)w->node_count++;
+    w->nodes[made] = (struct node){name, (uint16_t)len, NONE, NONE, NONE, NONE};
+    struct node *p = &w->nodes[parent];
+    *(p->child == NONE ? &p->child : &w->nodes[p->last].next) = made;
+    p->last = made;
+    return made;
+}
+
+/* Where a path's objects lead: the parent of its last name, NONE when a value is in the way. */
+static uint16_t find_parent(struct writer *w, const char *path, const char **ret_name)
+{
+    uint16_t parent = 0;
+    const char *dot;
+    for (; (dot = strchr(path, '.')); path = dot + 1) {
+        parent = find_child(w, parent, path, (size_t)(dot - path));
+        if (w->nodes[parent].field != NONE)
+            return NONE;
     }
-    write_value(w, key, &w->fields[last]);
+    *ret_name = path;
+    return parent;
 }
 
-/* Is field `i` the object itself whose members begin with the first `len` bytes of `prefix`? */
-static bool is_object_path(const struct writer *w, size_t i, const char *prefix, size_t len)
+/* The last field of the same path wins. */
+static void place(struct writer *w, uint16_t field, uint16_t parent, const char *name)
 {
-    return len > 0 && w->path_len[i] == len - 1 && memcmp(w->fields[i].path, prefix, len - 1) == 0;
+    struct node *leaf = &w->nodes[find_child(w, parent, name, strlen(name))];
+    if (leaf->child != NONE)
+        drop_misplaced();
+    else
+        leaf->field = field;
 }
 
-/* Is it a member? The prefix ends in a dot: looking there first settles nearly all. */
-static bool is_member(const struct writer *w, size_t i, const char *prefix, size_t len)
+static void build(struct writer *w, size_t count)
 {
-    const char *path = w->fields[i].path;
-    return len == 0 || (w->path_len[i] > len && path[len - 1] == '.' && memcmp(path, prefix, len) == 0);
-}
-
-/* Writes what is under the first `len` bytes of `prefix` (with their dot), from field `first` on. */
-static void write_group(struct writer *w, size_t first, const char *prefix, size_t len)
-{
-    for (size_t i = first; i < w->count; i++) {
-        const char *path = w->fields[i].path;
-        if (w->done[i])
-            continue;
-        if (is_object_path(w, i, prefix, len))
-            drop_misplaced(w, i);
-        if (!is_member(w, i, prefix, len))
-            continue;
-        const char *name = path + len, *dot = strchr(name, '.');
-        if (!dot) {
-            write_leaf(w, i, name);
-            continue;
+    const char *before = "";
+    size_t before_len = 0; /* of the last field's objects, with their dot */
+    uint16_t parent = 0;
+    w->nodes[0] = (struct node){"", 0, NONE, NONE, NONE, NONE};
+    w->node_count = 1;
+    for (size_t i = 0; i < count; i++) {
+        const char *path = w->fields[i].path, *name = path + before_len;
+        if (strncmp(path, before, before_len) != 0 || strchr(name, '.')) {
+            uint16_t found = find_parent(w, path, &name);
+            if (found == NONE) {
+                drop_misplaced();
+                continue;
+            }
+            parent = found;
+            before = path;
+            before_len = (size_t)(name - path);
         }
+        place(w, (uint16_t)i, parent, name);
+    }
+}
+
+static void write_node(struct writer *w, uint16_t which, unsigned depth)
+{
+    must(depth < DEPTH_MAX);
+    for (uint16_t i = w->nodes[which].child; i != NONE; i = w->nodes[i].next) {
+        const struct node *n = &w->nodes[i];
         char key[64];
-        size_t key_len = (size_t)(dot - name);
-        must(key_len < sizeof key); /* paths are static */
-        memcpy(key, name, key_len);
-        key[key_len] = '\0';
-        json_object(&w->json, key);
-        write_group(w, i, path, len + key_len + 1);
-        json_end_object(&w->json);
+        memcpy(key, n->name, n->len);
+        key[n->len] = '\0';
+        if (n->field != NONE) {
+            write_value(w, key, &w->fields[n->field]);
+        } else if (n->child != NONE) {
+            json_object(&w->json, key);
+            write_node(w, i, depth + 1);
+            json_end_object(&w->json);
+        }
     }
 }
 
@@ -137,16 +164,14 @@ int record_write(struct buf *out, const struct record_field *fields, size_t coun
 {
     if (!expect(count <= FIELDS_MAX))
         return -1;
-    struct writer w = {.fields = fields, .count = count, .string_limit = string_limit};
-    for (size_t i = 0; i < count; i++) {
-        size_t len = strlen(fields[i].path);
-        must(len > 0 && len <= PATH_BYTES_MAX); /* paths are static */
-        w.path_len[i] = (uint8_t)len;
-    }
+    struct writer w; /* nodes are set as they are made */
+    w.fields = fields;
+    w.string_limit = string_limit;
     size_t before = buf_len(out);
+    build(&w, count);
     json_init(&w.json, out);
     json_object(&w.json, NULL);
-    write_group(&w, 0, "", 0);
+    write_node(&w, 0, 0);
     json_end_object(&w.json);
     if (buf_append(out, "\n", 1) == 0)
         return 0;

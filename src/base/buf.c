@@ -81,6 +81,15 @@ int buf_append_str(struct buf *b, const char *text)
     return buf_append(b, text, strlen(text));
 }
 
+int buf_append_uint(struct buf *b, uint64_t value)
+{
+    char digits[20], *at = digits + sizeof digits;
+    do
+        *--at = (char)('0' + value % 10);
+    while ((value /= 10) > 0);
+    return buf_append(b, at, (size_t)(digits + sizeof digits - at));
+}
+
 int buf_vprintf(struct buf *b, const char *format, va_list args)
 {
     va_list again;

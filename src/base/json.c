@@ -44,8 +44,36 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
+static size_t plain_run(struct span text)
+{
+    size_t i = 0;
+    while (i < text.len && is_plain(text.data[i]))
+        i++;
+    return i;
+}
+
+/* Quotes around what needs no change, and `after` behind them, in one piece: nearly all that is written. False: not done. */
+static bool write_plain(struct buf *out, struct span text, const char *after)
+{
+    size_t after_len = strlen(after), bytes = text.len + after_len + 2, room = 0;
+    if (out->failed || plain_run(text) != text.len)
+        return false;
+    uint8_t *to = buf_reserve(out, bytes, &room);
+    if (!to || room < bytes)
+        return false;
+    to[0] = '"';
+    if (text.len > 0)
+        memcpy(to + 1, text.data, text.len);
+    to[text.len + 1] = '"';
+    memcpy(to + text.len + 2, after, after_len);
+    buf_commit(out, bytes);
+    return true;
+}
+
 static void write_string(struct buf *out, struct span text)
 {
+    if (write_plain(out, text, ""))
+        return;
     buf_append(out, "\"", 1);
     size_t plain = 0; /* start of the run that needs no change */
     for (size_t i = 0; i < text.len;) {
@@ -76,7 +104,7 @@ static void begin_value(struct json *j, const char *key)
 {
     if (j->need_comma)
         buf_append(j->out, ",", 1);
-    if (key) {
+    if (key && !write_plain(j->out, span_str(key), ":")) {
         write_string(j->out, span_str(key));
         buf_append(j->out, ":", 1);
     }
@@ -134,15 +162,10 @@ void json_span(struct json *j, const char *key, struct span text)
 
 void json_int(struct json *j, const char *key, int64_t value)
 {
-    char digits[21], *at = digits + sizeof digits;
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do
-        *--at = (char)('0' + left % 10);
-    while ((left /= 10) > 0);
-    if (value < 0)
-        *--at = '-';
     begin_value(j, key);
-    buf_append(j->out, at, (size_t)(digits + sizeof digits - at));
+    if (value < 0)
+        buf_append(j->out, "-", 1);
+    buf_append_uint(j->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void json_bool(struct json *j, const char *key, bool value)

@@ -2,12 +2,15 @@
 #include "facts/ja3.h"
 
 #include "base/hex.h"
+#include "base/md.h"
 
 #include <openssl/evp.h>
 
 static void write_number(struct buf *out, bool *first, unsigned value)
 {
-    buf_printf(out, *first ? "%u" : "-%u", value);
+    if (!*first)
+        buf_append(out, "-", 1);
+    buf_append_uint(out, value);
     *first = false;
 }
 
@@ -34,7 +37,7 @@ static void write_extensions(struct buf *out, const struct client_hello *h)
 int ja3_write(const struct client_hello *h, struct buf *out)
 {
     bool first = true;
-    buf_printf(out, "%u", h->legacy_version);
+    buf_append_uint(out, h->legacy_version);
     write_list(out, h->cipher_suites);
     write_extensions(out, h);
     write_list(out, h->groups);
@@ -48,7 +51,7 @@ int ja3_hash_text(struct span text, char ret[JA3_HASH_BYTES])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    if (EVP_Digest(text.len ? text.data : (const void *)"", text.len, digest, &len, EVP_md5(), NULL) != 1)
+    if (EVP_Digest(text.len ? text.data : (const void *)"", text.len, digest, &len, md_md5(), NULL) != 1)
         return -1;
     hex_write(span_of(digest, len), ret);
     ret[JA3_HASH_BYTES - 1] = '\0';

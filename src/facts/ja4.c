@@ -2,6 +2,7 @@
 #include "facts/ja4.h"
 
 #include "base/hex.h"
+#include "base/md.h"
 #include "base/must.h"
 
 #include <openssl/evp.h>
@@ -143,7 +144,7 @@ static int hash_part(struct span text, char ret[HASH_DIGITS])
         memset(ret, '0', HASH_DIGITS);
         return 0;
     }
-    if (EVP_Digest(text.data, text.len, digest, &len, EVP_sha256(), NULL) != 1)
+    if (EVP_Digest(text.data, text.len, digest, &len, md_sha256(), NULL) != 1)
         return -1;
     hex_write(span_of(digest, HASH_DIGITS / 2), ret);
     return 0;
