@@ -135,7 +135,7 @@ static int start_attempt(struct dial *d, unsigned i)
         close(fd);
         return error;
     }
-    struct net_stream *s = stream_new(d->net, fd, EPOLLOUT);
+    struct net_stream *s = stream_new(d->net, fd, EPOLLOUT | EPOLLRDHUP);
     if (!s)
         return errno;
     s->peer = d->addresses[i];

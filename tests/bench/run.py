@@ -1,7 +1,8 @@
 """run.py: drives the benchmarks (see run.sh): one origin, one client program, each proxy in turn, each line measured alike.
 
 CPU is the run time of the proxy and all it brings (children; for Exeat the agent too), from /proc/PID/task/*/schedstat, the
-load's share alone. Exeat runs as it is meant to: agent, records and an enforced baseline that knows the client by its hash.
+load's share alone. Exeat runs as it is meant to: agent, records and an enforced baseline that knows the client by its hash; with one worker,
+as its peers are one thread each.
 """
 import argparse
 import hashlib
@@ -71,7 +72,7 @@ class Exeat:
         baseline = {"version": 1, "mode": "enforce", "unknown_sender": {"action": "block"}, "senders": [
             {"name": "bench", "match": {"sha256": digest}, "allow": [{"network": "127.0.0.0/8"}]}]}
         self.proxy = harness.Proxy("bench", ports=ports, baseline=baseline, config={
-            "limits": {"flows_per_client": 20000, "exchanges_per_sender": 20000}, "agent": {"timeout": "5s"}})
+            "listen": {"workers": 1}, "limits": {"flows_per_client": 20000, "exchanges_per_sender": 20000}, "agent": {"timeout": "5s"}})
         self.proxy.start()
         self.port = self.proxy.port
 
