@@ -37,7 +37,8 @@ void buf_commit(struct buf *b, size_t bytes);
 /* Appends all or nothing; 0, or -1 with b->failed set when over the limit. */
 int buf_append(struct buf *b, const void *data, size_t len);
 int buf_append_str(struct buf *b, const char *text);
-int buf_append_uint(struct buf *b, uint64_t value); /* in decimal: printf's parser costs more than the digits */
+int buf_append_uint(struct buf *b,
+                    uint64_t value); /* in decimal: printf's parser costs more than the digits */
 int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int buf_vprintf(struct buf *b, const char *format, va_list args);
 
