@@ -1,6 +1,8 @@
 /* status.c: see status.h. Called on admin's thread; reads what the daemon lets any thread read. */
 #include "admin/status.h"
 
+#include "store/store.h"
+
 #include <time.h>
 #include <unistd.h>
 
@@ -85,6 +87,26 @@ static void write_ledger(struct json *j, struct daemon *d, const struct conf *co
     json_end_object(j);
 }
 
+static void write_history(struct json *j, struct daemon *d, const struct conf *conf)
+{
+    struct store_stats store;
+    struct sightings_stats memory;
+    store_stats(daemon_store(d), &store);
+    sightings_stats(daemon_sightings(d), &memory);
+    json_object(j, "history");
+    json_str(j, "database", conf->history.database);
+    json_bool(j, "available", store.available);
+    json_int(j, "written", (int64_t)store.written);
+    json_int(j, "queued", store.queued);
+    json_int(j, "dropped", (int64_t)store.dropped);
+    json_int(j, "failures", (int64_t)store.failures);
+    json_str(j, "last_error", store.last_error[0] ? store.last_error : NULL);
+    json_int(j, "names", (int64_t)memory.used);
+    json_int(j, "room", (int64_t)memory.entries);
+    json_int(j, "forgotten", (int64_t)memory.forgotten);
+    json_end_object(j);
+}
+
 static void write_listeners(struct json *j, const struct daemon *d)
 {
     unsigned count;
@@ -125,6 +147,7 @@ void status_write(struct daemon *d, const struct gather *g, struct buf *out)
     write_listeners(&j, d);
     write_workers(&j, g);
     write_ledger(&j, d, s->conf);
+    write_history(&j, d, s->conf);
     json_end_object(&j);
     buf_append(out, "\n", 1);
     snapshot_unref(s);

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/must.h"
 
-enum { FIELDS_MAX = 512, DEPTH_MAX = 8, NODES_MAX = FIELDS_MAX + 256, NONE = 0xffff };
+enum { FIELDS_MAX = 512, DEPTH_MAX = 8, NODES_MAX = FIELDS_MAX + 256, NONE = 0xffff, REAL_DECIMALS = 3 };
 
 /* One name under its parent; fields that follow each other mostly have the same parent, which is where the search begins. */
 struct node {
@@ -57,6 +57,9 @@ static void write_value(struct writer *w, const char *key, const struct record_f
         break;
     case RECORD_INT:
         json_int(&w->json, key, f->value.integer);
+        break;
+    case RECORD_REAL:
+        json_double(&w->json, key, f->value.real, REAL_DECIMALS);
         break;
     case RECORD_BOOL:
         json_bool(&w->json, key, f->value.integer != 0);

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-enum record_field_type { RECORD_STRING, RECORD_INT, RECORD_BOOL, RECORD_JSON, RECORD_STRINGS };
+enum record_field_type { RECORD_STRING, RECORD_INT, RECORD_REAL, RECORD_BOOL, RECORD_JSON, RECORD_STRINGS };
 
 struct record_field {
     const char *path; /* dotted; static */
@@ -14,6 +14,7 @@ struct record_field {
         struct span
             string; /* RECORD_STRING, and RECORD_JSON (already JSON); a view until the record is written */
         int64_t integer; /* RECORD_INT, RECORD_BOOL */
+        double real;     /* RECORD_REAL: written with three decimals */
         struct {
             const struct span *items; /* RECORD_STRINGS; a view */
             size_t count;

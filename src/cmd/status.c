@@ -115,6 +115,9 @@ static unsigned print_warnings(const json_t *s)
              text(s, "reload_error"));
     if (text(ledger, "last_error")[0])
         warn(&count, COLOUR_BAD, "the records' file", text(ledger, "last_error"));
+    if (text(json_object_get(s, "history"), "last_error")[0])
+        warn(&count, COLOUR_BAD, "the database of what was seen before",
+             text(json_object_get(s, "history"), "last_error"));
     if (number(totals, "records_refused") > 0)
         warn(&count, COLOUR_BAD, "records were refused because their queue was full", "see records_refused");
     json_array_foreach(json_object_get(s, "workers"), i, w)
@@ -179,6 +182,16 @@ static void print_ledger(const json_t *s)
     printf("%" PRId64 " written, %" PRId64 " waiting, %" PRId64 " of %" PRId64 " places kept, ",
            number(l, "written"), number(l, "queued"), number(l, "reserved"), number(l, "slots"));
     terminal_print(stdout, text(l, "file"));
+    putchar('\n');
+}
+
+static void print_history(const json_t *s)
+{
+    const json_t *h = json_object_get(s, "history");
+    label("history");
+    printf("%" PRId64 " names known, %" PRId64 " forgotten, %" PRId64 " rows written, %" PRId64 " dropped, ",
+           number(h, "names"), number(h, "forgotten"), number(h, "written"), number(h, "dropped"));
+    terminal_print(stdout, text(h, "database"));
     putchar('\n');
 }
 
@@ -259,6 +272,7 @@ static int print_table(const json_t *s, const json_t *flows)
     print_head(s);
     print_agent(s);
     print_ledger(s);
+    print_history(s);
     putchar('\n');
     print_workers(s);
     putchar('\n');

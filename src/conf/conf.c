@@ -111,7 +111,8 @@ static int fill_paths(struct conf *c, struct err *reterr)
         const char **field, *name;
     } paths[] = {{&c->process.pid_file, "exeatd.pid"},
                  {&c->admin.socket, "admin.sock"},
-                 {&c->audit.file, "audit.jsonl"}};
+                 {&c->audit.file, "audit.jsonl"},
+                 {&c->history.database, "history.db"}};
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         if (*paths[i].field)
             continue;

@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 const struct fact_row fact_table[FACT_COUNT] = {
@@ -22,6 +23,14 @@ static struct fact_value *slot(struct facts *f, enum fact which, enum fact_type 
 void fact_set_int(struct facts *f, enum fact which, int64_t value)
 {
     slot(f, which, FACT_INT)->as.integer = value;
+}
+
+void fact_set_real(struct facts *f, enum fact which, double value)
+{
+    struct fact_value *v = slot(f, which, FACT_REAL);
+    v->as.real = value;
+    if (!isfinite(value))
+        v->state = FACT_ABSENT;
 }
 
 void fact_set_bool(struct facts *f, enum fact which, bool value)

@@ -13,7 +13,7 @@ enum fact {
     FACT_COUNT
 };
 
-enum fact_type { FACT_BOOL, FACT_INT, FACT_STRING, FACT_STRINGS, FACT_IP, FACT_JSON };
+enum fact_type { FACT_BOOL, FACT_INT, FACT_REAL, FACT_STRING, FACT_STRINGS, FACT_IP, FACT_JSON };
 enum fact_phase {
     FACT_ACCEPT,
     FACT_CONNECT,
@@ -42,7 +42,8 @@ struct fact_value {
     enum fact_state state;
     uint32_t count; /* STRINGS: items; STRING, JSON: bytes */
     union {
-        int64_t integer;          /* BOOL too */
+        int64_t integer; /* BOOL too */
+        double real;
         const char *text;         /* view into the exchange's memory */
         const struct span *items; /* view into the exchange's memory */
         const struct ip *ip;      /* view into the flow */
@@ -54,6 +55,8 @@ struct facts {
 };
 
 void fact_set_int(struct facts *f, enum fact which, int64_t value);
+/* A value that is no number (NaN, infinite) is ABSENT. */
+void fact_set_real(struct facts *f, enum fact which, double value);
 void fact_set_bool(struct facts *f, enum fact which, bool value);
 /* NULL or empty text is ABSENT. Views: the text must live as long as the facts, or until facts_compact(). */
 void fact_set_text(struct facts *f, enum fact which, const char *text);

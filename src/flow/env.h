@@ -6,16 +6,19 @@
 #include "base/counters.h"
 #include "base/json.h"
 #include "flow/limits.h"
+#include "flow/sightings.h"
 #include "flow/snapshot.h"
 #include "net/net.h"
 
 struct flow;
 
 struct flow_env {
-    struct net *net;           /* borrowed for the worker's life */
-    struct ledger *ledger;     /* borrowed; shared by all workers */
-    struct limits *limits;     /* borrowed; shared by all workers */
-    struct snapshot *snapshot; /* counted: the policy for new exchanges */
+    struct net *net;             /* borrowed for the worker's life */
+    struct ledger *ledger;       /* borrowed; shared by all workers */
+    struct limits *limits;       /* borrowed; shared by all workers */
+    struct sightings *sightings; /* borrowed; shared by all workers */
+    struct store *store;         /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
+    struct snapshot *snapshot;   /* counted: the policy for new exchanges */
     struct counters counters;
     unsigned worker;     /* from 0 */
     char uid_prefix[17]; /* random, of this process: makes record ids unique */
@@ -33,7 +36,7 @@ struct flow_listener {
     bool tls; /* TLS to the proxy itself */
 };
 
-/* `env` zeroed, then net, ledger, limits, snapshot (a reference is taken over), worker, uid_prefix, auth_salt set. */
+/* `env` zeroed, then net, ledger, limits, sightings, store, snapshot (a reference is taken over), worker, uid_prefix, auth_salt set. */
 void flow_env_init(struct flow_env *env);
 
 /* A client connected: the flow takes the stream and lives until its last record. */

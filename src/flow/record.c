@@ -55,6 +55,9 @@ static void add_fact(struct draft *d, const struct fact_row *row, const struct f
     case FACT_INT:
         add_int(d, row->path, v->as.integer);
         break;
+    case FACT_REAL:
+        add(d, row->path, RECORD_REAL)->value.real = v->as.real;
+        break;
     case FACT_STRING:
         add(d, row->path, RECORD_STRING)->value.string = span_of(v->as.text, v->count);
         break;

@@ -9,6 +9,7 @@
 #include "run/reload.h"
 #include "run/settings.h"
 #include "run/snapshot.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@ enum {
     LOOK_MS = 50,          /* how often a drain looks for its end */
     ABORT_GRACE_MS = 5000, /* flows that were cut have this long to write their last record */
     LEDGER_CLOSE_MS = 10000,
+    STORE_CLOSE_MS = 5000,
 };
 
 struct daemon {
@@ -38,8 +40,10 @@ struct daemon {
     int *fds;                /* owned; worker by worker, LISTENERS_MAX each; -1 once taken */
     struct worker **workers; /* owned, and each of them */
     unsigned worker_count;
-    struct ledger *ledger; /* owned */
-    struct limits *limits; /* owned */
+    struct ledger *ledger;       /* owned */
+    struct limits *limits;       /* owned */
+    struct store *store;         /* owned */
+    struct sightings *sightings; /* owned */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -98,6 +102,8 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .net = &settings.options,
                                    .ledger = d->ledger,
                                    .limits = d->limits,
+                                   .sightings = d->sightings,
+                                   .store = d->store,
                                    .snapshot = d->snapshot,
                                    .uid_prefix = prefix,
                                    .listeners = d->listeners,
@@ -134,7 +140,11 @@ static int open_all(struct daemon *d, struct err *reterr)
     if (!d->ledger)
         return -1;
     d->limits = limits_new((unsigned)c->limits.flows);
-    return d->limits ? make_workers(d, reterr) : err_set(reterr, NULL, 0, 0, "no memory");
+    d->store = store_open(c->history.database);
+    d->sightings = d->store ? sightings_new(d->store, (size_t)c->history.entries) : NULL;
+    if (!d->limits || !d->sightings)
+        return err_set(reterr, NULL, 0, 0, "no memory");
+    return store_start(d->store, reterr) == 0 ? make_workers(d, reterr) : -1;
 }
 
 static void block_signals(void)
@@ -344,6 +354,8 @@ enum daemon_exit daemon_free(struct daemon *take_d)
     unsigned lost = ledger_close(d->ledger, LEDGER_CLOSE_MS);
     if (lost)
         log_error("exeatd", "%u records could not be written", lost);
+    if (store_close(d->store, STORE_CLOSE_MS))
+        sightings_free(d->sightings);
     limits_free(d->limits);
     snapshot_unref(d->snapshot);
     if (d->pid_fd >= 0)
@@ -385,6 +397,16 @@ struct ledger *daemon_ledger(const struct daemon *d)
 uint64_t daemon_started_ms(const struct daemon *d)
 {
     return d->started_ms;
+}
+
+struct store *daemon_store(const struct daemon *d)
+{
+    return d->store;
+}
+
+struct sightings *daemon_sightings(const struct daemon *d)
+{
+    return d->sightings;
 }
 
 const char *daemon_config_file(const struct daemon *d)

@@ -173,6 +173,8 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
     w->env = (struct flow_env){.net = w->net,
                                .ledger = o->ledger,
                                .limits = o->limits,
+                               .sightings = o->sightings,
+                               .store = o->store,
                                .snapshot = snapshot_ref(o->snapshot),
                                .worker = o->index};
     snprintf(w->env.uid_prefix, sizeof w->env.uid_prefix, "%s", o->uid_prefix);

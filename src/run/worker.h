@@ -13,6 +13,8 @@ struct worker_options {
     const struct net_options *net; /* copied */
     struct ledger *ledger;         /* borrowed, like the limits, until worker_free() */
     struct limits *limits;
+    struct sightings *sightings;
+    struct store *store;
     struct snapshot *snapshot;             /* the worker takes a reference of its own */
     const char *uid_prefix;                /* 16 characters; copied */
     const struct flow_listener *listeners; /* copied */

@@ -27,10 +27,10 @@ LAYERS = {
     "conf": {"base", "wire"},
     "net": {"base", "wire"},
     "store": {"base"},
-    "flow": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net"},
-    "run": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net", "flow"},
-    "admin": {"base", "wire", "audit", "conf", "net", "flow", "run"},
-    "cmd": {"base", "wire", "facts", "rules", "tls", "conf", "run"},
+    "flow": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net", "store"},
+    "run": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net", "store", "flow"},
+    "admin": {"base", "wire", "audit", "conf", "net", "store", "flow", "run"},
+    "cmd": {"base", "wire", "facts", "rules", "tls", "conf", "store", "run"},
     "agent": {"base", "wire"},
     ".": {"base", "run", "admin", "cmd", "agent", "conf"},  # the mains
 }

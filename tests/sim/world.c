@@ -189,9 +189,12 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     s->ledger = fake_ledger_new();
     s->limits = limits_new(FLOWS_MOST);
     must(s->limits);
+    s->sightings = sightings_new(NULL, 1024);
+    must(s->sightings);
     s->env = (struct flow_env){.net = s->net,
                                .ledger = s->ledger,
                                .limits = s->limits,
+                               .sightings = s->sightings,
                                .snapshot = snapshot_ref(snapshot),
                                .uid_prefix = "sim"};
     s->plain = s->tls = (struct flow_listener){{{4, {192, 0, 2, 1}}, 3128}, false};
@@ -262,4 +265,5 @@ void sim_close(struct sim *s)
     fake_net_free(s->net);
     fake_ledger_free(s->ledger);
     limits_free(s->limits);
+    sightings_free(s->sightings);
 }

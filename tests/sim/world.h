@@ -32,9 +32,10 @@ struct snapshot *world_snapshot(const char *name, const char *conf, const char *
 /* ---- one run ---- */
 
 struct sim {
-    struct net *net;       /* owned */
-    struct ledger *ledger; /* owned */
-    struct limits *limits; /* owned */
+    struct net *net;             /* owned */
+    struct ledger *ledger;       /* owned */
+    struct limits *limits;       /* owned */
+    struct sightings *sightings; /* owned */
     struct flow_env env;
     struct flow_listener plain, tls;           /* listeners */
     struct snapshot *revoke_cut, *revoke_keep; /* borrowed: what the injections publish; NULL */

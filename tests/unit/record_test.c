@@ -53,10 +53,11 @@ static void test_every_type(void **state)
         {.path = "raw", .type = RECORD_JSON, .value.string = span_str("{\"pid\":1}")},
         {.path = "list", .type = RECORD_STRINGS, .value.strings = {items, 2}},
         {.path = "none", .type = RECORD_STRINGS, .value.strings = {NULL, 0}},
+        {.path = "real", .type = RECORD_REAL, .value.real = -0.75},
     };
-    expect_record(
-        fields, ARRAY_LEN(fields), 100,
-        "{\"yes\":true,\"no\":false,\"raw\":{\"pid\":1},\"list\":[\"a\\\"b\",\"h2\"],\"none\":[]}\n");
+    expect_record(fields, ARRAY_LEN(fields), 100,
+                  "{\"yes\":true,\"no\":false,\"raw\":{\"pid\":1},\"list\":[\"a\\\"b\",\"h2\"],\"none\":[],"
+                  "\"real\":-0.750}\n");
 }
 
 static void test_the_later_of_one_path_wins(void **state)
