@@ -187,17 +187,18 @@ void store_put_certificate(struct store *s, const uint8_t sha256[STORE_SHA256_BY
     put(s, item);
 }
 
-void store_put_chain(struct store *s, const char *destination, const char *source,
-                     const uint8_t (*sha256)[STORE_SHA256_BYTES], size_t count, int64_t now_s)
+void store_put_chain(struct store *s, const char *destination, const char *source, struct span sha256s,
+                     int64_t now_s)
 {
     struct span name = span_str(destination), from = span_str(source);
-    size_t bytes = (count < STORE_CHAIN_MAX ? count : STORE_CHAIN_MAX) * STORE_SHA256_BYTES, at = 0;
+    size_t most = (size_t)STORE_CHAIN_MAX * STORE_SHA256_BYTES, at = 0;
+    size_t bytes = sha256s.len < most ? sha256s.len : most;
     struct store_item *item = new_item(s, PUT_CHAIN, name.len + from.len + bytes);
     if (!item)
         return;
     item->key = copy_in(item, &at, name);
     item->text = copy_in(item, &at, from);
-    item->blob = copy_in(item, &at, span_of(sha256, bytes));
+    item->blob = copy_in(item, &at, span_of(sha256s.data, bytes));
     item->now_s = now_s;
     put(s, item);
 }

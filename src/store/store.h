@@ -68,9 +68,10 @@ void store_put_sighting(struct store *s, const struct store_sighting *row);
 
 void store_put_certificate(struct store *s, const uint8_t sha256[STORE_SHA256_BYTES], struct span der,
                            int64_t now_s);
-/* A chain that `destination` ("host:port") showed; `sha256` of its certificates, leaf first. `source` as in the record. */
-void store_put_chain(struct store *s, const char *destination, const char *source,
-                     const uint8_t (*sha256)[STORE_SHA256_BYTES], size_t count, int64_t now_s);
+/* A chain that `destination` ("host:port") showed: the SHA-256 of each certificate, leaf first, STORE_SHA256_BYTES each; at most
+ * STORE_CHAIN_MAX are kept. `source` as in the record. */
+void store_put_chain(struct store *s, const char *destination, const char *source, struct span sha256s,
+                     int64_t now_s);
 
 struct store_certificate {
     struct span der;

@@ -95,7 +95,7 @@ def check_tour(document, text):
         if path.startswith("src/flow/") and path.endswith(".c"):
             expect(path[4:] in text, document, f"the tour does not visit {path}")
     rows = dict(re.findall(r"^\| `(\w+)/` \|.*\| ([^|]+) \|$", text, re.M))
-    expect(set(rows) == set(check.LAYERS) - {".", "store"}, document, f"the table of folders is not the layers': {sorted(rows)}")
+    expect(set(rows) == set(check.LAYERS) - {"."}, document, f"the table of folders is not the layers': {sorted(rows)}")
     said = {}
     for folder, may in rows.items():
         names = set(re.findall(r"\w+", may)) & set(check.LAYERS)
@@ -105,7 +105,7 @@ def check_tour(document, text):
             names |= set().union(*(said[n] for n in list(names)))
         said[folder] = names
     for folder, names in said.items():
-        expect(names >= check.LAYERS[folder] - {"store"} if "below" in rows[folder] else names == check.LAYERS[folder] - {"store"},
+        expect(names >= check.LAYERS[folder] if "below" in rows[folder] else names == check.LAYERS[folder],
                document, f"{folder}/ may include {sorted(check.LAYERS[folder])}, not {sorted(names)}")
 
 

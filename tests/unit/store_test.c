@@ -159,8 +159,8 @@ static void test_certificates_and_chains(void **state)
     start(s);
     store_put_certificate(s, ids[0], span_of(der, sizeof der), now_s);
     store_put_certificate(s, ids[0], span_of(der, sizeof der), now_s + 5);
-    store_put_chain(s, "example.com:443", "observed", ids, 2, now_s);
-    store_put_chain(s, "example.com:443", "probed", ids, 2, now_s + 7);
+    store_put_chain(s, "example.com:443", "observed", span_of(ids, sizeof ids), now_s);
+    store_put_chain(s, "example.com:443", "probed", span_of(ids, sizeof ids), now_s + 7);
     assert_true(store_close(s, CLOSE_MS));
 
     s = store_open_to_read(path, &e);
