@@ -90,7 +90,7 @@ static void write_ledger(struct json *j, struct daemon *d, const struct conf *co
 static void write_history(struct json *j, struct daemon *d, const struct conf *conf)
 {
     struct store_stats store;
-    struct sightings_stats memory;
+    struct table_stats memory;
     store_stats(daemon_store(d), &store);
     sightings_stats(daemon_sightings(d), &memory);
     json_object(j, "history");
@@ -103,7 +103,7 @@ static void write_history(struct json *j, struct daemon *d, const struct conf *c
     json_str(j, "last_error", store.last_error[0] ? store.last_error : NULL);
     json_int(j, "names", (int64_t)memory.used);
     json_int(j, "room", (int64_t)memory.entries);
-    json_int(j, "forgotten", (int64_t)memory.forgotten);
+    json_int(j, "forgotten", (int64_t)memory.evicted);
     json_end_object(j);
 }
 

@@ -152,6 +152,20 @@ unsigned distinct_count(const struct distinct *d, uint16_t day, unsigned window_
     return count;
 }
 
+bool distinct_has(const struct distinct *d, uint64_t hash, uint16_t day, unsigned window_days)
+{
+    if (d->sketch) {
+        uint8_t cell = ((const uint8_t *)d->data)[hash >> 56];
+        return cell && day - d->day < CELL_DAYS - DISTINCT_WINDOW_MAX_DAYS &&
+               cell_age(cell, day) < window_days;
+    }
+    const uint64_t *items = d->data;
+    for (unsigned i = 0; i < d->count; i++)
+        if ((items[i] ^ hash) >> 16 == 0)
+            return !is_old((uint16_t)items[i], day, window_days);
+    return false;
+}
+
 void distinct_free(struct distinct *d)
 {
     free(d->data);

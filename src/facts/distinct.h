@@ -31,6 +31,9 @@ void distinct_add(struct distinct *d, uint64_t hash, uint16_t day, unsigned wind
 /* Of the `window_days` that end with `day`, both included. */
 unsigned distinct_count(const struct distinct *d, uint16_t day, unsigned window_days);
 
+/* Was it among them? Past DISTINCT_EXACT_MAX one that wasn't may be taken for one that was. */
+bool distinct_has(const struct distinct *d, uint64_t hash, uint16_t day, unsigned window_days);
+
 void distinct_free(struct distinct *d); /* leaves it empty */
 
 /* At most DISTINCT_ENCODED_MAX_BYTES. 0, or -1 when `out` is full. */

@@ -1,79 +1,49 @@
-/* sightings.c: see sightings.h. Each entry is one name of one kind; its sets (facts/distinct.c) are on the heap, the name
- * beside them: a database that was set aside is written anew from memory. */
+/* sightings.c: see sightings.h. Each entry is one name of one kind; its sets (facts/distinct.c) are on the heap. */
 #include "flow/sightings.h"
 
-#include "base/log.h"
 #include "base/must.h"
-#include "base/siphash.h"
 #include "facts/distinct.h"
-#include "flow/table.h"
-#include "store/store.h"
+#include "flow/kept.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum {
     STATE_VERSION = 1,
     STATE_MAX_BYTES = 2 + 3 * DISTINCT_ENCODED_MAX_BYTES + SIGHTING_MEMO_BYTES,
-    DAY_S = 86400,
 };
 
 struct entry {
-    struct table_entry head;
-    uint32_t first_s;
-    uint8_t kind, memo_len;
-    uint64_t count;
-    char *name; /* owned, with `name_len` bytes; NULL when nothing is kept */
-    uint32_t name_len;
+    struct kept_entry kept;
     struct distinct senders, hosts, users; /* owned */
-    uint8_t memo[SIGHTING_MEMO_BYTES];
+    uint8_t memo_len, memo[SIGHTING_MEMO_BYTES];
 };
 
 struct sightings {
-    struct table *table; /* owned */
-    struct store *store; /* borrowed; NULL: nothing is kept */
-    uint8_t secret[SIPHASH_KEY_BYTES];
-    unsigned unreadable;
+    struct kept *kept; /* owned */
 };
 
-static uint16_t day_of(int64_t time_s)
+static struct entry *entry_of(struct kept_entry *e)
 {
-    return (uint16_t)(time_s < 0 ? 0 : time_s / DAY_S > UINT16_MAX ? UINT16_MAX : time_s / DAY_S);
+    return (struct entry *)(void *)e;
 }
 
-static uint32_t clamp(int64_t time_s)
-{
-    return (uint32_t)(time_s < 0 ? 0 : time_s > UINT32_MAX ? UINT32_MAX : time_s);
-}
+/* ---- the state: version, the three sets, length of the memo, memo ---- */
 
-static struct span cut(struct span name)
+static void write_state(const struct kept_entry *kept, struct buf *state)
 {
-    return span_of(name.data, name.len < SIGHTING_NAME_MAX_BYTES ? name.len : SIGHTING_NAME_MAX_BYTES);
-}
-
-/* ---- on disk: version, the three sets, length of the memo, memo ---- */
-
-static void write_row(const struct entry *e, struct buf *state, struct store_sighting *ret)
-{
+    const struct entry *e = (const struct entry *)(const void *)kept;
     uint8_t version = STATE_VERSION;
-    buf_clear(state);
     buf_append(state, &version, 1);
     distinct_encode(&e->senders, state);
     distinct_encode(&e->hosts, state);
     distinct_encode(&e->users, state);
     buf_append(state, &e->memo_len, 1);
     buf_append(state, e->memo, e->memo_len);
-    *ret = (struct store_sighting){.kind = e->kind,
-                                   .name = span_of(e->name, e->name ? e->name_len : 0),
-                                   .first_s = e->first_s,
-                                   .last_s = e->head.last_s,
-                                   .count = e->count,
-                                   .state = buf_span(state)};
-    memcpy(ret->id, e->head.id, STORE_ID_BYTES);
 }
 
-static enum parse read_state(struct span state, struct entry *e)
+static enum parse read_state(struct span state, struct kept_entry *kept)
 {
+    struct entry *e = entry_of(kept);
     size_t at = 1;
     if (state.len < 1 || state.data[0] != STATE_VERSION ||
         distinct_decode(state, &at, &e->senders) != PARSE_OK ||
@@ -88,110 +58,16 @@ static enum parse read_state(struct span state, struct entry *e)
     return PARSE_OK;
 }
 
-static void free_sets(struct entry *e)
+static void clear(struct kept_entry *kept)
 {
+    struct entry *e = entry_of(kept);
     distinct_free(&e->senders);
     distinct_free(&e->hosts);
     distinct_free(&e->users);
+    e->memo_len = 0;
 }
 
-static void keep_name(struct entry *e, struct span name)
-{
-    free(e->name);
-    e->name = malloc(name.len ? name.len : 1);
-    e->name_len = e->name ? (uint32_t)name.len : 0;
-    if (e->name && name.len)
-        memcpy(e->name, name.data, name.len);
-}
-
-/* It was stored under its id, so it comes back under it. */
-static void on_row(void *owner, const struct store_sighting *row)
-{
-    struct sightings *s = owner;
-    struct entry read = {0};
-    if (read_state(row->state, &read) != PARSE_OK) {
-        free_sets(&read);
-        s->unreadable++;
-        return;
-    }
-    struct entry *e = (struct entry *)(void *)table_make(s->table, row->id);
-    free_sets(e);
-    e->senders = read.senders;
-    e->hosts = read.hosts;
-    e->users = read.users;
-    e->memo_len = read.memo_len;
-    memcpy(e->memo, read.memo, sizeof e->memo);
-    e->kind = (uint8_t)row->kind;
-    e->first_s = clamp(row->first_s);
-    e->head.last_s = clamp(row->last_s);
-    e->count = row->count;
-    keep_name(e, cut(row->name));
-    table_release(s->table, &e->head, false);
-}
-
-/* Gives way: what the disk doesn't know yet goes there. */
-static void drop(void *owner, struct table_entry *head)
-{
-    struct sightings *s = owner;
-    struct entry *e = (struct entry *)(void *)head;
-    if (s->store && head->dirty) {
-        struct store_sighting row;
-        struct buf state;
-        buf_init(&state, STATE_MAX_BYTES);
-        write_row(e, &state, &row);
-        if (!state.failed)
-            store_put_sighting(s->store, &row);
-        buf_free(&state);
-    }
-    free_sets(e);
-    free(e->name);
-}
-
-/* ---- the source ---- */
-
-/* What one bucket has to say, copied so that its lock isn't held while the disk is written. */
-struct harvest {
-    struct store_sighting rows[TABLE_BUCKET_ENTRIES];
-    struct buf texts[TABLE_BUCKET_ENTRIES]; /* owned: name, then state */
-    size_t count;
-};
-
-static void reap(void *owner, struct table_entry *head)
-{
-    struct harvest *h = owner;
-    struct entry *e = (struct entry *)(void *)head;
-    struct store_sighting *row = &h->rows[h->count];
-    struct buf state;
-    buf_init(&state, STATE_MAX_BYTES);
-    buf_init(&h->texts[h->count], SIGHTING_NAME_MAX_BYTES + STATE_MAX_BYTES);
-    write_row(e, &state, row);
-    size_t name_len = row->name.len;
-    buf_append(&h->texts[h->count], row->name.data, name_len);
-    buf_append(&h->texts[h->count], row->state.data, row->state.len);
-    buf_free(&state);
-    struct span both = buf_span(&h->texts[h->count]);
-    if (h->texts[h->count].failed || state.failed) {
-        head->dirty = true; /* no memory: next time */
-        buf_free(&h->texts[h->count]);
-        return;
-    }
-    row->name = span_of(both.data, name_len);
-    row->state = span_from(both, name_len);
-    h->count++;
-}
-
-static void give(void *owner, struct store *store, bool everything)
-{
-    struct sightings *s = owner;
-    for (size_t bucket = 0; bucket < table_buckets(s->table); bucket++) {
-        struct harvest h = {.count = 0};
-        table_sweep(s->table, bucket, everything, reap, &h);
-        for (size_t i = 0; i < h.count; i++) {
-            store_write_sighting(store, &h.rows[i]);
-            buf_free(&h.texts[i]);
-        }
-    }
-}
+static const struct kept_type type = {sizeof(struct entry), STATE_MAX_BYTES, write_state, read_state, clear};
 
 /* ---- life ---- */
 
@@ -205,93 +81,61 @@ struct sightings *sightings_new(struct store *store, size_t entries)
     struct sightings *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->table = table_new(sizeof(struct entry), entries, drop, s);
-    if (!s->table || (!store && getrandom(s->secret, sizeof s->secret, 0) != (ssize_t)sizeof s->secret)) {
-        sightings_free(s);
-        return NULL;
-    }
-    if (!store)
+    s->kept = kept_new(&type, kinds, ARRAY_LEN(kinds), store, entries);
+    if (s->kept)
         return s;
-    memcpy(s->secret, store_secret(store), sizeof s->secret);
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        store_each_sighting(store, kinds[i], on_row, s);
-    if (s->unreadable)
-        log_warning("sightings", "%u rows of the database cannot be read and are passed over", s->unreadable);
-    s->store = store;
-    store_add_source(store, give, s);
-    return s;
+    free(s);
+    return NULL;
 }
 
 void sightings_free(struct sightings *take_s)
 {
     if (!take_s)
         return;
-    take_s->store = NULL; /* it is closed */
-    table_free(take_s->table);
+    kept_free(take_s->kept);
     free(take_s);
 }
 
-void sightings_stats(const struct sightings *s, struct sightings_stats *ret)
+void sightings_stats(const struct sightings *s, struct table_stats *ret)
 {
-    struct table_stats t;
-    table_stats(s->table, &t);
-    *ret = (struct sightings_stats){.used = t.used, .forgotten = t.evicted, .entries = t.entries};
-}
-
-/* ---- asking and noting ---- */
-
-static void id_of(const struct sightings *s, enum sighting_kind kind, struct span name,
-                  uint8_t ret[TABLE_ID_BYTES])
-{
-    uint8_t text[1 + SIGHTING_NAME_MAX_BYTES];
-    text[0] = (uint8_t)kind;
-    if (name.len)
-        memcpy(text + 1, name.data, name.len);
-    siphash(s->secret, span_of(text, 1 + name.len), ret);
+    kept_stats(s->kept, ret);
 }
 
 uint64_t sightings_hash(const struct sightings *s, struct span name)
 {
-    uint8_t digest[SIPHASH_BYTES];
-    uint64_t hash;
-    siphash(s->secret, name, digest);
-    memcpy(&hash, digest, sizeof hash);
-    return hash ? hash : 1;
+    return kept_hash(s->kept, name);
 }
 
-static void show(const struct entry *e, uint16_t day, struct sighting *ret)
+/* ---- asking and noting ---- */
+
+static void show(const struct entry *e, const struct sighting_by *by, int64_t now_s, struct sighting *ret)
 {
+    uint16_t day = kept_day(now_s);
     *ret = (struct sighting){.known = true,
-                             .first_s = e->first_s,
-                             .last_s = e->head.last_s,
-                             .count = e->count,
+                             .first_s = e->kept.first_s,
+                             .last_s = e->kept.head.last_s,
+                             .count = e->kept.count,
                              .senders = distinct_count(&e->senders, day, SIGHTINGS_WINDOW_DAYS),
                              .hosts = distinct_count(&e->hosts, day, SIGHTINGS_WINDOW_DAYS),
                              .users = distinct_count(&e->users, day, SIGHTINGS_WINDOW_DAYS),
                              .memo_len = e->memo_len};
     memcpy(ret->memo, e->memo, e->memo_len);
+    if (!by)
+        return;
+    ret->by_sender = by->sender && distinct_has(&e->senders, by->sender, day, SIGHTINGS_WINDOW_DAYS);
+    ret->by_host = by->host && distinct_has(&e->hosts, by->host, day, SIGHTINGS_WINDOW_DAYS);
+    ret->by_user = by->user && distinct_has(&e->users, by->user, day, SIGHTINGS_WINDOW_DAYS);
 }
 
-void sightings_look(struct sightings *s, enum sighting_kind kind, struct span name, int64_t now_s,
-                    struct sighting *ret)
+void sightings_look(struct sightings *s, enum sighting_kind kind, struct span name,
+                    const struct sighting_by *by, int64_t now_s, struct sighting *ret)
 {
-    uint8_t id[TABLE_ID_BYTES];
-    id_of(s, kind, cut(name), id);
     *ret = (struct sighting){0};
-    struct entry *e = (struct entry *)(void *)table_find(s->table, id);
+    struct kept_entry *e = kept_find(s->kept, kind, name);
     if (!e)
         return;
-    show(e, day_of(now_s), ret);
-    table_release(s->table, &e->head, false);
-}
-
-static void begin(struct sightings *s, struct entry *e, enum sighting_kind kind, struct span name,
-                  int64_t now_s)
-{
-    e->kind = (uint8_t)kind;
-    e->first_s = e->head.last_s = clamp(now_s);
-    if (s->store)
-        keep_name(e, name);
+    show(entry_of(e), by, now_s, ret);
+    kept_release(s->kept, e, false);
 }
 
 static void add_by(struct entry *e, const struct sighting_by *by, uint16_t day)
@@ -308,24 +152,14 @@ void sightings_note(struct sightings *s, enum sighting_kind kind, struct span na
                     const struct sighting_by *by, struct span memo, int64_t now_s,
                     struct sighting *ret_before)
 {
-    uint8_t id[TABLE_ID_BYTES];
-    name = cut(name);
-    id_of(s, kind, name, id);
-    struct entry *e = (struct entry *)(void *)table_make(s->table, id);
     if (ret_before)
-        *ret_before = (struct sighting){0};
-    if (e->count == 0)
-        begin(s, e, kind, name, now_s);
-    else if (ret_before)
-        show(e, day_of(now_s), ret_before);
-    e->count++;
-    if (clamp(now_s) > e->head.last_s)
-        e->head.last_s = clamp(now_s);
+        sightings_look(s, kind, name, by, now_s, ret_before);
+    struct entry *e = entry_of(kept_make(s->kept, kind, name, now_s));
     if (by)
-        add_by(e, by, day_of(now_s));
+        add_by(e, by, kept_day(now_s));
     if (memo.len > 0) {
         e->memo_len = (uint8_t)(memo.len < SIGHTING_MEMO_BYTES ? memo.len : SIGHTING_MEMO_BYTES);
         memcpy(e->memo, memo.data, e->memo_len);
     }
-    table_release(s->table, &e->head, true);
+    kept_release(s->kept, &e->kept, true);
 }

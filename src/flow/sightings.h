@@ -7,7 +7,7 @@
 #ifndef EXEAT_FLOW_SIGHTINGS_H
 #define EXEAT_FLOW_SIGHTINGS_H
 
-#include "base/span.h"
+#include "flow/table.h"
 
 struct sightings;
 struct store; /* store/store.h */
@@ -32,7 +32,7 @@ enum sighting_kind {
 #undef X
 };
 
-enum { SIGHTING_MEMO_BYTES = 48, SIGHTING_NAME_MAX_BYTES = 512, SIGHTINGS_WINDOW_DAYS = 30 };
+enum { SIGHTING_MEMO_BYTES = 48, SIGHTINGS_WINDOW_DAYS = 30 };
 
 /* By whom: good hashes (sightings_hash()); 0 is not known, and not counted. */
 struct sighting_by {
@@ -45,6 +45,7 @@ struct sighting {
     uint64_t count;
     unsigned senders, hosts,
         users; /* different ones within SIGHTINGS_WINDOW_DAYS: never too many, may be too few */
+    bool by_sender, by_host, by_user;  /* the one who asks was among them */
     uint8_t memo[SIGHTING_MEMO_BYTES]; /* what the last note that had one said */
     unsigned memo_len;
 };
@@ -54,9 +55,9 @@ struct sighting {
 struct sightings *sightings_new(struct store *store, size_t entries);
 void sightings_free(struct sightings *take_s); /* after store_close() */
 
-/* `name` is cut at SIGHTING_NAME_MAX_BYTES. Names are compared as bytes. */
-void sightings_look(struct sightings *s, enum sighting_kind kind, struct span name, int64_t now_s,
-                    struct sighting *ret);
+/* Names are compared as bytes, the first KEPT_NAME_MAX_BYTES of them. `by` may be NULL. */
+void sightings_look(struct sightings *s, enum sighting_kind kind, struct span name,
+                    const struct sighting_by *by, int64_t now_s, struct sighting *ret);
 /* `by` may be NULL; an empty memo leaves the old one; more than SIGHTING_MEMO_BYTES are cut. `ret_before` (may be NULL): as it was
  * before. */
 void sightings_note(struct sightings *s, enum sighting_kind kind, struct span name,
@@ -66,10 +67,6 @@ void sightings_note(struct sightings *s, enum sighting_kind kind, struct span na
 /* Of a name of a sender, host or user: never 0. The same after a restart. */
 uint64_t sightings_hash(const struct sightings *s, struct span name);
 
-struct sightings_stats {
-    uint64_t used, forgotten;
-    size_t entries;
-};
-void sightings_stats(const struct sightings *s, struct sightings_stats *ret);
+void sightings_stats(const struct sightings *s, struct table_stats *ret);
 
 #endif

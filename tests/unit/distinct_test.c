@@ -74,6 +74,9 @@ static void test_old_ones_leave(void **state)
         add_range(&d, 0, many, TODAY);
         unsigned all = distinct_count(&d, TODAY, WINDOW);
         assert_int_equal(distinct_count(&d, TODAY + WINDOW - 1, WINDOW), all);
+        assert_true(distinct_has(&d, hash_of(4), TODAY + WINDOW - 1, WINDOW));
+        assert_false(distinct_has(&d, hash_of(4), TODAY + WINDOW, WINDOW));
+        assert_true(many > 5 || !distinct_has(&d, hash_of(5), TODAY, WINDOW));
         assert_int_equal(distinct_count(&d, TODAY + WINDOW, WINDOW), 0);
         add_range(&d, 0, 3, TODAY + 10); /* three of them again */
         assert_int_equal(distinct_count(&d, TODAY + WINDOW, WINDOW), 3);

@@ -20,7 +20,7 @@ static const struct span nothing;
 static struct sighting look(struct sightings *s, enum sighting_kind kind, const char *name, int64_t now_s)
 {
     struct sighting ret;
-    sightings_look(s, kind, span_str(name), now_s, &ret);
+    sightings_look(s, kind, span_str(name), NULL, now_s, &ret);
     return ret;
 }
 
@@ -83,7 +83,7 @@ static void test_it_is_bounded(void **state)
 {
     (void)state;
     struct sightings *s = sightings_new(NULL, 1024);
-    struct sightings_stats stats;
+    struct table_stats stats;
     char name[32];
     for (int i = 0; i < 20000; i++) {
         snprintf(name, sizeof name, "%d.example", i);
@@ -92,7 +92,7 @@ static void test_it_is_bounded(void **state)
     }
     sightings_stats(s, &stats);
     assert_true(stats.used <= stats.entries);
-    assert_int_equal(stats.used + stats.forgotten, 20001);
+    assert_int_equal(stats.used + stats.evicted, 20001);
     assert_int_equal(look(s, SIGHTING_DOMAIN, "often.example", 1700020000).count, 20000);
     assert_true(look(s, SIGHTING_DOMAIN, "19999.example", 1700020000).known);
     assert_false(look(s, SIGHTING_DOMAIN, "0.example", 1700020000).known);
