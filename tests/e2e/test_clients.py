@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -232,25 +233,37 @@ def test_node(script_proxy, scripts, http, https, authority, name, scheme):
 
 # -- tools with several requests --
 
+def git_environment(folder):
+    return dict(GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null", HOME=str(folder), GIT_TERMINAL_PROMPT="0",
+                GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@t.test", GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@t.test")
+
+
+def git_run(folder, *argv):
+    return subprocess.run([tool("git"), *map(str, argv)], check=True, capture_output=True,
+                          env=dict(os.environ, **git_environment(folder)))
+
+
+def git_repositories(folder):
+    """A work tree with a commit, and the bare repository that is served from folder/www."""
+    work, bare = folder / "work", folder / "www/repo.git"
+    git_run(folder, "init", "-q", work)
+    (work / "file").write_text("content\n")
+    git_run(folder, "-C", work, "add", "file")
+    git_run(folder, "-C", work, "commit", "-q", "-m", "one")
+    git_run(folder, "clone", "-q", "--bare", work, bare)
+    return work, bare
+
+
 def test_git_clone(name, tmp_path, make_proxy):
     """A clone over http from a repository served as plain files."""
-    git = tool("git")
-    work, bare = tmp_path / "work", tmp_path / "www" / "repo.git"
-    env = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", GIT_AUTHOR_NAME="t", GIT_AUTHOR_EMAIL="t@t.test",
-               GIT_COMMITTER_NAME="t", GIT_COMMITTER_EMAIL="t@t.test", HOME=str(tmp_path))
-    run = lambda *a: subprocess.run([git, *map(str, a)], check=True, capture_output=True, env=env)
-    run("init", "-q", work)
-    (work / "file").write_text("content\n")
-    run("-C", work, "add", "file")
-    run("-C", work, "commit", "-q", "-m", "one")
-    run("clone", "-q", "--bare", work, bare)
-    run("-C", bare, "update-server-info")
+    _, bare = git_repositories(tmp_path)
+    git_run(tmp_path, "-C", bare, "update-server-info")
     files = serve_files(tmp_path / "www")
     try:
         host = name()
         with make_proxy("git", ports=[files.port]) as p:
-            r = p.run(git, "clone", "-q", f"http://{host}:{files.port}/repo.git", tmp_path / "clone",
-                      env=p.environment(HOME=str(tmp_path), GIT_CONFIG_GLOBAL="/dev/null"))
+            r = p.run(tool("git"), "clone", "-q", f"http://{host}:{files.port}/repo.git", tmp_path / "clone",
+                      env=p.environment(**git_environment(tmp_path)))
             assert r.returncode == 0, r
             assert (tmp_path / "clone/file").read_text() == "content\n"
             found = closed(p, host)
@@ -258,6 +271,76 @@ def test_git_clone(name, tmp_path, make_proxy):
                 allowed(x, "/usr/lib/git-core/git-remote-http")
     finally:
         files.stop()
+
+
+def git_backend(root):
+    """git's own smart server (git-http-backend(1)) behind an Origin's handler."""
+    class Backend(origins.HttpHandler):
+        def _body(self):
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            parts = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+
+        def _serve(self):
+            path, _, query = self.path.partition("?")
+            env = dict(os.environ, **git_environment(root), GIT_PROJECT_ROOT=str(root), GIT_HTTP_EXPORT_ALL="1",
+                       REMOTE_USER="tester", REQUEST_METHOD=self.command, PATH_INFO=path, QUERY_STRING=query,
+                       CONTENT_TYPE=self.headers.get("Content-Type", ""), GIT_PROTOCOL=self.headers.get("Git-Protocol", ""),
+                       HTTP_CONTENT_ENCODING=self.headers.get("Content-Encoding", ""))
+            answer = subprocess.run([tool("git"), "-c", "safe.directory=*", "http-backend"], input=self._body(),
+                                    capture_output=True, env=env, check=True).stdout
+            head, _, body = answer.partition(b"\r\n\r\n")
+            fields = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+            status = [v for k, v in fields if k.lower() == "status"] or ["200 OK"]
+            self.send_response(int(status[0].split()[0]))
+            for key, value in fields:
+                if key.lower() != "status":
+                    self.send_header(key, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _serve
+    return Backend
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_git_smart_http(name, tmp_path, make_proxy, authority, scheme):
+    """clone, push (two MiB: git sends it in chunks) and fetch with git's own server, plain and through a tunnel."""
+    work, bare = git_repositories(tmp_path)
+    git_run(tmp_path, "-C", bare, "config", "http.receivepack", "true")
+    server = origins.Origin(git_backend(tmp_path / "www"), tls=authority.server_context() if scheme == "https" else None)
+    host = name()
+    url = f"{scheme}://{host}:{server.port}/repo.git"
+    try:
+        with make_proxy("git", ports=[server.port]) as p:
+            env = p.environment(**git_environment(tmp_path), GIT_SSL_CAINFO=authority.ca)
+
+            def git(*argv):
+                r = p.run(tool("git"), *argv, env=env)
+                assert r.returncode == 0, r
+            clone = tmp_path / "clone"
+            git("clone", "-q", url, clone)
+            assert (clone / "file").read_text() == "content\n"
+            (clone / "large").write_bytes(os.urandom(2 << 20))
+            git("-C", clone, "add", "large")
+            git("-C", clone, "commit", "-q", "-m", "two")
+            git("-C", clone, "push", "-q", "origin", "HEAD")
+            assert git_run(tmp_path, "-C", bare, "rev-parse", "HEAD").stdout == \
+                git_run(tmp_path, "-C", clone, "rev-parse", "HEAD").stdout
+            git("-C", work, "pull", "-q", url)
+            assert (work / "large").read_bytes() == (clone / "large").read_bytes()
+            for x in closed(p, host):
+                allowed(x, "/usr/lib/git-core/git-remote-http", port=server.port)
+                if scheme == "https":
+                    assert x.get("app_protocol_name") == "tls" and x.get("tls.sni") == host
+    finally:
+        server.stop()
 
 
 def serve_files(folder):
@@ -307,6 +390,52 @@ def test_apt_update(make_proxy, name, tmp_path_factory):
                 assert x.get("unmapped.sender.details.package.name") == "apt"
     finally:
         files.stop()
+
+
+def test_apt_update_from_this_machines_sources(make_proxy):
+    """apt-get update with this machine's own list of sources, where they can be reached without us as well."""
+    apt = tool("apt-get")
+
+    def update(folder, run, *options):
+        for part in ("lists/partial", "archives/partial"):
+            (folder / part).mkdir(parents=True)
+        folder.chmod(0o755)
+        wanted = [f"Dir::State::lists={folder}/lists", f"Dir::Cache={folder}", "APT::Sandbox::User=root",
+                  "Acquire::Languages=none", "Acquire::Retries=0", "APT::Update::Error-Mode=any", *options]
+        return run([apt, *[a for o in wanted for a in ("-o", o)], "update"])
+
+    hosts, found = set(), set()
+
+    def addresses():
+        listed = subprocess.run([apt, "indextargets", "--format", "$(URI)"], capture_output=True, text=True).stdout
+        hosts.update(line.split("/")[2].split(":")[0] for line in listed.split() if "://" in line)
+        for host in hosts:
+            found.update(info[4][0] for info in socket.getaddrinfo(host, 80, proto=socket.IPPROTO_TCP))
+        return sorted(f"{a}/{128 if ':' in a else 32}" for a in found)
+    env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    with tempfile.TemporaryDirectory(prefix="exeat-apt-") as folder:
+        folder = pathlib.Path(folder)
+        folder.chmod(0o755)
+        try:
+            here = update(folder / "without", lambda argv: subprocess.run(argv, env=env, capture_output=True, timeout=120))
+            allow = addresses()
+        except (subprocess.TimeoutExpired, OSError):
+            pytest.skip("this machine's sources cannot be reached")
+        if here.returncode != 0 or not list((folder / "without/lists").glob("*Packages*")):
+            pytest.skip("this machine's sources cannot be reached")
+        methods = {"name": "apt", "match": {"package": "apt"}, "allow": [{"host": host} for host in sorted(hosts)]}
+        with make_proxy("aptown", dns=None, baseline={"version": 1, "mode": "enforce", "unknown_sender": {"action": "block"},
+                                                      "senders": [methods]},
+                        config={"guard": {"allow_networks": ["127.0.0.0/8", "::1/128", *allow]}}) as p:
+            r = update(folder / "through", lambda argv: p.run(argv[0], *argv[1:], seconds=180),
+                       f"Acquire::http::Proxy={p.url}", f"Acquire::https::Proxy={p.url}")
+            assert r.returncode == 0, r
+            lists = [sorted(f.name for f in (folder / way / "lists").glob("*Packages*")) for way in ("without", "through")]
+            assert lists[0] == lists[1]
+            found = wait_until(lambda: p.ledger.find(lambda x: x.close), "records of apt")
+            assert found
+            for x in found:
+                allowed(x, "/usr/lib/apt/methods/http")
 
 
 def test_npm(make_proxy, name, tmp_path):
