@@ -69,6 +69,12 @@ static void set_facts(struct flow *f)
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }
 
+void attribute_note(struct flow *f)
+{
+    if (f->attributed && f->x->facts.values[FACT_sender_confidence].state != FACT_KNOWN)
+        set_facts(f);
+}
+
 /* One runaway program must not use up what the others on its host need. Unknown senders are bounded as clients. */
 static bool admit_sender(struct flow *f)
 {

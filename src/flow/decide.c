@@ -217,9 +217,11 @@ static bool revoked(struct flow *f)
 
 enum step decide_catch_up(struct flow *f)
 {
-    if (f->snapshot == f->env->snapshot || !revoked(f))
+    if (f->snapshot == f->env->snapshot)
         return WAIT;
-    return flow_fail(f, REASON_POLICY_CHANGED, "%s", reason_table[f->x->verdict.reason].text);
+    if (revoked(f))
+        return flow_fail(f, REASON_POLICY_CHANGED, "%s", reason_table[f->x->verdict.reason].text);
+    return record_reserve(f) == 0 ? WAIT : flow_fail(f, REASON_LEDGER_FULL, NULL);
 }
 
 void decide_again(struct flow *f)

@@ -136,16 +136,27 @@ enum step flow_server_ended(struct flow *f, enum side_io how)
 
 /* ---- running ---- */
 
+/* Who is awaited before a response has begun: the server, from the request's end on whatever interim answers it sends; before, it or
+ * the client, whoever lets the request's bytes lie. */
+static enum reason awaited(const struct flow *f, uint64_t *limit_ms, uint64_t *since_ms)
+{
+    const struct inspect *i = &f->x->inspect;
+    if (!i->request_done)
+        return buf_len(&f->server.out) > 0 ? REASON_RESPONSE_TIMEOUT : REASON_REQUEST_TIMEOUT;
+    *limit_ms = (uint64_t)flow_conf(f)->timeouts.response_ms;
+    *since_ms = i->request_done_ms;
+    return REASON_RESPONSE_TIMEOUT;
+}
+
 /* A deadline passed. In RELAY and INSPECT it counts from the last byte, which is cheaper than moving it for each. */
 static void time_out(struct flow *f)
 {
     f->timed_out = false;
     enum reason reason = states[f->state].timeout;
-    uint64_t limit_ms = state_deadline_ms(f, f->state), idle_ms = net_now_ms(f->env->net) - f->active_ms;
-    if (f->state == FLOW_INSPECT && f->x && f->x->inspect.request_done && !f->x->inspect.response_begun) {
-        reason = REASON_RESPONSE_TIMEOUT;
-        limit_ms = (uint64_t)flow_conf(f)->timeouts.response_ms;
-    }
+    uint64_t limit_ms = state_deadline_ms(f, f->state), since_ms = f->active_ms;
+    if (f->state == FLOW_INSPECT && f->x && !f->x->inspect.response_begun)
+        reason = awaited(f, &limit_ms, &since_ms);
+    uint64_t idle_ms = net_now_ms(f->env->net) - since_ms;
     if ((f->state == FLOW_INSPECT || f->state == FLOW_RELAY) && idle_ms < limit_ms) {
         flow_set_deadline(f, limit_ms - idle_ms);
         return;

@@ -55,6 +55,7 @@ struct inspect {
     bool begun, sent, request_done, response_begun, response_done, upgraded, server_keep, server_spoke;
     struct span head; /* the request head as it was sent: a copy in the arena, for one repetition */
     bool reused;      /* the server connection served an exchange before */
+    uint64_t request_done_ms;
 };
 
 struct exchange {
@@ -109,6 +110,7 @@ struct flow {
     bool counted;                                    /* in limits, as limit_ip */
     struct ip limit_ip;
     bool remote_sender;                 /* a PROXY header: no process of ours */
+    bool header_read;                   /* that header, LOCAL or not */
     struct net_attribution attribution; /* the flow's sender; asked again for each exchange */
     bool asked, attributed;
     uint64_t asked_ms;
@@ -194,6 +196,8 @@ const char *guard_refuses(const struct flow *f, const struct ip *ip, uint16_t po
 
 /* ---- attribute.c ---- */
 void attribute_ask(struct flow *f);
+/* What ended before ATTRIBUTE names its sender as well, where the answer has come meanwhile. */
+void attribute_note(struct flow *f);
 void attribute_refresh(struct flow *f); /* for a further exchange: asks again unless the answer is fresh */
 
 /* ---- auth.c ---- */

@@ -29,6 +29,7 @@ static void note_request_done(struct flow *f)
 {
     struct inspect *i = &f->x->inspect;
     i->request_done = true;
+    i->request_done_ms = net_now_ms(f->env->net);
     flow_note_activity(f);
     if (!i->response_begun)
         flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.response_ms);

@@ -4,6 +4,13 @@
 
 #include "wire/proxy_header.h"
 
+/* A connection that has said nothing yet keeps nobody from stopping. */
+static enum step silent_until_stopped(struct flow *f)
+{
+    bool over = f->env->stopping && buf_len(&f->client.in) == 0;
+    return over ? flow_fail(f, REASON_STOPPING, NULL) : WAIT;
+}
+
 /* The header comes before anything else is read: what follows it in the buffer belongs to TLS or to the request. */
 static enum step read_proxy_header(struct flow *f, bool *ret_done)
 {
@@ -17,11 +24,12 @@ static enum step read_proxy_header(struct flow *f, bool *ret_done)
             break;
         enum side_io io = side_fill(&f->client, PROXY_HEADER_BYTES_MAX);
         if (io == SIDE_AGAIN)
-            return WAIT;
+            return silent_until_stopped(f);
         if (io != SIDE_MOVED)
             return flow_client_ended(f, io);
     }
     buf_consume(&f->client.in, header.bytes);
+    f->header_read = true;
     if (!header.local) {
         f->behind = f->client_endpoint.ip;
         f->client_endpoint = header.client;
@@ -34,6 +42,13 @@ static enum step read_proxy_header(struct flow *f, bool *ret_done)
 static enum step shake_hands(struct flow *f, bool *ret_done)
 {
     *ret_done = false;
+    if (!f->client.tls && buf_len(&f->client.in) == 0) {
+        enum side_io io = side_fill(&f->client, FLOW_READ_BYTES);
+        if (io == SIDE_AGAIN)
+            return silent_until_stopped(f);
+        if (io != SIDE_MOVED)
+            return flow_client_ended(f, io);
+    }
     if (!f->client.tls) {
         f->client.tls = f->snapshot->proxy_tls ? tls_session_accept(f->snapshot->proxy_tls) : NULL;
         if (!f->client.tls)
@@ -57,7 +72,7 @@ static enum step shake_hands(struct flow *f, bool *ret_done)
 enum step flow_preface(struct flow *f)
 {
     bool done = true;
-    if (f->remote_sender && f->behind.version == 0 && !f->client.tls) {
+    if (f->remote_sender && !f->header_read) {
         enum step step = read_proxy_header(f, &done);
         if (!done)
             return step;

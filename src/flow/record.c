@@ -230,15 +230,17 @@ static void write(struct flow *f, struct draft *d)
 int record_reserve(struct flow *f)
 {
     struct exchange *x = f->x;
-    if (x->reserved || x->unrecorded || x->decision_recorded)
+    bool open = flow_conf(f)->audit.full == CONF_FULL_OPEN;
+    if (x->reserved || x->decision_recorded || (x->unrecorded && open))
         return 0;
     if (ledger_reserve(f->env->ledger, 2) == 0) {
         x->reserved = 2;
+        x->unrecorded = false;
         return 0;
     }
     counter_add(&f->env->counters, COUNTER_records_refused, 1);
     x->unrecorded = true;
-    return flow_conf(f)->audit.full == CONF_FULL_OPEN ? 0 : -1;
+    return open ? 0 : -1;
 }
 
 void record_decision(struct flow *f)
@@ -273,6 +275,7 @@ void record_close(struct flow *f)
     struct exchange *x = f->x;
     if (x->close_recorded)
         return;
+    attribute_note(f);
     record_decision(f);
     x->close_recorded = true;
     if (x->reserved == 0 && record_reserve(f) != 0)
