@@ -290,7 +290,7 @@ static const char *const FORBIDDEN[] = {
 };
 // clang-format on
 
-static bool may_be_trailer(struct span name)
+bool http1_may_be_trailer(struct span name)
 {
     for (size_t i = 0; i < ARRAY_LEN(FORBIDDEN); i++)
         if (span_is_nocase(name, FORBIDDEN[i]))
@@ -309,7 +309,7 @@ int http1_body_trailers(const struct http1_body *body, struct arena *arena, cons
     for (unsigned i = 0; http1_body_done(body) && i < body->scan.headers; i++) {
         struct http1_header field;
         rest = http1_field_line(rest, &field);
-        if (may_be_trailer(field.name))
+        if (http1_may_be_trailer(field.name))
             fields[count++] = field;
     }
     *ret = fields;

@@ -47,4 +47,7 @@ bool http1_body_eof(const struct http1_body *body);
 int http1_body_trailers(const struct http1_body *body, struct arena *arena, const struct http1_header **ret,
                         size_t *ret_count);
 
+/* May a field of that name stand in a trailer section? (RFC 9110, 6.5.1) */
+bool http1_may_be_trailer(struct span name);
+
 #endif

@@ -129,8 +129,7 @@ static const struct field {
 #undef FIELD
 };
 
-/* Content_Length and its like: parsers that make environment variables of names take '_' for '-'. */
-static bool is_framing_lookalike(struct span name)
+bool http1_field_is_lookalike(struct span name)
 {
     char text[32];
     if (name.len >= sizeof text || !memchr(name.data, '_', name.len))
@@ -147,7 +146,7 @@ enum http1_fault http1_field_judge(struct http1_scan *scan, struct span bytes, s
     for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++)
         if (name.len == FIELDS[i].len && span_is_nocase(name, FIELDS[i].name))
             return FIELDS[i].judge(scan, bytes, value);
-    return is_framing_lookalike(name) ? HTTP1_FRAMING_LOOKALIKE : HTTP1_NO_FAULT;
+    return http1_field_is_lookalike(name) ? HTTP1_FRAMING_LOOKALIKE : HTTP1_NO_FAULT;
 }
 
 static enum http1_fault request_end(const struct http1_scan *s, struct span bytes)

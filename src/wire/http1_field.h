@@ -14,4 +14,7 @@ enum http1_fault http1_field_judge(struct http1_scan *scan, struct span bytes, s
 /* What only the whole head shows. */
 enum http1_fault http1_field_judge_end(const struct http1_scan *scan, struct span bytes);
 
+/* Content_Length and its like: parsers that make environment variables of names take '_' for '-'. */
+bool http1_field_is_lookalike(struct span name);
+
 #endif

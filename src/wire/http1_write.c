@@ -80,6 +80,11 @@ static bool is_named_by_connection(struct span name, const struct http1_head *he
     return false;
 }
 
+bool http1_is_alternative(const struct http1_header *field)
+{
+    return span_is_nocase(field->name, "alt-svc") && !span_is(field->value, "clear");
+}
+
 static void put(struct buf *out, struct span s)
 {
     buf_append(out, s.data, s.len);
@@ -97,7 +102,8 @@ static void put_fields(struct buf *out, const struct http1_head *head, const str
 {
     for (size_t i = 0; i < head->header_count; i++) {
         const struct http1_header *field = &head->headers[i];
-        if (is_dropped(field->name, head) || is_named_by_connection(field->name, head))
+        if (is_dropped(field->name, head) || is_named_by_connection(field->name, head) ||
+            http1_is_alternative(field))
             continue;
         if (forward->framing != HTTP1_CHUNKED && span_is_nocase(field->name, "trailer"))
             continue;

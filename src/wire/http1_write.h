@@ -38,4 +38,8 @@ int http1_chunk_end_write(struct buf *out);
 /* The last chunk with these trailer fields (may be none) and the final empty line. */
 int http1_last_chunk_write(struct buf *out, const struct http1_header *trailers, size_t count);
 
+/* Alt-Svc (RFC 7838) with an alternative in it, which would lead the client past the proxy, to QUIC above all: never passed on. Its
+ * `clear` only makes a client forget, and may pass. */
+bool http1_is_alternative(const struct http1_header *field);
+
 #endif
