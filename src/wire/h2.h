@@ -109,6 +109,7 @@ uint32_t h2_stream_id(const struct h2_stream *s); /* the client's number for it 
 void *h2_stream_user(const struct h2_stream *s);  /* NULL until set */
 void h2_stream_set_user(struct h2_stream *s, void *user);
 bool h2_stream_responded(const struct h2_stream *s); /* a response, or our answer, has begun */
+bool h2_stream_waits(const struct h2_stream *s);     /* for the owner's word */
 bool h2_stream_websocket(const struct h2_stream *s); /* RFC 8441 */
 
 #endif

@@ -28,6 +28,13 @@ struct h2_stream *h2_stream_new(struct h2_bridge *b, int32_t client_id)
     return s;
 }
 
+static void free_pipe(struct h2_stream *s, enum h2_side from)
+{
+    h2_stream_discard(s, from);
+    buf_free(&s->pipe[from].data);
+    h2_head_free(&s->pipe[from].trailers);
+}
+
 void h2_stream_free(struct h2_stream *take_s)
 {
     struct h2_stream *s = take_s;
@@ -41,11 +48,8 @@ void h2_stream_free(struct h2_stream *take_s)
     b->count--;
     if (s->told)
         b->events->closed(b->owner, s, s->ended ? s->end : H2_GONE, s->fault, s->code);
-    for (int side = 0; side < 2; side++) {
-        h2_stream_discard(s, (enum h2_side)side);
-        buf_free(&s->pipe[side].data);
-        h2_head_free(&s->pipe[side].trailers);
-    }
+    free_pipe(s, H2_CLIENT);
+    free_pipe(s, H2_SERVER);
     h2_head_free(&s->request);
     free(s);
 }
@@ -288,14 +292,17 @@ void h2_stream_headed(struct h2_stream *s, enum h2_side from, bool ended)
     s->moved_ms = s->bridge->now_ms;
     if (s->ended && s->end != H2_DONE)
         return;
-    if (from == H2_CLIENT && !s->told)
-        take_request(s, ended);
-    else if (from == H2_SERVER && s->answered)
-        return;
-    else if (from == H2_SERVER && !s->response_begun)
-        take_response(s, ended);
-    else
-        take_trailers(s, from);
+    if (from == H2_CLIENT) {
+        if (s->told)
+            take_trailers(s, H2_CLIENT);
+        else
+            take_request(s, ended);
+    } else if (!s->answered) {
+        if (s->response_begun)
+            take_trailers(s, H2_SERVER);
+        else
+            take_response(s, ended);
+    }
 }
 
 /* ---- the owner's word ---- */
@@ -382,6 +389,11 @@ void h2_stream_set_user(struct h2_stream *s, void *user)
 bool h2_stream_responded(const struct h2_stream *s)
 {
     return s->response_begun;
+}
+
+bool h2_stream_waits(const struct h2_stream *s)
+{
+    return s->waiting;
 }
 
 bool h2_stream_websocket(const struct h2_stream *s)
