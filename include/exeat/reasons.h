@@ -47,6 +47,7 @@
       "The baseline does not know this sender")                                                              \
     R(BASELINE_DESTINATION, "baseline_destination", 403, "http_request_denied",                              \
       "The baseline does not let this sender reach this destination")                                        \
+    R(RULE, "rule", 403, "http_request_denied", "A rule does not let this out")                              \
     R(SENDER_UNKNOWN, "sender_unknown", 403, "http_request_denied", "The sender could not be determined")    \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \

@@ -1,8 +1,8 @@
 /* rules.c: `exeat rules check` and `exeat rules fields`: do these rules load, when could they fire, and what can they ask about. */
 #include "base/json.h"
 #include "cmd/cmd.h"
-#include "cmd/rules_load.h"
-#include "rules/logsource.h"
+#include "run/rules_load.h"
+#include "rules/rulebook.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -38,21 +38,6 @@ struct summary {
     size_t ok, rejected, by_phase[PHASES];
 };
 
-/* Rules of a set to their phases; a correlation fires with the first of the rules it counts. */
-static enum fact_phase rule_phase(const struct rules_load *l, const struct summary *s, size_t rule)
-{
-    const struct rule *r = &l->set->rules[rule];
-    if (r->expr)
-        return logsource_phase(logsource_find(s->tables, &r->document->logsource), r->expr);
-    const struct correlation *c = &l->set->correlations[r->correlation];
-    enum fact_phase first = FACT_CLOSE;
-    for (size_t i = 0; i < c->what->rules.count; i++) {
-        enum fact_phase phase = rule_phase(l, s, c->rules[i]);
-        first = phase < first ? phase : first;
-    }
-    return first;
-}
-
 static void summarize(struct rules_load *l, struct summary *s)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -61,7 +46,7 @@ static void summarize(struct rules_load *l, struct summary *s)
             s->phases[i] = logsource_phase(logsource_find(s->tables, &d->logsource), d->condition);
     }
     for (size_t i = 0; i < l->set->rule_count; i++)
-        s->phases[l->set->rules[i].document->number] = rule_phase(l, s, i);
+        s->phases[l->set->rules[i].document->number] = rulebook_phase(l->set, s->tables, i);
     for (size_t i = 0; i < l->count; i++) {
         bool bad = l->entries[i].err.text[0];
         s->rejected += bad;

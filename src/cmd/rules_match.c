@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "cmd/cmd.h"
-#include "cmd/rules_load.h"
+#include "run/rules_load.h"
 #include "rules/correlate.h"
 #include "rules/date.h"
 

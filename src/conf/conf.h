@@ -54,6 +54,10 @@ struct conf_ports {
     uint16_t *items;
     size_t count;
 };
+struct conf_paths {
+    const char **items; /* each owned by the arena; relative ones are joined to the config file's folder */
+    size_t count;
+};
 
 /* One entry of `parents`: flows to what `match` holds for go through the first of `proxies` that works. */
 struct conf_destination {
@@ -91,6 +95,7 @@ struct conf_user {
 #define CONF_FIELD_SERVERS(n)      struct conf_endpoints n;
 #define CONF_FIELD_NETWORKS(n)     struct conf_networks n;
 #define CONF_FIELD_PORTS(n)        struct conf_ports n;
+#define CONF_FIELD_PATHS(n)        struct conf_paths n;
 #define CONF_FIELD_UNAVAILABLE(n)  enum conf_unavailable n;
 #define CONF_FIELD_SNI_MISMATCH(n) enum conf_sni_mismatch n;
 #define CONF_FIELD_HANDLING(n)     enum conf_handling n;

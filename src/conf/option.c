@@ -16,6 +16,7 @@
 #define MEMBER_SERVERS(n)      n
 #define MEMBER_NETWORKS(n)     n
 #define MEMBER_PORTS(n)        n
+#define MEMBER_PATHS(n)        n
 #define MEMBER_UNAVAILABLE(n)  n
 #define MEMBER_SNI_MISMATCH(n) n
 #define MEMBER_HANDLING(n)     n
@@ -373,6 +374,23 @@ static void show_port(const void *item, struct buf *out)
     buf_printf(out, "%u", *(const uint16_t *)item);
 }
 
+/* As it is written; read_list() joins it to the folder. */
+static bool parse_path(const char *text, void *ret)
+{
+    *(const char **)ret = text;
+    return strlen(text) < 4096;
+}
+
+static bool paths_equal(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b) == 0;
+}
+
+static void show_path(const void *item, struct buf *out)
+{
+    option_quote(*(const char *const *)item, out);
+}
+
 static const struct item_type item_types[CONF_TYPE_COUNT] = {
     [CONF_TYPE_ENDPOINTS] = {sizeof(struct endpoint), parse_endpoint, endpoints_equal, show_endpoint,
                              "an address with its port, as 127.0.0.1:3128 or \"[::1]:3128\""},
@@ -381,6 +399,7 @@ static const struct item_type item_types[CONF_TYPE_COUNT] = {
     [CONF_TYPE_NETWORKS] = {sizeof(struct ip_network), parse_network, networks_equal, show_network,
                             "a network with nothing behind its prefix, as 192.0.2.0/24 or \"2001:db8::/32\""},
     [CONF_TYPE_PORTS] = {sizeof(uint16_t), parse_port, ports_equal, show_port, "a port from 1 to 65535"},
+    [CONF_TYPE_PATHS] = {sizeof(const char *), parse_path, paths_equal, show_path, "a path"},
 };
 
 /* Every list type has these two members, in this order. */
@@ -391,7 +410,8 @@ struct any_list {
 _Static_assert(sizeof(struct any_list) == sizeof(struct conf_endpoints) &&
                    offsetof(struct conf_endpoints, count) == offsetof(struct any_list, count) &&
                    offsetof(struct conf_networks, count) == offsetof(struct any_list, count) &&
-                   offsetof(struct conf_ports, count) == offsetof(struct any_list, count),
+                   offsetof(struct conf_ports, count) == offsetof(struct any_list, count) &&
+                   offsetof(struct conf_paths, count) == offsetof(struct any_list, count),
                "lists are read through struct any_list");
 
 static int add_item(const struct item_type *type, const struct yaml_node *n, struct any_list *list,
@@ -424,6 +444,12 @@ static int read_list(const struct option *o, const struct yaml_node *n, struct c
     for (YAML_EACH(item, n))
         if (add_item(type, item, &list, reterr) != 0)
             return -1;
+    const char **paths = (const char **)(void *)list.items;
+    for (size_t i = 0; o->type == CONF_TYPE_PATHS && i < list.count; i++) {
+        paths[i] = conf_join_path(conf, paths[i]);
+        if (!paths[i])
+            return fail_memory(n, reterr);
+    }
     memcpy(field_of(o, conf), &list, sizeof list);
     return 0;
 }
@@ -457,6 +483,7 @@ static const struct {
     [CONF_TYPE_SERVERS] = {read_list, show_list},
     [CONF_TYPE_NETWORKS] = {read_list, show_list},
     [CONF_TYPE_PORTS] = {read_list, show_list},
+    [CONF_TYPE_PATHS] = {read_list, show_list},
     [CONF_TYPE_UNAVAILABLE] = {read_word, show_word},
     [CONF_TYPE_SNI_MISMATCH] = {read_word, show_word},
     [CONF_TYPE_HANDLING] = {read_word, show_word},

@@ -18,6 +18,7 @@
     X(SERVERS, "a list of addresses: 192.0.2.1, \"192.0.2.1:5353\", \"[2001:db8::1]:53\"")                   \
     X(NETWORKS, "a list of networks: 192.0.2.0/24, \"2001:db8::/32\"")                                       \
     X(PORTS, "a list of ports")                                                                              \
+    X(PATHS, "a list of paths; relative to the folder of the configuration")                                 \
     X(UNAVAILABLE, "")                                                                                       \
     X(SNI_MISMATCH, "")                                                                                      \
     X(HANDLING, "")                                                                                          \

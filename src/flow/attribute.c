@@ -3,6 +3,8 @@
 #include "flow/flow.h"
 #include "flow/history.h"
 
+#include "base/buf.h"
+#include "base/must.h"
 #include "tls/digest.h"
 
 #include <stdio.h>
@@ -47,6 +49,52 @@ static void set_if_known(struct facts *facts, enum fact which, int value)
         fact_set_bool(facts, which, value != 0);
 }
 
+enum { COMMAND_LINE_BYTES_MAX = 64 << 10 };
+
+static const enum fact of_process[] = {
+    FACT_sender_image,  FACT_sender_command_line, FACT_sender_user,         FACT_sender_pid,
+    FACT_sender_sha256, FACT_sender_directory,    FACT_sender_parent_image, FACT_sender_parent_command_line};
+
+/* Is there, for certain, no process to name? Where nobody could look, its fields are not null but unknown. */
+static bool has_failed_for_good(const struct net_attribution *a)
+{
+    static const enum agent_reason final[] = {AGENT_REASON_NO_SUCH_SOCKET, AGENT_REASON_VANISHED,
+                                              AGENT_REASON_ORPHAN, AGENT_REASON_KERNEL};
+    for (size_t i = 0; i < ARRAY_LEN(final); i++)
+        if (span_is(span_str(a->reason), agent_reason_name(final[i])))
+            return true;
+    return false;
+}
+
+/* The arguments as one line, as the agent reports them. */
+static void set_command_line(struct exchange *x, const struct sender *s)
+{
+    struct buf line;
+    buf_init(&line, COMMAND_LINE_BYTES_MAX);
+    for (size_t i = 0; i < s->argument_count; i++)
+        buf_printf(&line, "%s%s", i ? " " : "", s->arguments[i]);
+    fact_set_span(&x->facts, FACT_sender_command_line, arena_copy(&x->arena, buf_span(&line)));
+    buf_free(&line);
+}
+
+static void set_sender_facts(struct flow *f, const struct sender *s)
+{
+    struct exchange *x = f->x;
+    struct facts *facts = &x->facts;
+    fact_set_text(facts, FACT_sender_process, s->ocsf_json);
+    fact_set_text(facts, FACT_sender_more, s->ocsf_unmapped_json);
+    fact_set_text(facts, FACT_sender_image, s->executable);
+    fact_set_text(facts, FACT_sender_user, s->user);
+    fact_set_int(facts, FACT_sender_pid, s->pid);
+    fact_set_text(facts, FACT_sender_directory, s->cwd);
+    if (f->snapshot->rules)
+        set_command_line(x, s);
+    if (s->hash_state == SENDER_HASH_DONE)
+        fact_set_text(facts, FACT_sender_sha256, s->sha256);
+    if (s->parent_count > 0)
+        fact_set_text(facts, FACT_sender_parent_image, s->parents[0].executable);
+}
+
 static void set_facts(struct flow *f)
 {
     const struct net_attribution *a = &f->attribution;
@@ -60,11 +108,12 @@ static void set_facts(struct flow *f)
         set_if_known(facts, FACT_sender_handed_over, a->connect.handed_over);
         set_if_known(facts, FACT_sender_other_namespace, a->connect.other_namespace);
     }
-    if (a->sender) {
-        fact_set_text(facts, FACT_sender_process, a->sender->ocsf_json);
-        fact_set_text(facts, FACT_sender_more, a->sender->ocsf_unmapped_json);
-        fact_set_text(facts, FACT_sender_image, a->sender->executable);
-    }
+    if (a->sender)
+        set_sender_facts(f, a->sender);
+    for (size_t i = 0; i < ARRAY_LEN(of_process); i++)
+        if (facts->values[of_process[i]].state != FACT_KNOWN)
+            facts->values[of_process[i]].state =
+                !a->sender && has_failed_for_good(a) ? FACT_ABSENT : FACT_UNOBSERVABLE;
     history_set_facts(facts, a->history, &f->x->arena);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }

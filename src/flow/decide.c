@@ -37,10 +37,41 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
 static enum step fail_by_verdict(struct flow *f)
 {
     const struct verdict *v = &f->x->verdict;
+    if (v->reason == REASON_RULE)
+        return judge_fail(f);
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 
+void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
+                      struct geo_place *ret_place)
+{
+    if (!f->snapshot->geo)
+        return;
+    geo_lookup(f->snapshot->geo, ip, ret_place);
+    fact_set_text(facts, FACT_server_country, ret_place->country);
+    fact_set_text(facts, FACT_server_city, ret_place->city);
+    if (ret_place->asn)
+        fact_set_int(facts, FACT_server_asn, ret_place->asn);
+    fact_set_text(facts, FACT_server_as_name, ret_place->organization);
+}
+
 /* ---- connect ---- */
+
+/* What the request showed, and what this kind of request never will. The rules are asked twice of a plain request, so that what they know from
+ * its host alone is said to be known then. */
+static int ask_rules(struct flow *f)
+{
+    struct facts *facts = &f->x->facts;
+    facts_settle(facts, FACT_CONNECT, FACT_ABSENT);
+    if (judge_note(f, FACT_CONNECT) != 0)
+        return -1;
+    if (f->x->connect)
+        return 0;
+    facts_settle(facts, FACT_HELLO, FACT_UNOBSERVABLE);
+    facts_settle(facts, FACT_CHAIN, FACT_UNOBSERVABLE);
+    facts_settle(facts, FACT_REQUEST, FACT_ABSENT);
+    return judge_note(f, FACT_REQUEST);
+}
 
 /* A plain flow's server connection serves the next exchange only when it leads to the very same place. */
 static bool server_fits(struct flow *f)
@@ -79,6 +110,8 @@ enum step flow_decide_connect(struct flow *f)
     x->verdict =
         x->decided ? verdict_tighten(x->verdict, v) : v; /* decided before: a request that is repeated */
     x->decided = true;
+    if (ask_rules(f) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.action == VERDICT_BLOCK)
         return fail_by_verdict(f);
     if (server_fits(f)) {
@@ -102,8 +135,9 @@ struct address_choice {
     struct endpoint kept[FLOW_ADDRESSES];
     unsigned count;
     struct verdict verdict, refusal;
-    const char *prohibited; /* the range of one that the guard refused; NULL */
-    bool refused;           /* the baseline refused one: `refusal` */
+    const char *prohibited;     /* the range of one that the guard refused; NULL */
+    bool refused;               /* the baseline refused one: `refusal` */
+    const struct ip *ruled_out; /* a rule refused one: borrowed; NULL */
 };
 
 static void judge_address(struct flow *f, const struct ip *ip, struct address_choice *c)
@@ -119,6 +153,10 @@ static void judge_address(struct flow *f, const struct ip *ip, struct address_ch
         c->refused = true;
         return;
     }
+    if (judge_refuses_address(f, ip)) {
+        c->ruled_out = ip;
+        return;
+    }
     if (c->count > 0 && v.action > c->verdict.action)
         return; /* a better one is there */
     if (c->count == 0 || v.action < c->verdict.action) {
@@ -128,12 +166,26 @@ static void judge_address(struct flow *f, const struct ip *ip, struct address_ch
     c->kept[c->count++] = (struct endpoint){*ip, f->x->port};
 }
 
+static void set_address(struct flow *f)
+{
+    struct exchange *x = f->x;
+    fact_set_ip(&x->facts, FACT_server_ip, &x->server_ip);
+    decide_set_place(f, &x->facts, &x->server_ip, &x->place);
+    facts_settle(&x->facts, FACT_ADDRESS, FACT_ABSENT);
+}
+
 static enum step refuse_addresses(struct flow *f, const struct address_choice *c)
 {
     struct verdict *v = &f->x->verdict;
     if (c->refused) {
         *v = c->refusal;
         return fail_by_verdict(f);
+    }
+    if (c->ruled_out && !c->prohibited) { /* in earnest now: the record has the address and each rule */
+        f->x->server_ip = *c->ruled_out;
+        set_address(f);
+        if (judge(f, FACT_ADDRESS) == MOVE)
+            return MOVE;
     }
     v->action = VERDICT_BLOCK;
     v->reason = REASON_ADDRESS_PROHIBITED;
@@ -157,8 +209,10 @@ enum step flow_decide_address(struct flow *f)
     if (c.count == 0)
         return refuse_addresses(f, &c);
     x->verdict = c.verdict;
-    if (x->inspect.reused)
-        return flow_goto(f, FLOW_INSPECT);
+    if (x->inspect.reused) {
+        set_address(f);
+        return judge(f, FACT_ADDRESS) == MOVE ? MOVE : flow_goto(f, FLOW_INSPECT);
+    }
     const struct conf_parent *parent = x->host.is_ip ? conf_find_parent(flow_conf(f), &x->host) : NULL;
     if (parent && parent->proxy_count > 0) {
         s->parent = parent;
@@ -186,6 +240,8 @@ enum step flow_decide_hello(struct flow *f)
         x->verdict.reason = REASON_SNI_MISMATCH;
         return flow_fail(f, REASON_SNI_MISMATCH, NULL);
     }
+    if (judge(f, FACT_HELLO) == MOVE || judge_gate(f) == MOVE)
+        return MOVE;
     record_decision(f); /* before the first payload byte leaves */
     return flow_goto(f, FLOW_FORWARD);
 }
@@ -206,12 +262,16 @@ static bool revoked(struct flow *f)
             v = (struct verdict){
                 .action = VERDICT_BLOCK, .reason = REASON_ADDRESS_PROHIBITED, .mode = v.mode};
     }
+    x->verdict = v; /* the old one was a view into a baseline that is gone */
+    if (judge_note(f, f->state < FLOW_FORWARD ? FACT_HELLO : FACT_RELAY) != 0)
+        return true;
+    v = x->verdict;
     bool end = v.action == VERDICT_BLOCK && flow_conf(f)->policy.on_revoke == CONF_ON_REVOKE_CUT;
     if (!end && v.action == VERDICT_BLOCK) { /* kept, and said */
         v.action = VERDICT_ALERT;
         v.would_block = true;
     }
-    x->verdict = v; /* the old one was a view into a baseline that is gone */
+    x->verdict = v;
     return end;
 }
 

@@ -34,14 +34,8 @@ static void set_address_facts(struct flow *f, const struct ip *ip)
     struct exchange *x = f->x;
     x->server_ip = f->server_ip = *ip;
     fact_set_ip(&x->facts, FACT_server_ip, &x->server_ip);
-    if (!f->snapshot->geo)
-        return;
-    geo_lookup(f->snapshot->geo, ip, &x->place);
-    fact_set_text(&x->facts, FACT_server_country, x->place.country);
-    fact_set_text(&x->facts, FACT_server_city, x->place.city);
-    if (x->place.asn)
-        fact_set_int(&x->facts, FACT_server_asn, x->place.asn);
-    fact_set_text(&x->facts, FACT_server_as_name, x->place.organization);
+    decide_set_place(f, &x->facts, ip, &x->place);
+    facts_settle(&x->facts, FACT_ADDRESS, FACT_ABSENT);
 }
 
 /* The next parent is tried when one cannot be reached; what it answers is another matter (parent.c). */
@@ -73,9 +67,12 @@ static enum step connected(struct flow *f, struct flow_setup *s)
         if (name)
             snprintf(name, size, "%s:%u", p->host.name, p->port);
         fact_set_text(&x->facts, FACT_parent, name);
+        facts_settle(&x->facts, FACT_ADDRESS, FACT_UNOBSERVABLE); /* the parent resolves it */
         return flow_goto(f, FLOW_PARENT);
     }
     set_address_facts(f, &net_stream_peer(f->server.stream)->ip);
+    if (judge(f, FACT_ADDRESS) == MOVE)
+        return MOVE;
     if (x->connect)
         return flow_goto(f, FLOW_ESTABLISHED);
     return flow_goto(f, x->https ? FLOW_SERVER_TLS : FLOW_INSPECT);

@@ -30,6 +30,7 @@ bool flow_env_redecide(struct flow_env *env, unsigned batch)
             return true;
         decide_again(f);
     }
+    judges_keep(env, env->snapshot); /* what else is still needed is made again */
     return false;
 }
 
@@ -60,6 +61,7 @@ void flow_env_close(struct flow_env *env)
     must(env->flow_count == 0);
     auth_cache_free(env->auth_cache);
     env->auth_cache = NULL;
+    judges_keep(env, NULL);
     snapshot_unref(env->snapshot);
     env->snapshot = NULL;
 }

@@ -17,6 +17,8 @@ static void set_accept_facts(struct flow *f)
     if (f->client.tls)
         fact_set_text(facts, FACT_proxy_tls_version, tls_session_version(f->client.tls));
     fact_set_ip(facts, FACT_behind, &f->behind);
+    fact_set_text(facts, FACT_transport, "tcp");
+    fact_set_bool(facts, FACT_initiated, true);
     facts_settle(facts, FACT_ACCEPT, FACT_ABSENT);
 }
 
@@ -67,6 +69,7 @@ void exchange_end(struct flow *f)
     struct exchange *x = f->x;
     count_outcome(f);
     record_close(f);
+    judgement_forget(f);
     flow_setup_drop(f);
     auth_cancel(f);
     if (x->sender_counted)

@@ -9,6 +9,7 @@
 #include "exeat/reasons.h"
 #include "facts/facts.h"
 #include "flow/env.h"
+#include "flow/judge.h"
 #include "flow/side.h"
 #include "flow/steps.h"
 #include "wire/host.h"
@@ -78,6 +79,7 @@ struct exchange {
     struct ip server_ip; /* version 0: not connected, or by a parent */
     struct geo_place place;
     struct verdict verdict;
+    struct judgement judgement;
     bool decided; /* there is a verdict */
     bool decision_recorded, close_recorded, refusal_written;
     unsigned reserved;  /* slots of the ledger that are ours */
@@ -103,7 +105,8 @@ struct flow {
     struct side client, server;
     struct net_lane out_lane, in_lane;       /* client to server, server to client */
     enum net_lane_state out_state, in_state; /* what each lane waited for last */
-    struct net_deadline deadline;
+    struct net_deadline deadline, judge_point;
+    bool judge_due; /* judge_point has passed */
     uint64_t state_since_ms, active_ms, accepted_ms;
     struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
     struct ip behind;                                /* the balancer; version 0 without one */
@@ -188,6 +191,36 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address);
 void decide_again(struct flow *f);
 /* The same for a step about to let payload out: MOVE when the flow is on its way to its end. */
 enum step decide_catch_up(struct flow *f);
+
+/* Country and autonomous system of an address, as facts; *ret_place is what they are views into. */
+void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
+                      struct geo_place *ret_place);
+
+/* ---- judge.c ---- */
+
+/* More is known: asks the rules; `phase` is what the record calls it. At CONNECT facts that come later are not looked at yet; CLOSE is
+ * judge_close()'s. MOVE when a rule ends the flow. Call it wherever facts were set, before what they are about goes on. */
+enum step judge(struct flow *f, enum fact_phase phase);
+/* The same without ending the flow: the verdict is tightened, the caller looks at it. -1 without memory. */
+int judge_note(struct flow *f, enum fact_phase phase);
+/* Ends it for the rule that decided. */
+enum step judge_fail(struct flow *f);
+/* The last gate before payload leaves: rules that are unknown and must not be. */
+enum step judge_gate(struct flow *f);
+/* Would a rule block the flow if it went to this address? Nothing is remembered. */
+bool judge_refuses_address(struct flow *f, const struct ip *ip);
+/* While bytes move: asks again when they have come to a volume or an age that rules ask about. Costs a comparison otherwise. */
+enum step judge_moving(struct flow *f);
+/* Volume and age so far, as facts. */
+void judge_set_volume(struct flow *f);
+/* Can what a rule waits for still come while the payload is held back? */
+bool judge_can_hold(const struct flow *f);
+/* The exchange is over: nothing can change any more. Before its last record. */
+void judge_close(struct flow *f);
+/* The sender or the policy is another: everything is asked anew. */
+void judgement_forget(struct flow *f);
+/* Drops a worker's machinery for all policies but one (NULL: for all). */
+void judges_keep(struct flow_env *env, const struct snapshot *only);
 
 /* ---- guard.c ---- */
 

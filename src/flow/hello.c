@@ -108,6 +108,9 @@ static enum step settle(struct flow *f)
     facts_settle(facts, FACT_HELLO, FACT_ABSENT);
     fact_set_text(facts, FACT_chain_source, "unavailable");
     fact_set_text(facts, FACT_chain_why, "policy"); /* handling tunnel: the server's flight is not read */
+    facts_settle(facts, FACT_CHAIN, FACT_UNOBSERVABLE);
+    facts_settle(facts, FACT_REQUEST, FACT_UNOBSERVABLE);
+    facts_settle(facts, FACT_RESPONSE, FACT_UNOBSERVABLE);
     return flow_goto(f, FLOW_DECIDE_HELLO);
 }
 

@@ -42,6 +42,8 @@ static enum step begin(struct flow *f)
     struct inspect *i = &x->inspect;
     if (decide_catch_up(f) == MOVE)
         return MOVE;
+    if (judge_gate(f) == MOVE)
+        return MOVE;
     record_decision(f); /* before the first byte leaves */
     const struct http1_limits limits = limits_of(f);
     if (!i->begun) {
@@ -173,6 +175,9 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
         if (media.len > 128)
             media.len = 128;
         fact_set_span(&x->facts, FACT_content_type, arena_copy(&x->arena, media));
+        facts_settle(&x->facts, FACT_RESPONSE, FACT_ABSENT);
+        if (judge(f, FACT_RESPONSE) == MOVE)
+            return PUMP_ENDED;
         f->answer = ANSWER_NONE; /* the client has begun to read the server's answer */
         flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.idle_ms);
     }
@@ -302,7 +307,7 @@ enum step flow_inspect(struct flow *f)
         if (request == PUMP_ENDED)
             return MOVE;
         enum pump response = pump_response(f);
-        if (response == PUMP_ENDED || flush_both(f) == MOVE)
+        if (response == PUMP_ENDED || judge_moving(f) == MOVE || flush_both(f) == MOVE)
             return MOVE;
         if (i->upgraded)
             return flow_goto(f, FLOW_FORWARD);

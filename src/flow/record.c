@@ -13,6 +13,8 @@ enum {
     STRING_BYTES_MAX = 4096,
     JSON_SHORT_BYTES = 2048, /* what stays whole in a record that is too long */
     LINE_USUAL_BYTES = 4096,
+    RULES_BYTES_MAX = 8192, /* of the rules that matched; one more may end behind it */
+    RULE_TEXT_BYTES_MAX = 256,
     OCSF_OPEN = 1,
     OCSF_CLOSE = 2,
     OCSF_RESET = 3,
@@ -20,11 +22,15 @@ enum {
     OCSF_REFUSE = 5,
 };
 
+#define RULES_PATH "unmapped.rules"
+
 struct draft {
     struct record_field fields[FIELDS_MAX];
     size_t count;
     char uid[56], timeline[FLOW_STATE_COUNT * 32], ip_text[4][IP_TEXT_BYTES];
     unsigned ips;
+    struct buf rules;
+    struct span not_evaluable[JUDGE_NOT_EVALUABLE_MAX];
 };
 
 static struct record_field *add(struct draft *d, const char *path, enum record_field_type type)
@@ -125,9 +131,17 @@ static void add_verdict(struct draft *d, const struct flow *f)
     add_text(d, "action", rows[v->action].action_text);
     add_int(d, "disposition_id", rows[v->action].disposition);
     add_text(d, "disposition", rows[v->action].disposition_text);
-    add_text(d, "firewall_rule.name", v->entry ? v->entry : "no baseline entry");
-    add_text(d, "firewall_rule.type", "baseline");
-    add_text(d, "firewall_rule.condition", v->selector);
+    if (x->judgement.decided_by && v->reason == REASON_RULE) {
+        const struct sigma_document *rule =
+            f->snapshot->rules->set->rules[x->judgement.decided_by - 1].document;
+        add_text(d, "firewall_rule.name", rule->title);
+        add_text(d, "firewall_rule.uid", rule->id);
+        add_text(d, "firewall_rule.type", "sigma");
+    } else {
+        add_text(d, "firewall_rule.name", v->entry ? v->entry : "no baseline entry");
+        add_text(d, "firewall_rule.type", "baseline");
+        add_text(d, "firewall_rule.condition", v->selector);
+    }
     add_text(d, "unmapped.verdict.action", verdict_action_name(v->action));
     add_text(d, "unmapped.verdict.mode", verdict_mode_name(v->mode));
     if (v->reason != REASON_NONE)
@@ -137,6 +151,76 @@ static void add_verdict(struct draft *d, const struct flow *f)
     add(d, "unmapped.verdict.would_block", RECORD_BOOL)->value.integer = v->would_block;
     if (v->entry_line)
         add_int(d, "unmapped.verdict.baseline_line", v->entry_line);
+}
+
+/* ---- rules ---- */
+
+static void write_short(struct json *j, const char *key, const char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+    if (len > 0)
+        json_span(j, key, span_of(text, len < RULE_TEXT_BYTES_MAX ? len : RULE_TEXT_BYTES_MAX));
+}
+
+static void write_match(struct json *j, const struct flow *f, const struct judge_match *m)
+{
+    const struct rulebook *b = f->snapshot->rules;
+    const struct sigma_document *d = b->set->rules[m->rule].document;
+    json_object(j, NULL);
+    write_short(j, "id", d->id);
+    write_short(j, "title", d->title);
+    write_short(j, "author", d->author);
+    write_short(j, "license", d->license);
+    write_short(j, "level", sigma_level_name(d->level));
+    write_short(j, "status", sigma_status_name(d->status));
+    json_str(j, "phase", logsource_phase_name(m->phase));
+    json_str(j, "action", action_name(b->actions[m->rule].kind));
+    json_str(j, "outcome", judge_outcome_name(m->outcome));
+    json_end_object(j);
+}
+
+/* The one that decided stands first: what doesn't fit is only counted. */
+static void add_rules(struct draft *d, const struct flow *f)
+{
+    const struct judgement *own = &f->x->judgement;
+    const struct judge_match *const all = own->matches;
+    struct json j;
+    size_t shown = 0;
+    buf_init(&d->rules, RULES_BYTES_MAX + 4096);
+    json_init(&j, &d->rules);
+    json_array(&j, NULL);
+    for (int decided = 1; decided >= 0; decided--)
+        for (size_t i = 0; i < own->count; i++) {
+            if (all[i].outcome == JUDGE_COUNTED || (all[i].rule + 1 == own->decided_by) != decided ||
+                buf_len(&d->rules) > RULES_BYTES_MAX)
+                continue;
+            write_match(&j, f, &all[i]);
+            shown++;
+        }
+    json_end_array(&j);
+    size_t counted = 0;
+    for (size_t i = 0; i < own->count; i++)
+        counted += all[i].outcome == JUDGE_COUNTED;
+    if (shown > 0)
+        add(d, RULES_PATH, RECORD_JSON)->value.string = buf_span(&d->rules);
+    if (own->count - counted > shown)
+        add_int(d, "unmapped.rules_matched", (int64_t)(own->count - counted));
+}
+
+/* At the end: what could not be answered, of the rules that were looked at. */
+static void add_not_evaluable(struct draft *d, const struct flow *f)
+{
+    const struct judgement *own = &f->x->judgement;
+    size_t shown = own->not_evaluable_count < JUDGE_NOT_EVALUABLE_MAX ? own->not_evaluable_count
+                                                                      : JUDGE_NOT_EVALUABLE_MAX;
+    if (shown == 0)
+        return;
+    for (size_t i = 0; i < shown; i++)
+        d->not_evaluable[i] =
+            span_str(sigma_document_id(f->snapshot->rules->set->rules[own->not_evaluable[i]].document));
+    struct record_field *field = add(d, "unmapped.rules_not_evaluable", RECORD_STRINGS);
+    field->value.strings.items = d->not_evaluable;
+    field->value.strings.count = shown;
 }
 
 static int close_activity(const struct flow *f)
@@ -183,6 +267,7 @@ static void add_common(struct draft *d, const struct flow *f, int activity, char
     add_int(d, "start_time", (int64_t)x->begun_wall_ms);
     add_int(d, "unmapped.policy_generation", (int64_t)f->snapshot->generation);
     add_verdict(d, f);
+    add_rules(d, f);
 }
 
 /* What a process can swell (its arguments, its paths) goes, who it is stays. */
@@ -191,7 +276,8 @@ static void shorten(struct draft *d, const struct flow *f)
     const struct sender *s = f->attribution.sender;
     bool named = false;
     for (size_t i = 0; i < d->count; i++)
-        if (d->fields[i].type == RECORD_JSON && d->fields[i].value.string.len > JSON_SHORT_BYTES) {
+        if (d->fields[i].type == RECORD_JSON && d->fields[i].value.string.len > JSON_SHORT_BYTES &&
+            strcmp(d->fields[i].path, RULES_PATH) != 0) {
             named |= strcmp(d->fields[i].path, fact_table[FACT_sender_process].path) == 0;
             d->fields[i--] = d->fields[--d->count];
         }
@@ -221,6 +307,7 @@ static void write(struct flow *f, struct draft *d)
     }
     ledger_append(f->env->ledger, buf_span(&line));
     buf_free(&line);
+    buf_free(&d->rules);
     f->x->reserved--;
     counter_add(&f->env->counters, COUNTER_records, 1);
 }
@@ -260,16 +347,6 @@ void record_decision(struct flow *f)
     write(f, &d);
 }
 
-static void set_close_facts(struct flow *f)
-{
-    struct exchange *x = f->x;
-    uint64_t out = x->bytes_out + relay_bytes_out(f), in = x->bytes_in + relay_bytes_in(f);
-    fact_set_int(&x->facts, FACT_bytes_out, (int64_t)out);
-    fact_set_int(&x->facts, FACT_bytes_in, (int64_t)in);
-    fact_set_int(&x->facts, FACT_bytes_total, (int64_t)(out + in));
-    fact_set_int(&x->facts, FACT_duration_ms, (int64_t)(net_now_ms(f->env->net) - x->begun_ms));
-}
-
 void record_close(struct flow *f)
 {
     struct exchange *x = f->x;
@@ -278,6 +355,8 @@ void record_close(struct flow *f)
     attribute_note(f);
     record_decision(f);
     x->close_recorded = true;
+    judge_set_volume(f);
+    judge_close(f);
     if (x->reserved == 0 && record_reserve(f) != 0)
         return;
     if (x->reserved == 0)
@@ -285,7 +364,6 @@ void record_close(struct flow *f)
     enum { STATUS_SUCCESS = 1, STATUS_FAILURE = 2 };
     struct draft d = {0};
     bool good = x->reason == REASON_COMPLETED;
-    set_close_facts(f);
     add_common(&d, f, close_activity(f), 'c');
     uint64_t now = net_wall_ms(f->env->net);
     add_int(&d, "time", (int64_t)now);
@@ -295,6 +373,7 @@ void record_close(struct flow *f)
     add_text(&d, "status_code", reason_table[x->reason].name);
     add_text(&d, "status_detail", x->detail);
     add_text(&d, "message", reason_table[x->reason].text);
+    add_not_evaluable(&d, f);
     add_timeline(&d, x);
     add_facts(&d, &x->facts);
     write(f, &d);

@@ -140,6 +140,8 @@ enum step flow_relay(struct flow *f)
     f->out_state = move(f, &f->out_lane, f->out_state, &f->client, &f->server, f->in_state == NET_LANE_DONE);
     if (is_broken(f->out_state))
         return broke(f, f->out_state, &f->client, &f->server);
+    if (judge_moving(f) == MOVE)
+        return MOVE;
     if (f->in_state != NET_LANE_DONE || f->out_state != NET_LANE_DONE)
         return WAIT;
     f->x->reason = REASON_COMPLETED;

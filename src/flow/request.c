@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { USER_AGENT_BYTES_MAX = 512, URL_BYTES_MAX = 4096 };
+enum { USER_AGENT_BYTES_MAX = 4096, URL_BYTES_MAX = 4096 };
 
 /* ---- reading ---- */
 
@@ -89,7 +89,62 @@ static void set_url_fact(struct flow *f)
                   span_of(url, (size_t)len < URL_BYTES_MAX ? (size_t)len : URL_BYTES_MAX));
 }
 
-static void set_facts(struct flow *f)
+/* Whole, because what is cut off would be where to hide: limits.head bounds it. False without memory. */
+static bool set_whole(struct exchange *x, enum fact which, struct span text)
+{
+    const char *copy = copy_text(x, text, text.len);
+    fact_set_span(&x->facts, which, copy ? span_of(copy, text.len) : text);
+    return copy != NULL;
+}
+
+static bool set_header_fact(struct exchange *x, enum fact which, const char *name)
+{
+    const struct http1_header *h = http1_header_find(&x->request, name);
+    return set_whole(x, which, h ? h->value : (struct span){NULL, 0});
+}
+
+/* What follows the last dot of the path's last part. */
+static struct span extension_of(struct span path)
+{
+    size_t dot = path.len;
+    while (dot > 0 && path.data[dot - 1] != '.' && path.data[dot - 1] != '/')
+        dot--;
+    bool found = dot > 0 && path.data[dot - 1] == '.';
+    return found ? span_of(path.data + dot, path.len - dot) : (struct span){NULL, 0};
+}
+
+/* The absolute URL as rules see it: in one form, however the request wrote the authority. */
+static bool set_whole_url(struct exchange *x)
+{
+    struct span target = x->request.target.path_query;
+    size_t size = target.len + AUTHORITY_TEXT_BYTES + sizeof "https://";
+    char authority[AUTHORITY_TEXT_BYTES], *url = arena_alloc(&x->arena, size);
+    if (!url)
+        return false;
+    host_port_format(&x->host, x->port, x->https ? 443 : 80, authority);
+    int len = snprintf(url, size, "%s://%s", x->https ? "https" : "http", authority);
+    if (target.len)
+        memcpy(url + len, target.data, target.len);
+    fact_set_span(&x->facts, FACT_url_whole, span_of(url, (size_t)len + target.len));
+    return true;
+}
+
+static bool set_url_facts(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct http1_target *t = &x->request.target;
+    set_url_fact(f);
+    fact_set_text(&x->facts, FACT_request_host, x->host.name);
+    fact_set_text(&x->facts, FACT_request_version, x->request.minor ? "HTTP/1.1" : "HTTP/1.0");
+    return set_whole_url(x) && set_whole(x, FACT_url_target, t->path_query) &&
+           set_whole(x, FACT_url_path, t->path) && set_whole(x, FACT_url_query, t->query) &&
+           set_whole(x, FACT_url_extension, extension_of(t->path)) &&
+           set_whole(x, FACT_request_method, x->request.method) &&
+           set_header_fact(x, FACT_referrer, "referer") && set_header_fact(x, FACT_cookie, "cookie");
+}
+
+/* False without memory. */
+static bool set_facts(struct flow *f)
 {
     struct exchange *x = f->x;
     struct facts *facts = &x->facts;
@@ -104,10 +159,7 @@ static void set_facts(struct flow *f)
     const struct http1_header *agent = http1_header_find(&x->request, "user-agent");
     if (agent)
         fact_set_text(facts, FACT_user_agent, copy_text(x, agent->value, USER_AGENT_BYTES_MAX));
-    if (x->connect)
-        fact_set_text(facts, FACT_url, NULL);
-    else
-        set_url_fact(f);
+    return x->connect || set_url_facts(f);
 }
 
 static bool host_agrees(const struct exchange *x)
@@ -138,7 +190,8 @@ static enum step judge_target(struct flow *f)
     enum host_fault fault = host_port_parse(t->authority, usual, &x->host, &x->port, NULL);
     if (fault != HOST_OK)
         return flow_fail(f, REASON_TARGET_INVALID, "%s", host_fault_text(fault));
-    set_facts(f);
+    if (!set_facts(f))
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (!host_agrees(x))
         return flow_fail(f, REASON_HOST_MISDIRECTED, NULL);
     if (http1_via_has(&x->request, flow_conf(f)->http.via))

@@ -6,7 +6,9 @@
 
 #include "conf/conf.h"
 #include "facts/geo.h"
+#include "flow/tally.h"
 #include "rules/baseline.h"
+#include "rules/rulebook.h"
 #include "tls/session.h"
 
 #include <stdatomic.h>
@@ -17,6 +19,8 @@ struct snapshot {
     uint64_t generation;       /* 1, 2, ...: which policy decided; stands in each record */
     struct conf *conf;         /* owned */
     struct baseline *baseline; /* owned */
+    struct rulebook *rules;    /* owned; NULL = no rules configured */
+    struct tally *tally;       /* owned: what correlations have counted; NULL = there are none */
     bool needs_hash;           /* the baseline names hashes: ask the agent to wait for them */
     struct ip
         *own_addresses; /* owned: of this host's interfaces, none of which is a destination unless allowed */

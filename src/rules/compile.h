@@ -2,7 +2,7 @@
  *
  * Compiling has no limit of its own, and a short expression can keep it busy for minutes: whoever compiles rules that others wrote calls
  * compile_try() for each costly pattern and compile_field() in a child process with limits, and carries the databases over
- * as bytes (cmd/rules_load.c does). A loaded set of databases is never changed: threads share it. Pure but for hyperscan. */
+ * as bytes (run/rules_load.c does). A loaded set of databases is never changed: threads share it. Pure but for hyperscan. */
 #ifndef EXEAT_RULES_COMPILE_H
 #define EXEAT_RULES_COMPILE_H
 

@@ -261,7 +261,7 @@ static bool count_event(struct correlate *c, const struct match *m, size_t i, in
     if (n == what->rules.count)
         return false;
     if (what->type == CORRELATION_VALUE_COUNT) {
-        if (!make_key(c, m, k->value_fields, what->fields.count))
+        if (!make_key(c, m, k->value_fields + n * what->fields.count, what->fields.count))
             return false;
         value = hash(buf_span(&c->key));
     }

@@ -1,9 +1,10 @@
 /* logsource.c: see logsource.h. Pure. */
 #include "rules/logsource.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 
-enum { TREE_BYTES = 64 * 1024 * 1024, OF_MAX = 32, FIELDS_MAX = 1024 };
+enum { TREE_BYTES = 64 * 1024 * 1024, OF_MAX = 32, FIELDS_MAX = 1024, JOINED_BYTES = 65536 };
 
 static const char *const phase_names[] = {"accept",  "connect",  "address", "hello", "chain",
                                           "request", "response", "relay",   "close"};
@@ -39,6 +40,20 @@ static int read_fact(const struct yaml_node *n, enum fact *ret, struct err *rete
                       near ? near : "", near ? "?" : "");
 }
 
+/* NULL without memory. */
+static const char *join_facts(struct arena *a, const bool *wanted)
+{
+    struct buf text;
+    buf_init(&text, JOINED_BYTES);
+    for (int i = 0; i < FACT_COUNT; i++)
+        if (wanted[i])
+            buf_printf(&text, "%s%s", buf_len(&text) ? "+" : "", fact_table[i].name);
+    struct span all = buf_span(&text);
+    const char *joined = text.failed ? NULL : arena_strndup(a, (const char *)all.data, all.len);
+    buf_free(&text);
+    return joined;
+}
+
 static int read_field(struct arena *a, const struct yaml_node *n, struct logsource_field *ret,
                       struct err *reterr)
 {
@@ -49,10 +64,14 @@ static int read_field(struct arena *a, const struct yaml_node *n, struct logsour
     ret->name = arena_strdup(a, n->key);
     if (!ret->name)
         return fail_memory(n, reterr);
-    for (YAML_EACH(v, n))
-        if (read_fact(v, &ret->facts[ret->count++], reterr) != 0)
+    bool wanted[FACT_COUNT] = {false};
+    for (YAML_EACH(v, n)) {
+        if (read_fact(v, &ret->facts[ret->count], reterr) != 0)
             return -1;
-    return 0;
+        wanted[ret->facts[ret->count++]] = true;
+    }
+    ret->joined = join_facts(a, wanted);
+    return ret->joined ? 0 : fail_memory(n, reterr);
 }
 
 static int read_word(struct arena *a, const struct yaml_node *top, const char *key, const char **ret,
@@ -106,10 +125,16 @@ static int read_table(struct arena *a, const struct yaml_node *top, struct logso
     l->fields = arena_alloc(a, (fields->count + 1) * sizeof *l->fields);
     if (!l->fields)
         return fail_memory(fields, reterr);
-    for (YAML_EACH(v, fields))
-        if (read_field(a, v, &l->fields[l->field_count++], reterr) != 0)
+    bool any[FACT_COUNT] = {false};
+    for (YAML_EACH(v, fields)) {
+        struct logsource_field *f = &l->fields[l->field_count++];
+        if (read_field(a, v, f, reterr) != 0)
             return -1;
-    return 0;
+        for (size_t i = 0; i < f->count; i++)
+            any[f->facts[i]] = true;
+    }
+    l->any = join_facts(a, any);
+    return l->any ? 0 : fail_memory(fields, reterr);
 }
 
 struct logsource *logsource_read(struct arena *a, struct span text, const char *file, struct logsource *next,
@@ -178,6 +203,14 @@ const struct logsource_field *logsource_field_find(const struct logsource *l, co
         if (strcmp(l->fields[i].name, name) == 0)
             return &l->fields[i];
     return NULL;
+}
+
+const char *logsource_name_field(const struct logsource *tables, const struct sigma_logsource *rule,
+                                 const char *field)
+{
+    const struct logsource *l = logsource_find(tables, rule);
+    const struct logsource_field *f = l && field ? logsource_field_find(l, field) : NULL;
+    return !l ? "?" : !field ? l->any : f ? f->joined : "?";
 }
 
 /* ---- rules against tables ---- */

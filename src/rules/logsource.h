@@ -17,7 +17,8 @@ extern const struct logsource_file logsource_files[];
 enum { LOGSOURCE_FACTS_MAX = 8 };
 
 struct logsource_field {
-    const char *name; /* view into the arena */
+    const char *name;   /* view into the arena */
+    const char *joined; /* view into the arena: its facts' names, joined by '+' */
     enum fact facts[LOGSOURCE_FACTS_MAX];
     size_t count; /* at least 1 */
 };
@@ -27,6 +28,8 @@ struct logsource {
     size_t of_count;
     struct logsource_field *fields; /* view into the arena */
     size_t field_count;
+    const char
+        *any; /* view into the arena: all its fields' facts, joined by '+': what a keyword looks into */
     struct logsource *next; /* view into the arena */
 };
 
@@ -46,6 +49,12 @@ int logsource_check(const struct logsource *tables, const struct sigma_document 
 
 /* The earliest phase in which the expression can be TRUE. Its fields must be in `l`. */
 enum fact_phase logsource_phase(const struct logsource *l, const struct expr *e);
+
+/* What a field of the document (NULL: a keyword) is called when it is decided inline: the facts it looks into, as
+ * logsource_field.joined, so that fields of different logsources that mean the same are one. "?" when no table has it: a view that lives as
+ * long as the tables. */
+const char *logsource_name_field(const struct logsource *tables, const struct sigma_logsource *rule,
+                                 const char *field);
 
 /* "accept", "connect", ...; lives for ever. */
 const char *logsource_phase_name(enum fact_phase phase);

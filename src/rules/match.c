@@ -29,7 +29,9 @@ struct match {
     uint32_t *value_stamps;     /* owned: the generation a field was set in */
     uint32_t *atom_stamps;      /* owned: the generation an atom came true in */
     uint32_t *rule_stamps;      /* owned: the generation a rule became a candidate in */
-    uint32_t *candidates;       /* owned */
+    uint32_t *found;            /* owned: the atoms that came true */
+    size_t found_count;
+    uint32_t *candidates; /* owned */
     size_t candidate_count;
     uint32_t *matched;    /* owned */
     uint32_t *eager;      /* owned: atoms that rules are found by and no database answers, by field */
@@ -98,10 +100,11 @@ struct match *match_new(const struct ruleset *s, const struct compiled *c)
     m->value_stamps = array(s->fields.count, sizeof *m->value_stamps);
     m->atom_stamps = array(s->atom_count, sizeof *m->atom_stamps);
     m->rule_stamps = array(s->rule_count, sizeof *m->rule_stamps);
+    m->found = array(s->atom_count, sizeof *m->found);
     m->candidates = array(s->rule_count, sizeof *m->candidates);
     m->matched = array(s->rule_count, sizeof *m->matched);
-    if (m->values && m->value_stamps && m->atom_stamps && m->rule_stamps && m->candidates && m->matched &&
-        sort_eager(m) && networks_init(&m->networks, s) && make_scratch(m))
+    if (m->values && m->value_stamps && m->atom_stamps && m->rule_stamps && m->found && m->candidates &&
+        m->matched && sort_eager(m) && networks_init(&m->networks, s) && make_scratch(m))
         return m;
     match_free(m);
     return NULL;
@@ -116,6 +119,7 @@ void match_free(struct match *m)
     free(m->value_stamps);
     free(m->atom_stamps);
     free(m->rule_stamps);
+    free(m->found);
     free(m->candidates);
     free(m->matched);
     free(m->eager);
@@ -134,7 +138,7 @@ void match_begin(struct match *m, bool complete)
         m->generation = 1;
     }
     m->complete = complete;
-    m->candidate_count = 0;
+    m->candidate_count = m->found_count = 0;
 }
 
 /* ---- scanning ---- */
@@ -145,6 +149,7 @@ static void note_true(struct match *m, uint32_t atom)
     if (m->atom_stamps[atom] == m->generation)
         return;
     m->atom_stamps[atom] = m->generation;
+    m->found[m->found_count++] = atom;
     for (uint32_t i = 0; i < a->count; i++) {
         uint32_t rule = m->set->triggers[a->first + i];
         if (m->rule_stamps[rule] == m->generation)
@@ -260,6 +265,25 @@ void match_set(struct match *m, uint32_t field, const struct match_value *v)
     for (uint32_t i = m->eager_from[field]; i < m->eager_from[field + 1]; i++)
         if (match_atom(m, m->eager[i]) == TRUTH_TRUE)
             note_true(m, m->eager[i]);
+}
+
+void match_set_again(struct match *m, uint32_t field, const struct match_value *v)
+{
+    must(field < m->set->fields.count);
+    m->values[field] = *v;
+    m->value_stamps[field] = m->generation;
+}
+
+void match_note(struct match *m, uint32_t atom)
+{
+    must(atom < m->set->atom_count);
+    note_true(m, atom);
+}
+
+const uint32_t *match_atoms(const struct match *m, size_t *ret_count)
+{
+    *ret_count = m->found_count;
+    return m->found;
 }
 
 void match_set_unnamed(struct match *m, const struct match_value *v)

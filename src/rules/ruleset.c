@@ -22,6 +22,8 @@ struct linker {
     struct names ids, names, atom_keys;
     uint32_t *by_id, *by_name; /* owned: a name's document */
     size_t atom_room, rule_room, correlation_room;
+    ruleset_name *name;                /* NULL: fields are called what they are */
+    const struct sigma_document *rule; /* whose code is written */
     ruleset_reject *reject;
     void *context;
     bool failed; /* no memory */
@@ -100,6 +102,11 @@ static uint32_t find_document(const struct linker *k, const char *name)
 
 /* ---- atoms and code ---- */
 
+static const char *name_field(const struct linker *k, const struct sigma_document *rule, const char *field)
+{
+    return k->name ? k->name(k->context, rule, field) : field;
+}
+
 static uint32_t add_field(struct linker *k, const char *name)
 {
     uint32_t n = name ? names_add(&k->s->fields, span_str(name)) : RULESET_KEYWORD;
@@ -108,17 +115,17 @@ static uint32_t add_field(struct linker *k, const char *name)
 }
 
 /* All that makes an atom's answer, as text. */
-static void write_key(struct buf *b, const struct atom *a)
+static void write_key(struct buf *b, const struct atom *a, const char *field, const char *other)
 {
-    buf_printf(b, "%d|%s|%zu|%s|", (int)a->kind, a->field ? "f" : "k", a->field ? strlen(a->field) : 0,
-               a->field ? a->field : "");
+    buf_printf(b, "%d|%s|%zu|%s|", (int)a->kind, field ? "f" : "k", field ? strlen(field) : 0,
+               field ? field : "");
     if (a->kind == ATOM_PATTERN)
         buf_printf(b, "%u|%s", a->flags, a->pattern);
     else if (a->kind == ATOM_COMPARE || a->kind == ATOM_TIME)
         buf_printf(b, "%d|%d|%d|%lld|%.17g", (int)a->compare, (int)a->part, a->number.is_integer,
                    (long long)a->number.integer, a->number.real);
     else if (a->kind == ATOM_FIELDREF)
-        buf_printf(b, "%d|%d|%s", (int)a->affix, a->cased, a->other);
+        buf_printf(b, "%d|%d|%s", (int)a->affix, a->cased, other);
     char text[IP_TEXT_BYTES];
     if (a->kind == ATOM_CIDR)
         buf_printf(b, "%s/%u", ip_format(&a->network.ip, text), a->network.prefix);
@@ -127,9 +134,11 @@ static void write_key(struct buf *b, const struct atom *a)
 static uint32_t add_atom(struct linker *k, const struct atom *a)
 {
     struct ruleset *s = k->s;
+    const char *field = name_field(k, k->rule, a->field),
+               *other = a->other ? name_field(k, k->rule, a->other) : NULL;
     struct buf key;
     buf_init(&key, 1024 * 1024);
-    write_key(&key, a);
+    write_key(&key, a, field, other);
     uint32_t n = key.failed ? (uint32_t)NAMES_NONE : names_add(&k->atom_keys, buf_span(&key));
     buf_free(&key);
     if (n == NAMES_NONE) {
@@ -143,8 +152,8 @@ static uint32_t add_atom(struct linker *k, const struct atom *a)
         return 0;
     s->atoms = atoms;
     s->atoms[s->atom_count++] = (struct ruleset_atom){.atom = (struct atom *)(uintptr_t)a,
-                                                      .field = add_field(k, a->field),
-                                                      .other = a->other ? add_field(k, a->other) : 0};
+                                                      .field = add_field(k, field),
+                                                      .other = other ? add_field(k, other) : 0};
     return n;
 }
 
@@ -219,6 +228,7 @@ static const struct expr *filtered_condition(struct linker *k, const struct sigm
 static void link_rule(struct linker *k, uint32_t i)
 {
     size_t start = k->s->code_words;
+    k->rule = k->documents[i];
     const struct expr *e = filtered_condition(k, k->documents[i]);
     if (e && !write_code(k, e, start)) {
         k->s->code_words = start;
@@ -254,6 +264,18 @@ static bool check_aliases(struct linker *k, uint32_t i, const struct sigma_corre
     return true;
 }
 
+/* The rule in whose events a correlation's fields are looked up: of correlations that count correlations, the first below. */
+static const struct sigma_document *event_rule(const struct linker *k, uint32_t document)
+{
+    const struct sigma_document *d = k->documents[document];
+    while (d->kind == SIGMA_CORRELATION) { /* linked already, so there is no ring */
+        uint32_t below = find_document(k, d->correlation->rules.items[0]);
+        must(below != NAMES_NONE);
+        d = k->documents[below];
+    }
+    return d;
+}
+
 /* What `name` is called in events of `document`. */
 static const char *resolve_alias(const struct linker *k, const struct sigma_correlation *c, const char *name,
                                  uint32_t document)
@@ -270,7 +292,7 @@ static void tie(struct linker *k, uint32_t i, const uint32_t *documents)
     struct ruleset *s = k->s;
     uint32_t *rules = arena_alloc(&s->arena, c->rules.count * sizeof *rules);
     uint32_t *groups = arena_alloc(&s->arena, (c->rules.count * c->group_by.count + 1) * sizeof *groups);
-    uint32_t *values = arena_alloc(&s->arena, (c->fields.count + 1) * sizeof *values);
+    uint32_t *values = arena_alloc(&s->arena, (c->rules.count * c->fields.count + 1) * sizeof *values);
     struct correlation *all =
         grow(k, s->correlations, &k->correlation_room, s->correlation_count + 1, sizeof *all);
     if (all)
@@ -281,13 +303,14 @@ static void tie(struct linker *k, uint32_t i, const uint32_t *documents)
         return;
     }
     for (size_t n = 0; n < c->rules.count; n++) {
+        const struct sigma_document *rule = event_rule(k, documents[n]);
         rules[n] = k->rule_of[documents[n]];
         for (size_t g = 0; g < c->group_by.count; g++)
             groups[n * c->group_by.count + g] =
-                add_field(k, resolve_alias(k, c, c->group_by.items[g], documents[n]));
+                add_field(k, name_field(k, rule, resolve_alias(k, c, c->group_by.items[g], documents[n])));
+        for (size_t v = 0; v < c->fields.count; v++)
+            values[n * c->fields.count + v] = add_field(k, name_field(k, rule, c->fields.items[v]));
     }
-    for (size_t n = 0; n < c->fields.count; n++)
-        values[n] = add_field(k, c->fields.items[n]);
     own->correlation = (uint32_t)s->correlation_count;
     s->correlations[s->correlation_count++] =
         (struct correlation){c, (uint32_t)(own - s->rules), rules, groups, values};
@@ -388,8 +411,14 @@ static void link_all(struct linker *k)
 struct ruleset *ruleset_link(const struct sigma_document *documents, ruleset_reject *reject_one,
                              void *context)
 {
+    return ruleset_link_named(documents, NULL, reject_one, context);
+}
+
+struct ruleset *ruleset_link_named(const struct sigma_document *documents, ruleset_name *name,
+                                   ruleset_reject *reject_one, void *context)
+{
     struct ruleset *s = calloc(1, sizeof *s);
-    struct linker k = {.s = s, .reject = reject_one, .context = context};
+    struct linker k = {.s = s, .name = name, .reject = reject_one, .context = context};
     if (!s)
         return NULL;
     arena_init(&s->arena, SET_BYTES);

@@ -38,7 +38,7 @@ struct correlation {
     uint32_t rule;                        /* its own */
     const uint32_t *rules;                /* view into the arena: what->rules.count of them */
     const uint32_t *group_fields; /* view into the arena: for each rule, what->group_by.count fields */
-    const uint32_t *value_fields; /* view into the arena: what->fields.count of them */
+    const uint32_t *value_fields; /* view into the arena: for each rule, what->fields.count of them */
 };
 
 struct ruleset {
@@ -60,8 +60,15 @@ struct ruleset {
 /* `why` says what is wrong with a document that is left out. */
 typedef void ruleset_reject(void *context, const struct sigma_document *d, const struct err *why);
 
+/* What `field` (NULL: a keyword) of the rule `d` is called in the set, where rules of several logsources are decided together. The text
+ * must outlive the set. */
+typedef const char *ruleset_name(void *context, const struct sigma_document *d, const char *field);
+
 /* Links the list that begins at `documents` (by .next). The documents must outlive the set. NULL without memory. */
 struct ruleset *ruleset_link(const struct sigma_document *documents, ruleset_reject *reject, void *context);
+/* The same under other names; `name` NULL: their own. */
+struct ruleset *ruleset_link_named(const struct sigma_document *documents, ruleset_name *name,
+                                   ruleset_reject *reject, void *context);
 void ruleset_free(struct ruleset *s); /* NULL is fine */
 
 #endif

@@ -10,8 +10,9 @@ enum {
     NAMES_MAX = 4096
 };
 
-static const char *const levels[] = {"informational", "low", "medium", "high", "critical"};
-static const char *const statuses[] = {"stable", "test", "experimental", "deprecated", "unsupported"};
+const char *const sigma_levels[SIGMA_CRITICAL] = {"informational", "low", "medium", "high", "critical"};
+const char *const sigma_statuses[SIGMA_UNSUPPORTED] = {"stable", "test", "experimental", "deprecated",
+                                                       "unsupported"};
 
 /* One document being read. */
 struct reader {
@@ -24,6 +25,16 @@ struct reader {
 const char *sigma_document_id(const struct sigma_document *d)
 {
     return d->id ? d->id : d->name ? d->name : d->title;
+}
+
+const char *sigma_level_name(enum sigma_level level)
+{
+    return level == SIGMA_LEVEL_NONE ? NULL : sigma_levels[level - 1];
+}
+
+const char *sigma_status_name(enum sigma_status status)
+{
+    return status == SIGMA_STATUS_NONE ? NULL : sigma_statuses[status - 1];
 }
 
 static int fail_memory(struct reader *r, const struct yaml_node *n)
@@ -131,8 +142,8 @@ static int read_meta(struct reader *r, const struct yaml_node *top)
         read_text(r, top, "name", &d->name) != 0 || read_text(r, top, "author", &d->author) != 0 ||
         read_text(r, top, "license", &d->license) != 0 || check_date(r, top, "date") != 0 ||
         check_date(r, top, "modified") != 0 || check_related(r, top) != 0 ||
-        read_word(r, top, "level", levels, ARRAY_LEN(levels), &level) != 0 ||
-        read_word(r, top, "status", statuses, ARRAY_LEN(statuses), &status) != 0)
+        read_word(r, top, "level", sigma_levels, ARRAY_LEN(sigma_levels), &level) != 0 ||
+        read_word(r, top, "status", sigma_statuses, ARRAY_LEN(sigma_statuses), &status) != 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(plain); i++)
         if (check_texts(r, top, plain[i], false) != 0)

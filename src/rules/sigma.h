@@ -96,6 +96,12 @@ typedef void sigma_take(void *context, struct sigma_document *document, const st
 void sigma_read(struct arena *arena, struct span text, const char *file, const struct sigma_options *options,
                 sigma_take *take, void *context);
 
+/* In the order of the enums, without their NONE. */
+extern const char *const sigma_levels[SIGMA_CRITICAL], *const sigma_statuses[SIGMA_UNSUPPORTED];
+/* As the rule has it; NULL without one. */
+const char *sigma_level_name(enum sigma_level level);
+const char *sigma_status_name(enum sigma_status status);
+
 /* The id, else the name, else the title. */
 const char *sigma_document_id(const struct sigma_document *d);
 

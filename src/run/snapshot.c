@@ -2,6 +2,7 @@
 #include "run/snapshot.h"
 
 #include "conf/file.h"
+#include "run/rules_policy.h"
 #include "run/settings.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ static void snapshot_destroy(struct snapshot *s)
     tls_context_free(s->server_tls);
     geo_close(s->geo);
     free(s->own_addresses);
+    tally_free(s->tally);
+    rulebook_free(s->rules);
     baseline_free(s->baseline);
     conf_free(s->conf);
     free(s);
@@ -33,6 +36,17 @@ static int load_baseline(struct snapshot *s, struct err *reterr)
         return -1;
     s->needs_hash = baseline_needs_hash(s->baseline);
     return 0;
+}
+
+static int load_rules(struct snapshot *s, struct err *reterr)
+{
+    if (rules_policy_load(s->conf, &s->rules, reterr) != 0)
+        return -1;
+    s->needs_hash = s->needs_hash || (s->rules && s->rules->uses[FACT_sender_sha256]);
+    if (!s->rules || s->rules->set->correlation_count == 0)
+        return 0;
+    s->tally = tally_new(s->rules);
+    return s->tally ? 0 : err_set(reterr, NULL, 0, 0, "no memory");
 }
 
 static bool to_ip(const struct sockaddr *address, struct ip *ret)
@@ -102,7 +116,7 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->generation = generation;
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
-        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
+        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 && load_rules(s, reterr) == 0 &&
         settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);

@@ -1,6 +1,6 @@
 /* rules_child.h: compiling patterns in a child process with limits of CPU time and memory. Forks: for programs without threads. */
-#ifndef EXEAT_CMD_RULES_CHILD_H
-#define EXEAT_CMD_RULES_CHILD_H
+#ifndef EXEAT_RUN_RULES_CHILD_H
+#define EXEAT_RUN_RULES_CHILD_H
 
 #include "rules/compile.h"
 

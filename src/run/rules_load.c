@@ -1,9 +1,9 @@
 /* rules_load.c: see rules_load.h. */
-#include "cmd/rules_load.h"
+#include "run/rules_load.h"
 
 #include "base/buf.h"
 #include "base/must.h"
-#include "cmd/rules_child.h"
+#include "run/rules_child.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -253,6 +253,27 @@ static int try_patterns(struct rules_load *l, bool all, struct err *reterr)
     return result;
 }
 
+int rules_load_tables(struct rules_load *l, struct err *reterr)
+{
+    l->tables = logsource_read_all(&l->arena, reterr);
+    if (!l->tables)
+        return -1;
+    for (size_t i = 0; i < l->count; i++) {
+        struct err err = {0};
+        if (l->entries[i].document && !l->entries[i].err.text[0] &&
+            logsource_check(l->tables, l->entries[i].document, &err) != 0)
+            rules_load_reject(l, i, &err);
+    }
+    return 0;
+}
+
+/* ruleset_name */
+static const char *name_field(void *context, const struct sigma_document *d, const char *field)
+{
+    const struct rules_load *l = context;
+    return l->tables ? logsource_name_field(l->tables, &d->logsource, field) : field;
+}
+
 static int link_documents(struct rules_load *l, struct err *reterr)
 {
     struct sigma_document *first = NULL, **tail = &first;
@@ -264,7 +285,7 @@ static int link_documents(struct rules_load *l, struct err *reterr)
         *tail = NULL;
     }
     ruleset_free(l->set);
-    l->set = ruleset_link(first, reject_document, l);
+    l->set = ruleset_link_named(first, name_field, reject_document, l);
     return l->set ? 0 : err_set(reterr, NULL, 0, 0, "out of memory");
 }
 
@@ -277,7 +298,8 @@ static bool reject_field(struct rules_load *l, uint32_t field, const char *why)
         if (l->entries[i].err.text[0] || !l->entries[i].document)
             continue;
         for (const struct atom *a = l->entries[i].document->atoms; a; a = a->next) {
-            if (!is_costly(a) || (name ? !a->field || strcmp(a->field, name) != 0 : a->field != NULL))
+            const char *own = name_field(l, l->entries[i].document, a->field);
+            if (!is_costly(a) || (name ? !own || strcmp(own, name) != 0 : own != NULL))
                 continue;
             reject_atom(l, i, a, why);
             any = true;

@@ -1,6 +1,6 @@
 /* rules_child.c: see rules_child.h. The child writes one message for each thing it has done; whatever it was at when it ended without
  * one is to blame. */
-#include "cmd/rules_child.h"
+#include "run/rules_child.h"
 
 #include "base/must.h"
 

@@ -1,0 +1,261 @@
+/* evaluate.c: see evaluate.h. Pure. */
+#include "rules/evaluate.h"
+
+#include "base/must.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEEN_FINAL = 0x80, TEXT_BYTES = IP_TEXT_BYTES > 24 ? IP_TEXT_BYTES : 24 };
+
+struct evaluator {
+    const struct rulebook *book; /* borrowed */
+    struct match *match;         /* owned */
+    uint32_t generation;
+    uint32_t made[FACT_COUNT]; /* the generation a fact's text was made in */
+    struct span one[FACT_COUNT];
+    char texts[FACT_COUNT][TEXT_BYTES];
+    struct span *joined; /* owned: the values of fields with several facts */
+    size_t joined_room, joined_count;
+};
+
+void evaluation_free(struct evaluation *x)
+{
+    free(x->atoms);
+    *x = (struct evaluation){0};
+}
+
+struct evaluator *evaluator_new(const struct rulebook *b)
+{
+    struct evaluator *e = calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    e->book = b;
+    e->match = match_new(b->set, b->compiled);
+    if (e->match)
+        return e;
+    free(e);
+    return NULL;
+}
+
+void evaluator_free(struct evaluator *take_e)
+{
+    if (!take_e)
+        return;
+    match_free(take_e->match);
+    free(take_e->joined);
+    free(take_e);
+}
+
+struct match *evaluator_match(struct evaluator *e)
+{
+    return e->match;
+}
+
+/* ---- values ---- */
+
+static struct span make_text(struct evaluator *e, const struct fact_value *v, enum fact which)
+{
+    char *text = e->texts[which];
+    switch (fact_table[which].type) {
+    case FACT_BOOL:
+        return span_str(v->as.integer ? "true" : "false");
+    case FACT_INT:
+        snprintf(text, TEXT_BYTES, "%lld", (long long)v->as.integer);
+        return span_str(text);
+    case FACT_IP:
+        return span_str(ip_format(v->as.ip, text));
+    default:
+        return span_of(v->as.text, v->count);
+    }
+}
+
+const struct span *evaluator_texts(struct evaluator *e, const struct facts *facts, enum fact which,
+                                   size_t *ret_count)
+{
+    const struct fact_value *v = &facts->values[which];
+    *ret_count = 0;
+    if (v->state != FACT_KNOWN)
+        return NULL;
+    if (fact_table[which].type == FACT_STRINGS) {
+        *ret_count = v->count;
+        return v->as.items;
+    }
+    if (e->made[which] != e->generation)
+        e->one[which] = make_text(e, v, which);
+    e->made[which] = e->generation;
+    *ret_count = 1;
+    return &e->one[which];
+}
+
+static enum fact_state state_at(const struct facts *facts, enum fact which, enum fact_phase phase)
+{
+    enum fact_state state = facts->values[which].state;
+    if (phase == FACT_CONNECT && fact_table[which].phase > FACT_CONNECT)
+        return FACT_PENDING;
+    return phase == FACT_CLOSE && state == FACT_PENDING ? FACT_UNOBSERVABLE : state;
+}
+
+static bool grows(enum fact which, enum fact_phase phase)
+{
+    return fact_table[which].moves == FACT_RISING && phase != FACT_CLOSE;
+}
+
+/* Of several sources one with a value is enough; that there is none, all must show that this path can reach. */
+static struct match_value field_value(struct evaluator *e, const struct rulebook_field *f,
+                                      const struct facts *facts, enum fact_phase phase)
+{
+    struct match_value v = {.state = FACT_UNOBSERVABLE};
+    bool pending = false, absent = false;
+    size_t first = e->joined_count;
+    for (uint32_t i = 0; i < f->count; i++) {
+        enum fact_state state = state_at(facts, f->facts[i], phase);
+        size_t count;
+        pending = pending || state == FACT_PENDING;
+        absent = absent || state == FACT_ABSENT;
+        if (state != FACT_KNOWN)
+            continue;
+        const struct span *texts = evaluator_texts(e, facts, f->facts[i], &count);
+        v.state = FACT_KNOWN;
+        v.rising = v.rising || grows(f->facts[i], phase);
+        v.values = texts;
+        v.count += count;
+        if (f->count > 1) {
+            must(e->joined_count + count <= e->joined_room);
+            if (count)
+                memcpy(e->joined + e->joined_count, texts, count * sizeof *texts);
+            e->joined_count += count;
+            v.values = e->joined + first;
+        }
+    }
+    v.more = pending;
+    if (v.state != FACT_KNOWN)
+        v.state = pending ? FACT_PENDING : absent ? FACT_ABSENT : FACT_UNOBSERVABLE;
+    return v;
+}
+
+static int reserve_joined(struct evaluator *e, const struct facts *facts)
+{
+    const struct rulebook *b = e->book;
+    size_t wanted = 1;
+    for (uint32_t i = 0; i < b->set->fields.count; i++)
+        for (uint32_t n = 0; b->fields[i].count > 1 && n < b->fields[i].count; n++) {
+            enum fact which = b->fields[i].facts[n];
+            wanted += fact_table[which].type == FACT_STRINGS ? facts->values[which].count : 1;
+        }
+    e->joined_count = 0;
+    if (wanted <= e->joined_room)
+        return 0;
+    struct span *joined = realloc(e->joined, 2 * wanted * sizeof *joined);
+    if (!joined)
+        return -1;
+    e->joined = joined;
+    e->joined_room = 2 * wanted;
+    return 0;
+}
+
+/* ---- looking again ---- */
+
+static uint8_t look(const struct facts *facts, enum fact which, enum fact_phase phase)
+{
+    enum fact_state state = state_at(facts, which, phase);
+    return (uint8_t)(state | (state == FACT_KNOWN && !grows(which, phase) ? SEEN_FINAL : 0));
+}
+
+/* Has it changed since? What grows or runs may always have. */
+static bool has_changed(const struct evaluation *x, const struct facts *facts, enum fact which,
+                        enum fact_phase phase)
+{
+    uint8_t now = look(facts, which, phase);
+    bool moves = fact_table[which].moves == FACT_RUNNING || grows(which, phase);
+    return now != x->seen[which] || !x->begun || ((now & ~SEEN_FINAL) == FACT_KNOWN && moves);
+}
+
+static int remember(struct evaluator *e, struct evaluation *x, const struct facts *facts,
+                    enum fact_phase phase)
+{
+    size_t count, kept = 0;
+    const uint32_t *atoms = match_atoms(e->match, &count);
+    if (count > x->room) {
+        uint32_t *more = realloc(x->atoms, 2 * count * sizeof *more);
+        if (!more)
+            return -1;
+        x->atoms = more;
+        x->room = 2 * count;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!e->book->fields[e->book->set->atoms[atoms[i]].field].running)
+            x->atoms[kept++] = atoms[i];
+    x->count = kept;
+    for (int i = 0; i < FACT_COUNT; i++)
+        x->seen[i] = look(facts, (enum fact)i, phase);
+    x->begun = true;
+    return 0;
+}
+
+static void set_fields(struct evaluator *e, const struct evaluation *x, const struct facts *facts,
+                       enum fact_phase phase, const bool *changed)
+{
+    const struct rulebook *b = e->book;
+    for (uint32_t i = 1; i < b->set->fields.count; i++) {
+        const struct rulebook_field *f = &b->fields[i];
+        const struct match_value v = field_value(e, f, facts, phase);
+        bool fresh = !x->begun || f->running;
+        for (uint32_t n = 0; n < f->count && !fresh; n++)
+            fresh = changed[f->facts[n]];
+        if (fresh)
+            match_set(e->match, i, &v);
+        else
+            match_set_again(e->match, i, &v);
+    }
+}
+
+int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *facts, struct evaluate_how how,
+             const uint32_t **ret_rules, size_t *ret_count)
+{
+    bool changed[FACT_COUNT], any = !x->begun || how.always;
+    *ret_rules = NULL;
+    *ret_count = 0;
+    for (int i = 0; i < FACT_COUNT; i++) {
+        changed[i] = e->book->uses[i] && has_changed(x, facts, (enum fact)i, how.phase);
+        any = any || changed[i];
+    }
+    if (!any)
+        return 0;
+    e->generation++;
+    if (e->generation == 0) {
+        memset(e->made, 0, sizeof e->made);
+        e->generation = 1;
+    }
+    if (reserve_joined(e, facts) != 0)
+        return -1;
+    match_begin(e->match, false);
+    for (size_t i = 0; i < x->count; i++)
+        match_note(e->match, x->atoms[i]);
+    set_fields(e, x, facts, how.phase, changed);
+    *ret_rules = match_run(e->match, ret_count);
+    return how.only_try ? 0 : remember(e, x, facts, how.phase);
+}
+
+/* ---- unknown ---- */
+
+static bool may_change(const struct match_value *v)
+{
+    return v && (v->state == FACT_PENDING || v->more || v->rising);
+}
+
+bool evaluator_may_become_known(const struct evaluator *e, uint32_t rule)
+{
+    const struct ruleset *s = e->book->set;
+    const struct rule *r = &s->rules[rule];
+    for (uint32_t i = 0; i < r->code_words; i++) {
+        uint32_t word = s->code[r->code + i];
+        if (word >> RULE_CODE_SHIFT != EXPR_ATOM)
+            continue;
+        const struct ruleset_atom *a = &s->atoms[word & ((1u << RULE_CODE_SHIFT) - 1)];
+        if (may_change(match_value(e->match, a->field)) ||
+            (a->atom->kind == ATOM_FIELDREF && may_change(match_value(e->match, a->other))))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,297 @@
+"""Sigma rules decided while the connection is open: each phase, the actions, modes, what isn't known, reload."""
+import json
+import socket
+
+import pytest
+
+import origins
+from harness import Answer, Proxy, default_baseline, read_all, read_head, to_yaml, tool, wait_until
+
+HOST = """title: Tunnels to the dump
+id: 11111111-0000-4000-8000-000000000001
+author: Ann Example
+license: DRL 1.1
+status: stable
+level: high
+tags: [attack.exfiltration]
+logsource: {category: proxy}
+detection:
+  selection: {cs-host|startswith: dump-}
+  condition: selection
+"""
+SNI = """title: A name in the hello only
+id: 11111111-0000-4000-8000-000000000002
+level: medium
+logsource: {category: proxy}
+detection:
+  selection: {r-dns|startswith: hidden-}
+  condition: selection
+"""
+JA4 = """title: Not what a browser says
+id: 11111111-0000-4000-8000-000000000003
+level: low
+logsource: {product: zeek, service: ssl}
+detection:
+  selection: {ja4|re: '^t1[0-9][di][0-9]{4}', server_name|startswith: greeted-}
+  condition: selection
+"""
+URL = """title: A page that nobody needs
+id: 11111111-0000-4000-8000-000000000004
+level: high
+logsource: {category: proxy}
+detection:
+  url: {c-uri|contains: '/secret?'}
+  agent: {c-useragent|contains: sqlmap}
+  condition: 1 of *
+"""
+VOLUME = """title: Much goes out
+id: 11111111-0000-4000-8000-000000000005
+level: high
+logsource: {category: proxy}
+detection:
+  selection: {cs-bytes|gt: 200000, cs-host|startswith: volume-}
+  condition: selection
+"""
+STATUS = """title: A teapot
+id: 11111111-0000-4000-8000-000000000006
+level: informational
+logsource: {category: proxy}
+detection:
+  selection: {sc-status: 204, cs-host|startswith: status-}
+  condition: selection
+"""
+NOT_URL = """title: Not the page everybody reads
+id: 11111111-0000-4000-8000-000000000007
+level: high
+logsource: {category: proxy}
+detection:
+  host: {cs-host|startswith: negated-}
+  page: {c-uri|contains: '/hello'}
+  condition: host and not page
+"""
+PROCESS = """title: curl in a shell
+id: 11111111-0000-4000-8000-000000000008
+level: low
+logsource: {category: process_creation, product: linux}
+detection:
+  selection: {Image|endswith: /curl, CommandLine|contains: process-}
+  condition: selection
+"""
+TWO = """title: Asked for once
+id: 11111111-0000-4000-8000-000000000009
+name: asked
+logsource: {category: proxy}
+detection:
+  selection: {cs-host|startswith: often-}
+  condition: selection
+---
+title: Asked for thrice
+id: 11111111-0000-4000-8000-00000000000a
+level: high
+correlation:
+  type: event_count
+  rules: [asked]
+  group-by: [r-dns]
+  timespan: 10m
+  condition: {gte: 3}
+"""
+RULES = {"host": HOST, "sni": SNI, "ja4": JA4, "url": URL, "volume": VOLUME, "status": STATUS, "not_url": NOT_URL,
+         "process": PROCESS, "two": TWO}
+IDS = {name: text.split("id: ")[1].split("\n")[0] for name, text in RULES.items()}
+IDS["thrice"] = "11111111-0000-4000-8000-00000000000a"
+BLOCKED = ["host", "sni", "ja4", "url", "volume", "not_url", "thrice"]
+
+
+def write_rules(proxy, rules=None, actions=None):
+    folder = proxy.folder / "rules"
+    folder.mkdir(exist_ok=True)
+    for name, text in (rules or RULES).items():
+        (folder / f"{name}.yml").write_text(text)
+    entries = [{"rule": IDS[n], "action": "block"} for n in BLOCKED] if actions is None else actions
+    (proxy.folder / "actions.yaml").write_text(to_yaml({"version": 1, "actions": entries}) + "\n")
+
+
+def make(dns, ports, mode="enforce", rules=None, actions=None, name="rules"):
+    p = Proxy(name, dns=dns, ports=ports, baseline=default_baseline(mode=mode),
+              config={"policy": {"rules": ["rules"], "actions": "actions.yaml"}})
+    write_rules(p, rules, actions)
+    return p
+
+
+@pytest.fixture(scope="module")
+def rules(dns, http, https):
+    with make(dns, [http.port, https.port]) as p:
+        yield p
+
+
+def fired(x, record="close"):
+    """What the record says of each rule: {id: entry}."""
+    return {r["id"]: r for r in ((getattr(x, record) or {}).get("unmapped", {}).get("rules") or [])}
+
+
+def test_a_host_is_blocked_at_connect(rules, https, name, dns):
+    host = name("dump")
+    s, head = rules.connect(host, https.port)
+    assert head.startswith("HTTP/1.1 403") and "Tunnels to the dump" in head + read_all(s).decode()
+    x = rules.exchange(host)
+    assert x.reason == x.verdict_reason == "rule" and x.verdict == "block"
+    assert x.entry == "Tunnels to the dump" and x.get("firewall_rule.uid") == IDS["host"]
+    entry = fired(x, "decision")[IDS["host"]]
+    assert entry == {"id": IDS["host"], "title": "Tunnels to the dump", "author": "Ann Example", "license": "DRL 1.1",
+                     "level": "high", "status": "stable", "phase": "connect", "action": "block", "outcome": "taken"}
+    assert x.get("dst_endpoint.ip") is None, "nothing left: not even a DNS query"
+
+
+def test_a_plain_request_by_host_url_and_user_agent(rules, http, name):
+    for kind, path, agent, by, phase in (("dump", "/hello", "x", "host", "connect"),
+                                         ("ok", "/secret?a=1", "x", "url", "request"),
+                                         ("ok", "/hello", "sqlmap/1.7", "url", "connect"),
+                                         ("ok", "/" + "a" * 9000 + "/secret?b", "x", "url", "request")):
+        host = name(kind)
+        r = rules.curl("-A", agent, "-i", f"http://{host}:{http.port}{path}")
+        assert b"403" in r.stdout.split(b"\r\n")[0], r.stdout
+        x = rules.exchange(host)
+        assert fired(x)[IDS[by]]["phase"] == phase and x.get("firewall_rule.uid") == IDS[by], x
+    host = name("ok")
+    assert b"hello" in rules.curl(f"http://{host}:{http.port}/hello").stdout
+    assert fired(rules.exchange(host)) == {}
+
+
+def test_a_name_in_the_hello_is_blocked_there(rules, https, name):
+    host, hidden = name("ok"), name("hidden")
+    r = rules.run(tool("openssl"), "s_client", "-proxy", f"127.0.0.1:{rules.port}", "-connect", f"{host}:{https.port}",
+                  "-servername", hidden)
+    assert r.returncode != 0 and b"alert" in r.stderr
+    x = rules.exchange(host)
+    assert x.verdict_reason == "rule" and fired(x)[IDS["sni"]]["phase"] == "hello"
+    assert x.get("traffic.bytes_out") == 0
+
+
+def test_a_hello_is_blocked_by_its_ja4(rules, https, authority, name):
+    host = name("greeted")
+    r = rules.curl("--cacert", authority.ca, f"https://{host}:{https.port}/hello")
+    assert r.returncode != 0
+    x = rules.exchange(host)
+    assert x.verdict_reason == "rule" and fired(x)[IDS["ja4"]]["phase"] == "hello"
+
+
+def test_a_tunnel_is_cut_by_volume(rules, name, http):
+    host = name("volume")
+    s, head = rules.connect(host, http.port)
+    assert " 200 " in head
+    s.sendall(f"POST /sink HTTP/1.1\r\nHost: {host}\r\nContent-Length: 100000000\r\n\r\n".encode())
+    with pytest.raises(OSError):
+        for _ in range(2000):
+            s.sendall(b"x" * 10000)
+        s.recv(1000)
+        raise OSError
+    x = rules.exchange(host)
+    entry = fired(x)[IDS["volume"]]
+    assert x.reason == "rule" and entry["phase"] == "relay" and entry["outcome"] == "taken"
+    assert 200000 < x.get("traffic.bytes_out") < 4 << 20
+    assert fired(x, "decision") == {} and x.decision["disposition"] == "Allowed"
+
+
+def test_not_over_a_fact_that_is_unknown(rules, http, name):
+    """In a tunnel nobody sees the URL: it neither blocks nor is it forgotten."""
+    host = name("negated")
+    s, head = rules.connect(host, http.port)
+    assert " 200 " in head
+    s.sendall(f"GET /other HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    read_all(s)
+    s.close()
+    x = rules.exchange(host)
+    assert fired(x) == {} and IDS["not_url"] in x.get("unmapped.rules_not_evaluable"), x
+    host = name("negated")
+    assert b"hello" in rules.curl(f"http://{host}:{http.port}/hello").stdout
+    assert fired(rules.exchange(host)) == {}
+    host = name("negated")
+    assert b"403" in rules.curl("-i", f"http://{host}:{http.port}/other").stdout
+    assert fired(rules.exchange(host))[IDS["not_url"]]["phase"] == "request"
+
+
+def test_alerts_do_not_block(rules, http, name):
+    host = name("process")
+    r = rules.curl(f"http://{host}:{http.port}/hello")
+    assert b"hello" in r.stdout
+    x = rules.exchange(host)
+    entry = fired(x)[IDS["process"]]
+    assert entry["action"] == "alert" and entry["outcome"] == "taken" and entry["phase"] == "connect"
+    assert x.verdict == "alert" and x.get("disposition") == "Alert"
+
+
+def test_a_correlation_counts_over_all_workers(rules, http, name):
+    host = name("often")
+    answers = [Answer(s).status for s in (_get(rules, host, http.port) for _ in range(5))]
+    assert answers == [200, 200, 403, 403, 403]
+    xs = rules.exchanges(host, 5)
+    assert sum(IDS["thrice"] in fired(x) for x in xs) == 3
+    assert not any(IDS["two"] in fired(x) for x in xs), "a rule that is only counted is not reported"
+
+
+def _get(proxy, host, port):
+    s = proxy.raw()
+    s.sendall(f"GET http://{host}:{port}/hello HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+    return s
+
+
+def test_report_mode_and_simulation(dns, http, name):
+    entries = [{"rule": IDS["url"], "action": "block", "simulate": True}, {"level": ["high", "critical"], "action": "cut"}]
+    with make(dns, [http.port], mode="report", actions=entries, name="report") as p:
+        host = name("dump")
+        assert b"hello" in p.curl(f"http://{host}:{http.port}/hello").stdout
+        x = p.exchange(host)
+        assert fired(x)[IDS["host"]]["outcome"] == "reported" and x.get("unmapped.verdict.would_block")
+        assert x.verdict == "alert"
+        host = name("ok")
+        p.curl(f"http://{host}:{http.port}/secret?x")
+        x = p.exchange(host)
+        assert fired(x)[IDS["url"]]["outcome"] == "simulated" and not x.get("unmapped.verdict.would_block")
+
+
+def test_cut_gives_no_answer_and_unknown_can_block(dns, http, name):
+    entries = [{"rule": IDS["host"], "action": "cut"},
+               {"rule": IDS["not_url"], "action": "block", "on_unevaluable": "block"}]
+    with make(dns, [http.port], actions=entries, name="strict") as p:
+        host = name("dump")
+        s = _get(p, host, http.port)
+        assert read_all(s) == b""
+        assert p.exchange(host).reason == "rule"
+        host = name("negated")
+        s, head = p.connect(host, http.port)
+        assert " 200 " in head
+        s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert read_all(s) == b""
+        x = p.exchange(host)
+        assert x.reason == "rule" and "not known" in x.get("status_detail")
+        host = name("ok")
+        s, head = p.connect(host, http.port)
+        s.sendall(f"GET /hello HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert b"hello" in read_all(s), "its host says no already"
+        s.close()
+
+
+def test_reload(dns, http, name):
+    with make(dns, [http.port], rules={"status": STATUS}, actions=[], name="reloaded") as p:
+        host = name("dump")
+        s, head = p.connect(host, http.port)
+        assert " 200 " in head
+        s.sendall(f"GET /hello HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert b"hello" in s.recv(4096)
+        write_rules(p)
+        (p.folder / "rules/bad.yml").write_text("title: Bad\nlogsource: {category: proxy}\ndetection: {condition: x}\n")
+        log = p.reload()
+        assert "bad.yml:3" in log and "rejected" in log
+        assert read_all(s) == b"", "a live tunnel that a new rule does not let out is cut"
+        x = p.exchange(host)
+        assert x.reason == "policy_changed" and fired(x)[IDS["host"]]
+        # a rule that is to block and can't be loaded refuses all: the old policy stays
+        (p.folder / "rules/host.yml").write_text(HOST.replace("cs-host", "cs-hots"))
+        log = p.reload(good=False)
+        assert "host.yml:10" in log and "to block" in log
+        host = name("dump")
+        assert p.connect(host, http.port)[1].startswith("HTTP/1.1 403")
+        # an action for a rule that isn't there
+        (p.folder / "rules/host.yml").unlink()
+        log = p.reload(good=False)
+        assert "actions.yaml:" in log and IDS["host"] in log
