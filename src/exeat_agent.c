@@ -17,6 +17,8 @@ static const char help[] =
     "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
     "\n"
     "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--no-bpf] [--foreground]\n"
+    "                   [--window SECONDS] [--depth N] [--watch CLASS=GLOB]... [--no-default-watches] "
+    "[--no-history]\n"
     "\n"
     "  --socket PATH      where the proxy connects (default " AGENT_SOCKET_DEFAULT ");\n"
     "                     its folder is made (0750), or must be writable by nobody else\n"
@@ -27,6 +29,17 @@ static const char help[] =
     "                     (CAP_BPF and CAP_PERFMON are needed at the start only)\n"
     "  --no-bpf           do not have the kernel write down who connects: the answer then is\n"
     "                     who holds the connection now, and fewer can be told\n"
+    "\n"
+    "  What processes did lately goes along with the answer (root's rights at the start are needed):\n"
+    "  --window SECONDS   remember that long (default 3600)\n"
+    "  --depth N          what a process does counts for those that started it, so many steps up,\n"
+    "                     below the session's leader (0 to 8, default 4)\n"
+    "  --watch CLASS=GLOB note who opens these files; two stars behind the last slash: everything below\n"
+    "                     (several times; they come before the defaults: keys, browser profiles,\n"
+    "                     cloud credentials, /etc/shadow, documents)\n"
+    "  --no-default-watches\n"
+    "  --no-history       remember nothing\n"
+    "\n"
     "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
     "  --debug            log more\n"
     "  --version, --help\n"
@@ -39,13 +52,15 @@ static const char help[] =
     "\n"
     "exit status: 0 ended by TERM or INT, 1 could not start, 2 wrong usage\n";
 
-enum { NOFILE_WANTED = 8192 };
+enum { NOFILE_WANTED = 8192, WATCHES_MAX = 64, WINDOW_MAX_S = 7 * 24 * 3600, DEPTH_MAX = 8 };
 
 struct program {
     const char *socket_path, *user;
     const char *first_allowed;
     struct agent_options options;
-    bool foreground, debug, no_bpf;
+    struct history_options history;
+    const char *watches[WATCHES_MAX];
+    bool foreground, debug, no_bpf, no_history;
     int ready_fd; /* of the parent that waits; -1 */
 };
 
@@ -54,6 +69,11 @@ enum {
     OPT_ALLOW = 'a',
     OPT_USER = 'u',
     OPT_NO_BPF = 'b',
+    OPT_WINDOW = 'w',
+    OPT_DEPTH = 'p',
+    OPT_WATCH = 'W',
+    OPT_NO_WATCHES = 'N',
+    OPT_NO_HISTORY = 'H',
     OPT_FOREGROUND = 'f',
     OPT_DEBUG = 'd',
     OPT_VERSION = 'V',
@@ -66,6 +86,11 @@ static const struct option options[] = {
     {"user", required_argument, NULL, OPT_USER},
     {"foreground", no_argument, NULL, OPT_FOREGROUND},
     {"no-bpf", no_argument, NULL, OPT_NO_BPF},
+    {"window", required_argument, NULL, OPT_WINDOW},
+    {"depth", required_argument, NULL, OPT_DEPTH},
+    {"watch", required_argument, NULL, OPT_WATCH},
+    {"no-default-watches", no_argument, NULL, OPT_NO_WATCHES},
+    {"no-history", no_argument, NULL, OPT_NO_HISTORY},
     {"debug", no_argument, NULL, OPT_DEBUG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -93,6 +118,51 @@ static int add_allowed(struct program *p, const char *name)
     if (!p->first_allowed)
         p->first_allowed = name;
     return -1;
+}
+
+static int take_number(const char *what, unsigned most, unsigned *ret)
+{
+    char *end;
+    unsigned long n = strtoul(optarg, &end, 10);
+    if (optarg[0] < '0' || optarg[0] > '9' || *end || n > most) {
+        fprintf(stderr, "exeat-agent: %s: \"%s\" is no number from 0 to %u\n", what, optarg, most);
+        return 2;
+    }
+    *ret = (unsigned)n;
+    return -1;
+}
+
+static int add_watch(struct program *p)
+{
+    const char *sign = strchr(optarg, '=');
+    if (!sign || sign == optarg || sign[1] != '/' || p->history.watch_count == WATCHES_MAX) {
+        fprintf(stderr, "exeat-agent: --watch: CLASS=GLOB with an absolute path, at most %d times\n",
+                WATCHES_MAX);
+        return 2;
+    }
+    p->watches[p->history.watch_count++] = optarg;
+    return -1;
+}
+
+static int take_history_option(struct program *p, int option)
+{
+    switch (option) {
+    case OPT_WINDOW:
+        return take_number("--window", WINDOW_MAX_S, &p->history.window_s);
+    case OPT_DEPTH:
+        return take_number("--depth", DEPTH_MAX, &p->history.depth);
+    case OPT_WATCH:
+        return add_watch(p);
+    case OPT_NO_WATCHES:
+        p->history.no_default_watches = true;
+        return -1;
+    case OPT_NO_HISTORY:
+        p->no_history = true;
+        return -1;
+    default:
+        fputs("exeat-agent: try --help\n", stderr);
+        return 2;
+    }
 }
 
 /* -1 to go on, else the exit status. */
@@ -123,8 +193,7 @@ static int take_option(struct program *p, int option)
         fputs(help, stdout);
         return 0;
     default:
-        fputs("exeat-agent: try --help\n", stderr);
-        return 2;
+        return take_history_option(p, option);
     }
 }
 
@@ -195,6 +264,10 @@ static int prepare_and_serve(struct program *p)
     if (daemon_make_folder(p->socket_path, self.uid, group == (gid_t)-1 ? self.gid : group, &e) != 0)
         return fail(&e);
     p->options.take_early = platform_early_new(!p->no_bpf);
+    p->history.watches = p->watches;
+    p->history.no_bpf = p->no_bpf;
+    if (!p->no_history)
+        platform_early_watch(p->options.take_early, &p->history);
     int lock = -1, fd = -1;
     if (!p->user || self.uid == geteuid() || daemon_drop_privileges(p->user, &self, &e) == 0)
         fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
@@ -211,7 +284,8 @@ static int prepare_and_serve(struct program *p)
 
 int main(int argc, char **argv)
 {
-    struct program p = {.socket_path = AGENT_SOCKET_DEFAULT, .ready_fd = -1};
+    struct program p = {
+        .socket_path = AGENT_SOCKET_DEFAULT, .history = {.depth = 4, .window_s = 3600}, .ready_fd = -1};
     int option, status;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
         if ((status = take_option(&p, option)) >= 0)

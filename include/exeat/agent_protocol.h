@@ -128,7 +128,7 @@
 #define AGENT_HASH_WAIT_MAX_MS 10000
 #define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
 
-#define AGENT_HISTORY_ROWS_MAX 24   /* things seen, in one answer */
+#define AGENT_HISTORY_ROWS_MAX 24 /* things seen, in one answer */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
 

@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 
 #include "agent/link.h"
+#include "agent/observe.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -36,6 +37,7 @@ struct agent {
     unsigned ticks_left;
     struct agent_options options;
     struct platform *platform;
+    struct observe *observe; /* owned until agent_stop(); NULL: no history */
     struct hasher *hasher;
     struct agent_link *links; /* owned */
     size_t link_count;
@@ -125,6 +127,10 @@ static void answer(struct agent *a, struct asked *q)
     memcpy(out.nonce, q->ask.nonce, sizeof out.nonce);
     memcpy(out.host, a->hello.host_name, sizeof out.host);
     memcpy(out.holders, q->attribution.holders, sizeof out.holders);
+    struct agent_history history;
+    history.has_usage = false;
+    if (q->attribution.process && platform_history(a->platform, q->attribution.process->sender, &history))
+        out.history = &history;
     link_answer(q->link, &out, q->attribution.process, q->ask.full);
 }
 
@@ -400,6 +406,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     must(uv_idle_init(loop, &a->more) == 0 && uv_timer_init(loop, &a->deadline) == 0);
     must(uv_timer_init(loop, &a->tick) == 0);
     watch_events(a);
+    a->observe = observe_new(loop, a->platform);
     a->server.data = a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
     return a;
 }
@@ -421,6 +428,8 @@ void agent_stop(struct agent *a)
     a->stopping = true;
     while (a->links)
         link_close(a->links);
+    observe_stop(a->observe);
+    a->observe = NULL;
     uv_close((uv_handle_t *)&a->server, NULL);
     uv_close((uv_handle_t *)&a->check, NULL);
     uv_close((uv_handle_t *)&a->more, NULL);

@@ -43,12 +43,21 @@ struct attribution {
     struct process *process; /* counted for the caller when exact or stale, else NULL */
 };
 
+/* What is remembered of processes (agent/history.h). */
+struct history_options {
+    unsigned depth, window_s;
+    const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
+    size_t watch_count;
+    bool no_default_watches, no_bpf;
+};
+
 struct platform;
 struct platform_early;
 
 /* What needs rights that are given up later: called once, before they are. Never fails: what could not be had is told by
  * platform_degraded(). The process that called it must be the one that goes on (no fork in between). */
 struct platform_early *platform_early_new(bool want_bpf);
+void platform_early_watch(struct platform_early *early, const struct history_options *options);
 void platform_early_free(struct platform_early *early); /* only if no platform took it; NULL is fine */
 
 /* NULL when the system lacks what cannot be done without; *ret_error says what. `take_early` NULL: none. */
@@ -70,6 +79,17 @@ size_t platform_degraded(const struct platform *p, const char *const **ret_sente
 
 /* Fills every attribution of the batch. */
 void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count);
+
+/* What processes did. The descriptor (-1: there is no history) becomes readable when there is something to take in, a part at a
+ * time; platform_history_turn() then, and every second. platform_history_walk() looks through folders: on any thread, one at a
+ * time. */
+int platform_history_fd(const struct platform *p);
+void platform_history_turn(struct platform *p);
+void platform_history_walk(struct platform *p);
+
+/* What the lineage of an attributed sender did, as far as it is known now. False: there is no history. *ret's strings are views
+ * until the next call of anything here. */
+bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret);
 
 /* A descriptor on the bytes that run (or of the script), for the caller to close; -1 when they cannot be had. */
 int platform_open_executable(struct process *process);

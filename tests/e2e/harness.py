@@ -320,7 +320,7 @@ def merge(base, more):
 class Proxy:
     """exeatd with its agent, configured by dictionaries."""
 
-    def __init__(self, name="proxy", dns=None, ports=(), config=None, baseline=None, agent=True):
+    def __init__(self, name="proxy", dns=None, ports=(), config=None, baseline=None, agent=True, agent_options=()):
         if not BUILD:
             pytest.skip("no exeatd is built (EXEAT_BUILD)")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"exeat-{name}-"))
@@ -338,6 +338,7 @@ class Proxy:
         self.baseline = baseline or default_baseline()
         self.daemon = self.agent = None
         self.with_agent = agent
+        self.agent_options = list(agent_options)
         self.write()
 
     def _default_config(self, dns, ports):
@@ -381,7 +382,7 @@ class Proxy:
         return self
 
     def start_agent(self):
-        argv = [BUILD / "exeat-agent", "--socket", self.agent_socket, "--foreground"]
+        argv = [BUILD / "exeat-agent", "--socket", self.agent_socket, "--foreground", *self.agent_options]
         if self.user:
             argv += ["--allow-user", self.user]
         self.agent = Program(f"{self.name}-agent", argv, self.folder)

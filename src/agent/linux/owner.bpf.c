@@ -18,6 +18,8 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "kernel_path.bpf.h"
+
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD */
 #define CTIME_QUERIED (1u << 31)  /* I_CTIME_QUERIED: a note of the kernel's inside the nanoseconds */
 
@@ -143,35 +145,6 @@ static void read_file(struct task_struct *task, struct file *file, struct owner_
     out->ctime_ns = read_ctime(inode);
     out->mount = (__u64)BPF_CORE_READ(task, fs, root.mnt);
     out->dentry = (__u64)BPF_CORE_READ(task, fs, root.dentry);
-}
-
-/* The parts of a path up to the root of all mounts, the last one first. Returns the bytes used, 0 when it is too long. */
-static __noinline __u32 read_path(struct dentry *dentry, struct vfsmount *mnt, char *out)
-{
-    struct mount *mount = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-    __u32 used = 0;
-    if (!out)
-        return 0;
-    for (int i = 0; i < OWNER_PARTS_MAX; i++) {
-        struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-        if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent) {
-            struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-            if (above == mount)
-                return used;
-            dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-            mount = above;
-            continue;
-        }
-        if (used >= OWNER_PATH_BYTES)
-            return 0;
-        long n = bpf_probe_read_kernel_str(out + (used & (OWNER_PATH_BYTES - 1)), OWNER_PART_BYTES,
-                                           BPF_CORE_READ(dentry, d_name.name));
-        if (n <= 1)
-            return 0;
-        used += (__u32)n;
-        dentry = parent;
-    }
-    return 0;
 }
 
 /* ---- exec and fork ---- */

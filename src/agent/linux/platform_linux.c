@@ -4,6 +4,7 @@
  * to hold the socket, and the socket was the same one throughout. */
 #include "agent/linux/caller.h"
 #include "agent/linux/describe.h"
+#include "agent/linux/observer.h"
 #include "agent/linux/owner.h"
 #include "agent/linux/sock_diag.h"
 #include "agent/platform.h"
@@ -29,6 +30,7 @@ static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first on
 struct platform_early {
     struct owner_bpf *bpf; /* owned; NULL: why_not says why */
     char why_not[OWNER_BPF_WHY_BYTES];
+    struct observer *observer; /* owned; NULL: there is no history */
 };
 
 struct platform {
@@ -68,6 +70,7 @@ static bool has_capability(cap_value_t value)
 static void find_degradations(struct platform *p)
 {
     struct stat st;
+    const char *history[OBSERVER_SENTENCES_MAX];
     if (!p->caller.bpf) {
         degrade(p, p->early ? p->early->why_not : "no BPF: nobody asked for it");
         degrade(p, "without BPF the answer is who holds the socket now, not who connected it");
@@ -80,6 +83,11 @@ static void find_degradations(struct platform *p)
         degrade(p, "inside a pid namespace: processes outside it are not seen");
     if (stat("/proc/1", &st) != 0)
         degrade(p, "/proc hides other users' processes (hidepid)");
+    if (!p->early || !p->early->observer)
+        degrade(p, "history: what processes did is not remembered: it was told to go without");
+    else
+        for (size_t i = observer_degraded(p->early->observer, history); i > 0; i--)
+            degrade(p, history[i - 1]);
     if (p->describer.packages.path_count == 0)
         degrade(p, "no dpkg database: packages are not known");
 }
@@ -100,10 +108,18 @@ struct platform_early *platform_early_new(bool want_bpf)
     return early;
 }
 
-void platform_early_free(struct platform_early *early)
+void platform_early_watch(struct platform_early *early, const struct history_options *options)
 {
     if (early)
+        early->observer = observer_new(options);
+}
+
+void platform_early_free(struct platform_early *early)
+{
+    if (early) {
         owner_bpf_free(early->bpf);
+        observer_free(early->observer);
+    }
     free(early);
 }
 
@@ -145,6 +161,8 @@ struct platform *platform_new(struct platform_early *take_early, const char **re
     caller_init(&p->caller, take_bpf(take_early), &p->describer, &p->table, p->diagfd);
     if (p->caller.bpf)
         caller_seed(&p->caller);
+    if (p->early && p->early->observer)
+        observer_begin(p->early->observer, p->owner.procfd);
     find_degradations(p);
     return p;
 }
@@ -179,6 +197,31 @@ int platform_events_fd(const struct platform *p)
 void platform_look_ahead(struct platform *p)
 {
     caller_look_ahead(&p->caller);
+}
+
+static struct observer *observer_of(const struct platform *p)
+{
+    return p->early ? p->early->observer : NULL;
+}
+
+int platform_history_fd(const struct platform *p)
+{
+    return observer_of(p) ? observer_fd(observer_of(p)) : -1;
+}
+
+void platform_history_turn(struct platform *p)
+{
+    observer_turn(observer_of(p));
+}
+
+void platform_history_walk(struct platform *p)
+{
+    observer_walk(observer_of(p));
+}
+
+bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret)
+{
+    return observer_of(p) && observer_ask(observer_of(p), s, ret);
 }
 
 void platform_tick(struct platform *p)

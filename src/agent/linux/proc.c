@@ -15,6 +15,8 @@
 /* The numbers of `stat` that we keep, by their place behind the name (proc(5) counts from 1; state is 3). */
 enum {
     FIELD_PPID = 4,
+    FIELD_SESSION = 6,
+    FIELD_TERMINAL = 7,
     FIELD_THREADS = 20,
     FIELD_START = 22,
     FIELD_START_CODE = 26,
@@ -51,6 +53,8 @@ bool proc_stat_parse(struct span text, struct proc_stat *ret)
         at = end;
     }
     s.ppid = (int64_t)field[FIELD_PPID];
+    s.session = (int64_t)field[FIELD_SESSION];
+    s.terminal = (int64_t)field[FIELD_TERMINAL];
     s.threads = (int64_t)field[FIELD_THREADS];
     s.start_ticks = (int64_t)field[FIELD_START];
     s.start_code = field[FIELD_START_CODE];

@@ -11,7 +11,7 @@
 struct proc_stat {
     char name[64]; /* comm; any bytes, NUL-terminated */
     char state;
-    int64_t ppid, threads, start_ticks;
+    int64_t ppid, session, terminal, threads, start_ticks; /* terminal: 0 without */
     uint64_t start_code, end_code, start_stack, start_data, start_brk, arg_start, arg_end, env_start, env_end;
 };
 

@@ -1,0 +1,36 @@
+/* exec_record.h: what exec.bpf.c tells exec.c through a ring: one record for each fork, execution and end of a process. Both
+ * sides are compiled from the same tree. Only fixed-width types, no pointers. */
+#ifndef EXEAT_AGENT_LINUX_EXEC_RECORD_H
+#define EXEAT_AGENT_LINUX_EXEC_RECORD_H
+
+#include <linux/types.h>
+
+enum {
+    EXEC_PATH_BYTES = 1024, /* like OWNER_PATH_BYTES, and longer by OWNER_PART_BYTES */
+    EXEC_ARGUMENTS_BYTES = 256,
+    EXEC_RING_BYTES = 1024 * 1024,
+    EXEC_WAKE_BYTES =
+        EXEC_RING_BYTES / 8 /* the reader is woken when so much waits; else it looks by itself */
+};
+
+enum exec_type { EXEC_FORK = 1, EXEC_EXEC, EXEC_EXIT };
+
+struct exec_record {
+    __u32 type, pid;
+    __u64 start_ns; /* since boot */
+    __u64 parent_start_ns;
+    __u64 now_ns; /* monotonic */
+    __u32 parent, session;
+    __u32 has_terminal;
+    __u32 device; /* of the executable, as the kernel writes it */
+    __u64 inode;
+    char name[16];
+    __u32 path_bytes, arguments_bytes;
+    /* what follows comes with EXEC_EXEC alone */
+    char arguments[EXEC_ARGUMENTS_BYTES];
+    char path[EXEC_PATH_BYTES + 256]; /* its parts, the last one first; only path_bytes of it are sent */
+};
+
+enum { EXEC_SHORT_BYTES = __builtin_offsetof(struct exec_record, arguments) };
+
+#endif

@@ -1,0 +1,34 @@
+/* files.h: which files were opened and written: fanotify, two groups. OPENED: watched folders, each with a mark of its own,
+ * for a look at their files (never for permission: nobody ever waits for us). WRITTEN: whole local file systems, for files
+ * that were open for writing and are closed now; those that begin like an archive count. observer.c calls in.
+ *
+ * Only file systems whose data lies here are looked at: on others (FUSE, NFS) opening a file can wait for whoever serves them. */
+#ifndef EXEAT_AGENT_LINUX_FILES_H
+#define EXEAT_AGENT_LINUX_FILES_H
+
+#include "agent/history.h"
+#include "agent/linux/globs.h"
+
+enum { FILES_WHY_BYTES = 160 };
+
+struct file_watch;
+
+/* Needs CAP_SYS_ADMIN once. NULL: `why` says why not. The globs are copied. */
+struct file_watch *file_watch_new(const struct globs *globs, char why[FILES_WHY_BYTES]);
+void file_watch_free(struct file_watch *w); /* NULL is fine */
+
+/* Two descriptors that become readable. */
+void file_watch_fds(const struct file_watch *w, int ret[2]);
+
+/* Handles at most `max` events of each group. `learn` is called for a process that the history does not know. True: there may
+ * be more. */
+bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max,
+                     void (*learn)(void *context, int64_t pid), void *context);
+
+/* Marks what the globs name now. On any thread, one at a time: it walks folders, which takes as long as it takes. */
+void file_watch_walk(struct file_watch *w);
+
+uint64_t file_watch_lost(const struct file_watch *w);
+unsigned file_watch_marks(const struct file_watch *w); /* folders and files of the last walk */
+
+#endif

@@ -1,0 +1,28 @@
+/* observer.h: everything on Linux that fills the history of what processes did: exec.c, files.c, libraries.c, behind one door.
+ * platform_linux.c calls in; the loop's thread, but for observer_walk(). */
+#ifndef EXEAT_AGENT_LINUX_OBSERVER_H
+#define EXEAT_AGENT_LINUX_OBSERVER_H
+
+#include "agent/platform.h"
+
+enum { OBSERVER_SENTENCES_MAX = 6 };
+
+struct observer;
+
+/* Before rights are given up. What could not be had is told by observer_degraded(). NULL without memory. */
+struct observer *observer_new(const struct history_options *options);
+void observer_free(struct observer *o); /* NULL is fine */
+
+/* After rights are given up: processes that are there are learned, and it begins to listen. */
+void observer_begin(struct observer *o, int procfd);
+
+int observer_fd(const struct observer *o); /* readable when there is something to do; -1: never */
+void observer_turn(struct observer *o);    /* a bounded part of it; also every second */
+void observer_walk(struct observer *o);    /* marks new folders; on any thread, one at a time */
+
+/* What the sender's lineage did. False: it is not known. *ret's strings are views until the next call. */
+bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret);
+
+size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX]);
+
+#endif

@@ -1,0 +1,93 @@
+/* observe.c: see observe.h. */
+#include "agent/observe.h"
+
+#include "base/log.h"
+#include "base/must.h"
+
+#include <stdlib.h>
+
+enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60 };
+
+struct observe {
+    struct platform *platform; /* borrowed */
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uv_work_t walk;
+    unsigned turns, open_handles;
+    bool walking, stopping;
+};
+
+static void on_walk(uv_work_t *work)
+{
+    struct observe *o = work->data;
+    platform_history_walk(o->platform);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct observe *o = handle->data;
+    if (--o->open_handles == 0 && !o->walking)
+        free(o);
+}
+
+static void on_walked(uv_work_t *work, int status)
+{
+    struct observe *o = work->data;
+    (void)status;
+    o->walking = false;
+    if (o->open_handles == 0)
+        free(o);
+}
+
+static void begin_walk(struct observe *o)
+{
+    if (o->walking || o->stopping)
+        return;
+    o->walk.data = o;
+    o->walking = uv_queue_work(o->timer.loop, &o->walk, on_walk, on_walked) == 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct observe *o = timer->data;
+    platform_history_turn(o->platform);
+    if (++o->turns % WALK_EVERY_TURNS == 0)
+        begin_walk(o);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct observe *o = poll->data;
+    (void)events;
+    if (status == 0)
+        platform_history_turn(o->platform);
+    else
+        uv_poll_stop(poll);
+}
+
+struct observe *observe_new(uv_loop_t *loop, struct platform *p)
+{
+    int fd = platform_history_fd(p);
+    struct observe *o = fd >= 0 ? calloc(1, sizeof *o) : NULL;
+    if (!o)
+        return NULL;
+    o->platform = p;
+    must(uv_poll_init(loop, &o->poll, fd) == 0 && uv_timer_init(loop, &o->timer) == 0);
+    o->poll.data = o->timer.data = o;
+    o->open_handles = 2;
+    uv_poll_start(&o->poll, UV_READABLE, on_readable);
+    uv_timer_start(&o->timer, on_timer, TURN_MS, TURN_MS);
+    begin_walk(o);
+    return o;
+}
+
+void observe_stop(struct observe *o)
+{
+    if (!o)
+        return;
+    o->stopping = true;
+    if (o->walking)
+        uv_cancel((uv_req_t *)&o->walk); /* fails while it runs: then the loop waits for it */
+    uv_close((uv_handle_t *)&o->poll, on_closed);
+    uv_close((uv_handle_t *)&o->timer, on_closed);
+}
