@@ -141,6 +141,12 @@ static void set_facts(struct flow *f)
     const struct net_attribution *a = &f->attribution;
     struct facts *facts = &f->x->facts;
     bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
+    if (a->host[0]) {
+        fact_set_text(facts, FACT_sender_host, a->host);
+        fact_set_int(facts, FACT_sender_host_type, 0);
+        if (a->host_id[0])
+            fact_set_text(facts, FACT_sender_host_id, a->host_id);
+    }
     fact_set_text(facts, FACT_sender_confidence, agent_confidence_name(a->confidence));
     if (!exact)
         fact_set_text(facts, FACT_sender_reason, a->reason);
