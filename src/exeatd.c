@@ -2,10 +2,12 @@
  * or running, 2 wrong usage or configuration. */
 #include "admin/admin.h"
 #include "base/log.h"
+#include "run/signer.h"
 #include "run/snapshot.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char help[] =
     "exeatd " EXEAT_VERSION ": an egress proxy that knows who is asking\n"
@@ -72,6 +74,8 @@ int main(int argc, char **argv)
                                             {0}};
     const char *config_file = NULL;
     int only_check = 0;
+    if (argc > 1 && strcmp(argv[1], "--signer") == 0)
+        return signing_main(argc, argv); /* how exeatd starts its signing process; for nobody else */
     log_init("exeatd", LOG_LEVEL_NOTICE);
     for (int o; (o = getopt_long(argc, argv, "c:hV", options, NULL)) != -1;) {
         if (o == 'c')

@@ -49,8 +49,6 @@
       "The baseline does not let this sender reach this destination")                                        \
     R(RULE, "rule", 403, "http_request_denied", "A rule does not let this out")                              \
     R(SENDER_UNKNOWN, "sender_unknown", 403, "http_request_denied", "The sender could not be determined")    \
-    R(SENDER_BORROWED, "sender_borrowed", 403, "http_request_denied",                                        \
-      "The sender is approved, but something makes it another's tool")                                       \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \
     R(ADDRESS_PROHIBITED, "address_prohibited", 403, "destination_ip_prohibited",                            \
@@ -80,6 +78,18 @@
     R(SERVER_TLS_FAILED, "server_tls_failed", 502, "tls_protocol_error", "TLS with the server failed")       \
     R(SERVER_CERTIFICATE, "server_certificate", 502, "tls_certificate_error",                                \
       "The server's certificate does not verify")                                                            \
+    /* inspection */                                                                                         \
+    R(HANDLING_DOWNGRADE, "handling_downgrade", 403, "http_request_denied",                                  \
+      "Policy wants to see inside, and this cannot be decrypted")                                            \
+    R(CLIENT_CERTIFICATE, "client_certificate", 502, "tls_certificate_error",                                \
+      "The server asks for a client certificate, which inspection does not have")                            \
+    R(SIGNER_UNAVAILABLE, "signer_unavailable", 503, "proxy_internal_error",                                 \
+      "The inspection CA's signing process does not answer")                                                 \
+    R(MINT_FAILED, "mint_failed", 502, "proxy_configuration_error",                                          \
+      "No certificate could be made for the client")                                                         \
+    R(CLIENT_REJECTED, "client_rejected", 0, "",                                                             \
+      "The client does not accept the inspection CA's certificate")                                          \
+    R(CLIENT_TLS_FAILED, "client_tls_failed", 0, "", "TLS with the client of an inspected tunnel failed")    \
     /* what the server sent */                                                                               \
     R(RESPONSE_MALFORMED, "response_malformed", 502, "http_protocol_error",                                  \
       "The server's response is malformed")                                                                  \

@@ -102,8 +102,12 @@ static int check_sockets(const struct conf *c, const struct place *p)
 
 static int check_policy(const struct conf *c, const struct place *p)
 {
-    if (c->policy.handling == CONF_HANDLING_TERMINATE)
-        return fail(p, "policy", "handling", NULL, "terminate is not there yet");
+    const char *certificate = c->inspection.ca_certificate, *key = c->inspection.ca_key;
+    if ((certificate == NULL) != (key == NULL))
+        return fail(p, "inspection", key ? "ca_key" : "ca_certificate", NULL,
+                    "ca_certificate and ca_key are needed together");
+    if (c->policy.handling == CONF_HANDLING_TERMINATE && !certificate)
+        return fail(p, "policy", "handling", NULL, "terminate needs inspection.ca_certificate and ca_key");
     return 0;
 }
 

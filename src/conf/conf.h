@@ -14,10 +14,12 @@
 #define CONF_UNAVAILABLE_VALUES(X)  X(UNKNOWN, "unknown") X(REFUSE, "refuse")
 #define CONF_SNI_MISMATCH_VALUES(X) X(RECORD, "record") X(REFUSE, "refuse")
 /* in the order of enum verdict_handling and enum verdict_probe (rules/verdict.h), which begin with UNSET */
-#define CONF_HANDLING_VALUES(X)  X(TUNNEL, "tunnel") X(PEEK, "peek") X(TERMINATE, "terminate")
-#define CONF_CHAIN_VALUES(X)     X(NEVER, "never") X(BACKGROUND, "background") X(WAIT, "wait")
-#define CONF_ON_REVOKE_VALUES(X) X(CUT, "cut") X(KEEP, "keep")
-#define CONF_FULL_VALUES(X)      X(CLOSED, "closed") X(OPEN, "open")
+#define CONF_HANDLING_VALUES(X)           X(TUNNEL, "tunnel") X(PEEK, "peek") X(TERMINATE, "terminate")
+#define CONF_CHAIN_VALUES(X)              X(NEVER, "never") X(BACKGROUND, "background") X(WAIT, "wait")
+#define CONF_BAD_CHAIN_VALUES(X)          X(REFUSE, "refuse") X(MIMIC, "mimic")
+#define CONF_CLIENT_CERTIFICATE_VALUES(X) X(REFUSE, "refuse") X(WITHOUT, "without")
+#define CONF_ON_REVOKE_VALUES(X)          X(CUT, "cut") X(KEEP, "keep")
+#define CONF_FULL_VALUES(X)               X(CLOSED, "closed") X(OPEN, "open")
 /* in the order of enum log_level */
 #define CONF_LOG_LEVEL_VALUES(X)                                                                             \
     X(ERROR, "error") X(WARNING, "warning") X(NOTICE, "notice") X(INFO, "info") X(DEBUG, "debug")
@@ -33,6 +35,12 @@ enum conf_handling { CONF_HANDLING_VALUES(X) };
 #undef X
 #define X(id, word) CONF_CHAIN_##id,
 enum conf_chain { CONF_CHAIN_VALUES(X) };
+#undef X
+#define X(id, word) CONF_BAD_CHAIN_##id,
+enum conf_bad_chain { CONF_BAD_CHAIN_VALUES(X) };
+#undef X
+#define X(id, word) CONF_CLIENT_CERTIFICATE_##id,
+enum conf_client_certificate { CONF_CLIENT_CERTIFICATE_VALUES(X) };
 #undef X
 #define X(id, word) CONF_ON_REVOKE_##id,
 enum conf_on_revoke { CONF_ON_REVOKE_VALUES(X) };
@@ -85,24 +93,26 @@ struct conf_user {
     const char *name, *hash; /* owned by the arena; hash is secret, for crypt(3) */
 };
 
-#define CONF_FIELD_BOOL(n)         bool n;
-#define CONF_FIELD_INT(n)          int64_t n;
-#define CONF_FIELD_DURATION(n)     int64_t n##_ms;
-#define CONF_FIELD_SIZE(n)         size_t n##_bytes;
-#define CONF_FIELD_STRING(n)       const char *n; /* owned by the arena; NULL when unset */
-#define CONF_FIELD_PATH(n)         const char *n; /* likewise; relative ones are joined to the config file's folder */
-#define CONF_FIELD_ENDPOINTS(n)    struct conf_endpoints n;
-#define CONF_FIELD_SERVERS(n)      struct conf_endpoints n;
-#define CONF_FIELD_NETWORKS(n)     struct conf_networks n;
-#define CONF_FIELD_PORTS(n)        struct conf_ports n;
-#define CONF_FIELD_PATHS(n)        struct conf_paths n;
-#define CONF_FIELD_UNAVAILABLE(n)  enum conf_unavailable n;
-#define CONF_FIELD_SNI_MISMATCH(n) enum conf_sni_mismatch n;
-#define CONF_FIELD_HANDLING(n)     enum conf_handling n;
-#define CONF_FIELD_CHAIN(n)        enum conf_chain n;
-#define CONF_FIELD_ON_REVOKE(n)    enum conf_on_revoke n;
-#define CONF_FIELD_FULL(n)         enum conf_full n;
-#define CONF_FIELD_LOG_LEVEL(n)    enum log_level n;
+#define CONF_FIELD_BOOL(n)               bool n;
+#define CONF_FIELD_INT(n)                int64_t n;
+#define CONF_FIELD_DURATION(n)           int64_t n##_ms;
+#define CONF_FIELD_SIZE(n)               size_t n##_bytes;
+#define CONF_FIELD_STRING(n)             const char *n; /* owned by the arena; NULL when unset */
+#define CONF_FIELD_PATH(n)               const char *n; /* likewise; relative ones are joined to the config file's folder */
+#define CONF_FIELD_ENDPOINTS(n)          struct conf_endpoints n;
+#define CONF_FIELD_SERVERS(n)            struct conf_endpoints n;
+#define CONF_FIELD_NETWORKS(n)           struct conf_networks n;
+#define CONF_FIELD_PORTS(n)              struct conf_ports n;
+#define CONF_FIELD_PATHS(n)              struct conf_paths n;
+#define CONF_FIELD_UNAVAILABLE(n)        enum conf_unavailable n;
+#define CONF_FIELD_SNI_MISMATCH(n)       enum conf_sni_mismatch n;
+#define CONF_FIELD_HANDLING(n)           enum conf_handling n;
+#define CONF_FIELD_CHAIN(n)              enum conf_chain n;
+#define CONF_FIELD_BAD_CHAIN(n)          enum conf_bad_chain n;
+#define CONF_FIELD_CLIENT_CERTIFICATE(n) enum conf_client_certificate n;
+#define CONF_FIELD_ON_REVOKE(n)          enum conf_on_revoke n;
+#define CONF_FIELD_FULL(n)               enum conf_full n;
+#define CONF_FIELD_LOG_LEVEL(n)          enum log_level n;
 
 struct conf {
     struct arena *arena; /* owned: everything here, this struct too, lives in it */

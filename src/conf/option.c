@@ -6,24 +6,26 @@
 #include "base/must.h"
 
 /* The field that a type makes of an option's name. */
-#define MEMBER_BOOL(n)         n
-#define MEMBER_INT(n)          n
-#define MEMBER_DURATION(n)     n##_ms
-#define MEMBER_SIZE(n)         n##_bytes
-#define MEMBER_STRING(n)       n
-#define MEMBER_PATH(n)         n
-#define MEMBER_ENDPOINTS(n)    n
-#define MEMBER_SERVERS(n)      n
-#define MEMBER_NETWORKS(n)     n
-#define MEMBER_PORTS(n)        n
-#define MEMBER_PATHS(n)        n
-#define MEMBER_UNAVAILABLE(n)  n
-#define MEMBER_SNI_MISMATCH(n) n
-#define MEMBER_HANDLING(n)     n
-#define MEMBER_CHAIN(n)        n
-#define MEMBER_ON_REVOKE(n)    n
-#define MEMBER_FULL(n)         n
-#define MEMBER_LOG_LEVEL(n)    n
+#define MEMBER_BOOL(n)               n
+#define MEMBER_INT(n)                n
+#define MEMBER_DURATION(n)           n##_ms
+#define MEMBER_SIZE(n)               n##_bytes
+#define MEMBER_STRING(n)             n
+#define MEMBER_PATH(n)               n
+#define MEMBER_ENDPOINTS(n)          n
+#define MEMBER_SERVERS(n)            n
+#define MEMBER_NETWORKS(n)           n
+#define MEMBER_PORTS(n)              n
+#define MEMBER_PATHS(n)              n
+#define MEMBER_UNAVAILABLE(n)        n
+#define MEMBER_SNI_MISMATCH(n)       n
+#define MEMBER_HANDLING(n)           n
+#define MEMBER_CHAIN(n)              n
+#define MEMBER_BAD_CHAIN(n)          n
+#define MEMBER_CLIENT_CERTIFICATE(n) n
+#define MEMBER_ON_REVOKE(n)          n
+#define MEMBER_FULL(n)               n
+#define MEMBER_LOG_LEVEL(n)          n
 
 enum { RELOAD, RESTART };
 
@@ -250,6 +252,8 @@ static const char *const unavailable_words[] = {CONF_UNAVAILABLE_VALUES(X)};
 static const char *const sni_mismatch_words[] = {CONF_SNI_MISMATCH_VALUES(X)};
 static const char *const handling_words[] = {CONF_HANDLING_VALUES(X)};
 static const char *const chain_words[] = {CONF_CHAIN_VALUES(X)};
+static const char *const bad_chain_words[] = {CONF_BAD_CHAIN_VALUES(X)};
+static const char *const client_certificate_words[] = {CONF_CLIENT_CERTIFICATE_VALUES(X)};
 static const char *const on_revoke_words[] = {CONF_ON_REVOKE_VALUES(X)};
 static const char *const full_words[] = {CONF_FULL_VALUES(X)};
 static const char *const log_level_words[] = {CONF_LOG_LEVEL_VALUES(X)};
@@ -265,6 +269,8 @@ const char *const *option_words(enum conf_type type, size_t *ret_count)
         [CONF_TYPE_SNI_MISMATCH] = {sni_mismatch_words, ARRAY_LEN(sni_mismatch_words)},
         [CONF_TYPE_HANDLING] = {handling_words, ARRAY_LEN(handling_words)},
         [CONF_TYPE_CHAIN] = {chain_words, ARRAY_LEN(chain_words)},
+        [CONF_TYPE_BAD_CHAIN] = {bad_chain_words, ARRAY_LEN(bad_chain_words)},
+        [CONF_TYPE_CLIENT_CERTIFICATE] = {client_certificate_words, ARRAY_LEN(client_certificate_words)},
         [CONF_TYPE_ON_REVOKE] = {on_revoke_words, ARRAY_LEN(on_revoke_words)},
         [CONF_TYPE_FULL] = {full_words, ARRAY_LEN(full_words)},
         [CONF_TYPE_LOG_LEVEL] = {log_level_words, ARRAY_LEN(log_level_words)},
@@ -488,6 +494,8 @@ static const struct {
     [CONF_TYPE_SNI_MISMATCH] = {read_word, show_word},
     [CONF_TYPE_HANDLING] = {read_word, show_word},
     [CONF_TYPE_CHAIN] = {read_word, show_word},
+    [CONF_TYPE_BAD_CHAIN] = {read_word, show_word},
+    [CONF_TYPE_CLIENT_CERTIFICATE] = {read_word, show_word},
     [CONF_TYPE_ON_REVOKE] = {read_word, show_word},
     [CONF_TYPE_FULL] = {read_word, show_word},
     [CONF_TYPE_LOG_LEVEL] = {read_word, show_word},

@@ -23,6 +23,8 @@
     X(SNI_MISMATCH, "")                                                                                      \
     X(HANDLING, "")                                                                                          \
     X(CHAIN, "")                                                                                             \
+    X(BAD_CHAIN, "")                                                                                         \
+    X(CLIENT_CERTIFICATE, "")                                                                                \
     X(ON_REVOKE, "")                                                                                         \
     X(FULL, "")                                                                                              \
     X(LOG_LEVEL, "")

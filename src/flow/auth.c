@@ -1,7 +1,7 @@
 /* auth.c: the proxy's users (RFC 7617). crypt(3) takes tens of milliseconds by design, so a password is checked by a job off
  * the loop; what was right is remembered as a salted digest, for a while and under one policy.
  * A step of the hub; touches its flow, net.h's jobs and libcrypt. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/base64.h"
 #include "base/must.h"
@@ -176,7 +176,9 @@ enum step flow_authenticate(struct flow *f)
 {
     struct exchange *x = f->x;
     const struct conf *c = flow_conf(f);
-    if (c->user_count == 0)
+    if (f->inside && f->inside->tunnel->user && !(x->user = strdup(f->inside->tunnel->user)))
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    if (c->user_count == 0 || f->inside) /* the tunnel's user is that of the requests inside */
         return go_on(f);
     if (!x->request.proxy_authorization.data)
         return c->auth.required ? flow_fail(f, REASON_AUTH_REQUIRED, NULL) : go_on(f);

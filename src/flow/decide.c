@@ -1,11 +1,9 @@
 /* decide.c: the gates of a flow: the baseline over the name, over each address, and what the hello shows; and the same again
  * when a new policy is published. Within an exchange verdicts only get stricter.
  * Steps of the hub; touches the flow, the snapshot and the facts. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/must.h"
-
-#include <stdio.h>
 
 struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
 {
@@ -36,30 +34,11 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
     return v;
 }
 
-/* "baseline entry curl: loader (started through the dynamic loader: ...)" */
-static enum step fail_as_borrowed(struct flow *f)
-{
-    const struct verdict *v = &f->x->verdict;
-    const struct sender *s = f->attribution.sender;
-    char text[160] = "";
-    size_t used = 0;
-    for (uint32_t left = v->borrowed; left && used < sizeof text; left &= left - 1) {
-        enum sender_borrowed which = (enum sender_borrowed)__builtin_ctz(left);
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "",
-                                 sender_borrowed_name(which));
-    }
-    const char *why = s && s->who.borrowed_why ? s->who.borrowed_why : "";
-    return flow_fail(f, v->reason, "baseline entry %s: %s%s%s%s", v->entry, text, why[0] ? " (" : "", why,
-                     why[0] ? ")" : "");
-}
-
 static enum step fail_by_verdict(struct flow *f)
 {
     const struct verdict *v = &f->x->verdict;
     if (v->reason == REASON_RULE)
         return judge_fail(f);
-    if (v->reason == REASON_SENDER_BORROWED)
-        return fail_as_borrowed(f);
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 
@@ -125,6 +104,8 @@ static enum step go_to_parent(struct flow *f, const struct conf_parent *parent)
 enum step flow_decide_connect(struct flow *f)
 {
     struct exchange *x = f->x;
+    if (f->inside && f->inside->refusal != REASON_NONE)
+        return flow_fail(f, f->inside->refusal, "%s", f->inside->refusal_detail);
     if (record_reserve(f) != 0)
         return flow_fail(f, REASON_LEDGER_FULL, NULL);
     struct verdict v = decide_by_baseline(f, NULL);
@@ -263,8 +244,19 @@ enum step flow_decide_hello(struct flow *f)
     }
     if (judge(f, FACT_HELLO) == MOVE || judge_gate(f) == MOVE)
         return MOVE;
+    if (x->verdict.handling == HANDLING_TERMINATE)
+        return inside_go(f);
     record_decision(f); /* before the first payload byte leaves */
     return flow_goto(f, FLOW_FORWARD);
+}
+
+/* ---- chain ---- */
+
+enum step flow_decide_chain(struct flow *f)
+{
+    if (decide_catch_up(f) == MOVE || judge(f, FACT_CHAIN) == MOVE)
+        return MOVE;
+    return inside_chain_known(f);
 }
 
 /* ---- again ---- */

@@ -94,26 +94,3 @@ enum step flow_dial(struct flow *f)
     s->dialling = s->dialled = false;
     return s->dialing.stream ? connected(f, s) : fail(f, s);
 }
-
-enum step flow_server_tls(struct flow *f)
-{
-    struct exchange *x = f->x;
-    if (!f->server.tls) {
-        f->server.tls = tls_session_connect(f->snapshot->server_tls, x->host.name, x->host.is_ip);
-        if (!f->server.tls)
-            return flow_fail(f, REASON_NO_MEMORY, NULL);
-    }
-    enum side_io io = side_handshake(&f->server);
-    if (io == SIDE_AGAIN)
-        return WAIT;
-    if (io == SIDE_DONE) {
-        fact_set_text(&x->facts, FACT_tls_version, tls_session_version(f->server.tls));
-        return flow_goto(f, FLOW_INSPECT);
-    }
-    if (io == SIDE_EOF)
-        return flow_server_ended(f, io);
-    return flow_fail(f,
-                     tls_session_certificate_failed(f->server.tls) ? REASON_SERVER_CERTIFICATE
-                                                                   : REASON_SERVER_TLS_FAILED,
-                     "%s", tls_session_error(f->server.tls));
-}

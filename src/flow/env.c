@@ -1,5 +1,5 @@
 /* env.c: all flows of a worker at once: a new policy, draining, status. Called by run/ on the worker's own thread. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/must.h"
 
@@ -62,6 +62,8 @@ void flow_env_close(struct flow_env *env)
     auth_cache_free(env->auth_cache);
     env->auth_cache = NULL;
     judges_keep(env, NULL);
+    mint_room_free(env->mint);
+    env->mint = NULL;
     snapshot_unref(env->snapshot);
     env->snapshot = NULL;
 }

@@ -11,6 +11,8 @@
 #include "net/net.h"
 
 struct flow;
+struct mint_room;
+struct signer;
 
 struct flow_env {
     struct net *net;             /* borrowed for the worker's life */
@@ -29,6 +31,8 @@ struct flow_env {
     unsigned flow_count;
     struct judge *judges;          /* owned by flow/judge.c; freed by flow_env_close() */
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */
+    struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
+    struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */
 };
 
 /* How a listener was configured. Lives as long as the listener. */

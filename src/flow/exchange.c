@@ -1,6 +1,6 @@
 /* exchange.c: an exchange's memory, from the first byte of a request to its close record. See flow.h.
  * Called by the hub and the steps; touches malloc, and cancels what is under way in net/. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/must.h"
 
@@ -14,7 +14,9 @@ static void set_accept_facts(struct flow *f)
     fact_set_int(facts, FACT_client_port, f->client_endpoint.port);
     fact_set_ip(facts, FACT_proxy_ip, &f->proxy_endpoint.ip);
     fact_set_int(facts, FACT_proxy_port, f->proxy_endpoint.port);
-    if (f->client.tls)
+    if (f->inside)
+        fact_set_text(facts, FACT_tunnel_record, f->inside->tunnel->id);
+    else if (f->client.tls)
         fact_set_text(facts, FACT_proxy_tls_version, tls_session_version(f->client.tls));
     fact_set_ip(facts, FACT_behind, &f->behind);
     fact_set_text(facts, FACT_transport, "tcp");
@@ -60,8 +62,14 @@ static void count_outcome(struct flow *f)
         counter_add(c, COUNTER_allowed, 1);
     if (x->decided && x->verdict.would_block)
         counter_add(c, COUNTER_would_block, 1);
+    if (f->inside && f->inside->tunnel == x)
+        return; /* its bytes are those of the exchanges inside */
     counter_add(c, COUNTER_bytes_out, x->bytes_out + relay_bytes_out(f));
     counter_add(c, COUNTER_bytes_in, x->bytes_in + relay_bytes_in(f));
+    if (f->inside && f->inside->tunnel) {
+        f->inside->tunnel->bytes_out += x->bytes_out + relay_bytes_out(f);
+        f->inside->tunnel->bytes_in += x->bytes_in + relay_bytes_in(f);
+    }
 }
 
 void exchange_end(struct flow *f)
@@ -83,19 +91,26 @@ void exchange_end(struct flow *f)
     f->x = NULL;
 }
 
-int exchange_compact(struct flow *f)
+int exchange_compact_facts(struct exchange *x)
 {
-    struct exchange *x = f->x;
-    flow_setup_drop(f);
     void *texts = facts_compact(&x->facts);
     if (!texts)
         return -1;
+    free(x->compacted);
     x->compacted = texts;
     http1_body_free(&x->inspect.request_body);
     http1_body_free(&x->inspect.response_body);
     x->request = (struct http1_head){0};
     x->inspect.head = (struct span){NULL, 0};
     arena_reset(&x->arena);
+    return 0;
+}
+
+int exchange_compact(struct flow *f)
+{
+    flow_setup_drop(f);
+    if (exchange_compact_facts(f->x) != 0)
+        return -1;
     buf_free(&f->client.in);
     buf_free(&f->client.out);
     buf_free(&f->server.in);

@@ -1,7 +1,7 @@
 /* flow.c: the hub: one flow from accept to its end, in time order. Readiness, answers and deadlines come in here, the step of
  * the flow's state is run until it waits, and the flow is freed here and nowhere else.
  * run/ calls in by env.h; net/ by the callbacks that were given to it; the steps by flow_goto() and flow_fail(). */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/must.h"
 
@@ -102,9 +102,12 @@ enum step flow_fail(struct flow *f, enum reason reason, const char *detail_forma
     }
     flow_setup_drop(f); /* nothing more leaves for this exchange */
     auth_cancel(f);
+    mint_cancel(f);
     if (f->state >= FLOW_REFUSE) /* it failed while failing */
         return flow_goto(f, f->state < FLOW_CUT ? FLOW_CUT : FLOW_DONE);
     if (!x)
+        return flow_goto(f, FLOW_CLOSING);
+    if (f->answer == ANSWER_CLOSE)
         return flow_goto(f, FLOW_CLOSING);
     if (f->answer == ANSWER_HTTP)
         return flow_goto(f, reason_table[reason].http_status ? FLOW_REFUSE : FLOW_CLOSING);
@@ -122,8 +125,12 @@ enum step flow_client_ended(struct flow *f, enum side_io how)
         return flow_fail(f, states[f->state].client_eof, NULL);
     if (f->client.error == ETIMEDOUT) /* TCP gave up on a client that takes nothing */
         return flow_fail(f, REASON_WRITE_TIMEOUT, NULL);
-    return flow_fail(f, f->client.tls ? REASON_PROXY_TLS_FAILED : REASON_CLIENT_RESET, "%s",
-                     f->client.tls ? tls_session_error(f->client.tls) : error_text(f->client.error));
+    const char *tls_error = f->client.tls ? tls_session_error(f->client.tls) : "";
+    if (f->inside && tls_error[0])
+        return flow_fail(f, REASON_CLIENT_TLS_FAILED, "%s", tls_error);
+    if (f->client.tls && !f->inside)
+        return flow_fail(f, REASON_PROXY_TLS_FAILED, "%s", tls_error);
+    return flow_fail(f, REASON_CLIENT_RESET, "%s", error_text(f->client.error));
 }
 
 enum step flow_server_ended(struct flow *f, enum side_io how)
@@ -309,6 +316,7 @@ enum step flow_done(struct flow *f)
         f->x->reason = f->reason == REASON_NONE ? REASON_COMPLETED : f->reason;
     if (f->x)
         exchange_end(f);
+    inside_end(f);
     flow_setup_drop(f);
     side_close(&f->client, NET_CLOSE_FIN); /* CUT has reset it before, where that was due */
     side_close(&f->server, NET_CLOSE_FIN);

@@ -28,7 +28,12 @@ enum {
 enum step { WAIT, MOVE };
 
 /* How a refusal can still be said. */
-enum flow_answer { ANSWER_NONE, ANSWER_HTTP, ANSWER_TLS_ALERT };
+enum flow_answer {
+    ANSWER_NONE,
+    ANSWER_HTTP,
+    ANSWER_TLS_ALERT,
+    ANSWER_CLOSE, /* a TLS handshake says it, or nobody has heard anything yet: no reset */
+};
 
 /* Operations under way for an exchange; freed at RELAY and at the end. */
 struct flow_setup {
@@ -94,6 +99,8 @@ struct exchange {
     struct inspect inspect;
 };
 
+struct inside;
+
 struct flow {
     struct flow_env *env;                 /* borrowed for life */
     struct flow *next, *prev;             /* of env->flows */
@@ -127,6 +134,7 @@ struct flow {
     uint16_t server_port;
     bool server_https;
     struct ip server_ip;
+    struct inside *inside;    /* owned (malloc): inside.h; NULL unless the tunnel's TLS ends here */
     struct flow_setup *setup; /* owned (malloc); NULL when nothing of it is needed */
     struct exchange *x;       /* owned (malloc); NULL between exchanges */
 };
@@ -180,6 +188,8 @@ struct exchange *exchange_begin(struct flow *f);
 void exchange_end(struct flow *f);
 /* Entering RELAY: what only the set-up needed is given back, the facts are compacted. */
 int exchange_compact(struct flow *f);
+/* The part of it that concerns one exchange: its facts stand alone, its arena is given back. */
+int exchange_compact_facts(struct exchange *x);
 struct flow_setup *flow_setup_get(struct flow *f); /* made at first use; NULL without memory */
 void flow_setup_drop(struct flow *f);              /* cancels what is under way */
 

@@ -50,7 +50,7 @@ static enum step begin(struct flow *f)
         struct buf head;
         buf_init(&head, 2 * limits.head_bytes + 4096);
         struct http1_forward forward = http1_forward_of(&x->request);
-        forward.via = flow_conf(f)->http.via;
+        forward.via = f->inside ? NULL : flow_conf(f)->http.via; /* the two ends see each other */
         char authority[AUTHORITY_TEXT_BYTES]; /* of what was decided, not of what was written */
         forward.authority = span_str(host_port_format(&x->host, x->port, x->https ? 443 : 80, authority));
         i->asked = http1_asked_of(&x->request);
@@ -157,7 +157,7 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
     struct http1_forward forward = http1_forward_of(head);
     bool interim = head->status < 200 && head->framing != HTTP1_TUNNEL;
     i->server_spoke = true;
-    forward.via = flow_conf(f)->http.via;
+    forward.via = f->inside ? NULL : flow_conf(f)->http.via; /* the two ends see each other */
     if (!interim) {
         i->response_begun = true;
         i->upgraded = head->framing == HTTP1_TUNNEL;

@@ -1,7 +1,7 @@
 /* request.c: one request head: read within its limits, judged by wire/http1, its destination made canonical. Nothing is
  * decided here but what the request alone shows to be wrong.
  * A step of the hub; touches its flow, the client's side and the facts. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include <stdio.h>
 
@@ -184,6 +184,11 @@ static enum step judge_target(struct flow *f)
     x->https = t->https;
     if (span_is(x->request.method, "TRACE"))
         return flow_fail(f, REASON_METHOD_UNSUPPORTED, "TRACE");
+    if (f->inside) {
+        enum step step = inside_judge_target(f);
+        set_facts(f);
+        return step;
+    }
     if (t->form != HTTP1_AUTHORITY && t->form != HTTP1_ABSOLUTE)
         return flow_fail(f, REASON_NOT_A_PROXY_REQUEST, NULL);
     uint16_t usual = x->connect ? 0 : x->https ? 443 : 80;

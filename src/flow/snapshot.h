@@ -9,7 +9,9 @@
 #include "flow/tally.h"
 #include "rules/baseline.h"
 #include "rules/rulebook.h"
+#include "tls/ca.h"
 #include "tls/session.h"
+#include "tls/verify.h"
 
 #include <stdatomic.h>
 
@@ -28,6 +30,9 @@ struct snapshot {
     struct geo *geo;                /* owned; NULL = no database configured */
     struct tls_context *proxy_tls;  /* owned; NULL = no TLS to the proxy itself */
     struct tls_context *server_tls; /* owned: for https:// requests */
+    struct trust *trust;            /* owned: what servers' chains are judged by */
+    struct ca *ca; /* owned: the inspection CA, without its key; NULL = nothing is terminated */
+    struct tls_context *inspect_tls; /* owned, with ca: to the servers of terminated tunnels */
 };
 
 static inline struct snapshot *snapshot_ref(struct snapshot *s)

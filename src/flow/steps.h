@@ -33,12 +33,21 @@
     STATE(PARENT, flow_parent, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, PARENT_MALFORMED,                  \
           T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "the parent proxy is asked for a tunnel")      \
     STATE(SERVER_TLS, flow_server_tls, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, SERVER_TLS_FAILED,         \
-          T(INSPECT), "TLS with the server of an https:// request")                                          \
+          T(INSPECT) T(MINT),                                                                                \
+          "TLS with the server of an https:// request, or of a tunnel that is terminated")                   \
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
     STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \
           "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")         \
-    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(FORWARD),                              \
+    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(FORWARD) T(SERVER_TLS),                \
           "what the hello shows is judged; the decision is recorded before a byte leaves")                   \
+    STATE(MINT, flow_mint, c->timeouts.head_ms, SIGNER_UNAVAILABLE, NONE, NONE, T(DECIDE_CHAIN),             \
+          "the server's chain is judged, and a certificate made for the client")                             \
+    STATE(DECIDE_CHAIN, flow_decide_chain, 0, INTERNAL, NONE, NONE, T(CLIENT_TLS),                           \
+          "what the chain shows is judged")                                                                  \
+    STATE(CLIENT_TLS, flow_client_tls, c->timeouts.head_ms, CLIENT_TLS_FAILED, CLIENT_TLS_FAILED, NONE,      \
+          T(INSIDE) T(REQUEST), "TLS with the client of a terminated tunnel")                                \
+    STATE(INSIDE, flow_inside, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE,                    \
+          T(REQUEST) T(FORWARD), "whoever speaks first inside decides: HTTP, or bytes to be relayed")        \
     STATE(FORWARD, flow_forward, c->timeouts.response_ms, WRITE_TIMEOUT, NONE, NONE, T(RELAY),               \
           "the bytes that were read so far go out")                                                          \
     STATE(RELAY, flow_relay, c->timeouts.tunnel_idle_ms, IDLE_TIMEOUT, NONE, NONE, ,                         \

@@ -136,7 +136,6 @@ struct net_attribution {
     struct agent_connect connect;  /* with basis CONNECT */
     struct sender *sender;         /* counted: the owner's reference; NULL unless known */
     struct agent_history *history; /* likewise: what it did lately, as known when the agent answered */
-    char host[65], host_id[33];    /* the agent's: its name (cut) and machine-id; "" without an answer */
     char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
     void *operation; /* net's; NULL when not under way */
 };

@@ -55,8 +55,6 @@ struct entry {
     bool has_client;
     struct ip_network client;
     unsigned confidences;      /* bits 1 << enum agent_confidence */
-    uint32_t borrowed;         /* set of enum sender_borrowed that it puts up with */
-    bool names_program;        /* by file, package or script: a borrowed identity suspends it */
     bool by_process;           /* some condition is about the process */
     bool wants_fixed_path;     /* the path is the identity, so it must not be writable by users */
     bool wants_no_interpreter; /* it does not say what an interpreter has to run */
@@ -72,9 +70,10 @@ struct baseline {
     bool unknown_allowed;
     unsigned unknown_line;
     bool needs_hash;
-    unsigned asn_line;     /* of the first destination that looks at asn; 0: none */
-    struct entry *entries; /* view into the arena */
-    uint8_t *filters;      /* view into the arena: filter_of() the entries' executables */
+    unsigned asn_line;       /* of the first destination that looks at asn; 0: none */
+    unsigned terminate_line; /* of the first handling: terminate; 0: none */
+    struct entry *entries;   /* view into the arena */
+    uint8_t *filters;        /* view into the arena: filter_of() the entries' executables */
     size_t entry_count;
 };
 

@@ -8,6 +8,7 @@
 #include "run/privileges.h"
 #include "run/reload.h"
 #include "run/settings.h"
+#include "run/signer.h"
 #include "run/snapshot.h"
 #include "store/store.h"
 
@@ -44,6 +45,7 @@ struct daemon {
     struct limits *limits;       /* owned */
     struct store *store;         /* owned */
     struct sightings *sightings; /* owned */
+    struct signing *signing;     /* owned; NULL: there is no inspection CA */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -75,6 +77,23 @@ static int bind_all(struct daemon *d, struct err *reterr)
     return 0;
 }
 
+/* A relative file lies in the configuration's folder, as everywhere; a provider's URI is no file. */
+static int start_signing(struct daemon *d, struct err *reterr)
+{
+    const struct conf *c = d->snapshot->conf;
+    const char *key = c->inspection.ca_key;
+    char path[4096];
+    if (!c->inspection.ca_certificate)
+        return 0;
+    if (key[0] != '/' && !strchr(key, ':')) {
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", c->folder, key) >= sizeof path)
+            return err_set(reterr, d->config_file, 0, 0, "inspection.ca_key: the name is too long");
+        key = path;
+    }
+    d->signing = signing_start(c->inspection.ca_certificate, key, &d->identity, reterr);
+    return d->signing ? 0 : -1;
+}
+
 static void raise_descriptors(const struct daemon *d)
 {
     const struct conf *c = d->snapshot->conf;
@@ -104,6 +123,7 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .limits = d->limits,
                                    .sightings = d->sightings,
                                    .store = d->store,
+                                   .signer = signing_signer(d->signing),
                                    .snapshot = d->snapshot,
                                    .uid_prefix = prefix,
                                    .listeners = d->listeners,
@@ -122,6 +142,8 @@ static int prepare(struct daemon *d, struct err *reterr)
 {
     const struct conf *c = d->snapshot->conf;
     raise_descriptors(d);
+    if (start_signing(d, reterr) != 0)
+        return -1;
     if (privileges_make_folder(c->process.state_folder, &d->identity, reterr) != 0)
         return -1;
     return bind_all(d, reterr);
@@ -242,6 +264,9 @@ static void publish(struct daemon *d, struct snapshot *take_snapshot)
     for (unsigned i = 0; i < d->worker_count; i++)
         worker_publish(d->workers[i], take_snapshot, &settings.options);
     log_set_level(take_snapshot->conf->process.log_level);
+    if (take_snapshot->ca && d->snapshot->ca &&
+        memcmp(ca_sha256(take_snapshot->ca), ca_sha256(d->snapshot->ca), CA_SHA256_BYTES) != 0)
+        signing_reload(d->signing);
     pthread_mutex_lock(&d->lock);
     struct snapshot *old = d->snapshot;
     d->snapshot = take_snapshot;
@@ -357,6 +382,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
     if (store_close(d->store, STORE_CLOSE_MS))
         sightings_free(d->sightings);
     limits_free(d->limits);
+    signing_stop(d->signing);
     snapshot_unref(d->snapshot);
     if (d->pid_fd >= 0)
         close(d->pid_fd); /* the file stays: its lock says who is running, and removing it would race */

@@ -16,6 +16,9 @@ static void snapshot_destroy(struct snapshot *s)
 {
     tls_context_free(s->proxy_tls);
     tls_context_free(s->server_tls);
+    tls_context_free(s->inspect_tls);
+    trust_free(s->trust);
+    ca_free(s->ca);
     geo_close(s->geo);
     free(s->own_addresses);
     tally_free(s->tally);
@@ -91,11 +94,26 @@ static int load_geo(struct snapshot *s, struct err *reterr)
     return s->geo ? 0 : -1;
 }
 
+static int load_inspection(struct snapshot *s, struct err *reterr)
+{
+    const struct conf *c = s->conf;
+    unsigned line = baseline_terminate_line(s->baseline);
+    if (line && !c->inspection.ca_certificate)
+        return err_set(reterr, c->policy.baseline, line, 0,
+                       "terminate needs inspection.ca_certificate and ca_key");
+    if (!c->inspection.ca_certificate)
+        return 0;
+    s->trust = trust_new(true, &c->tls_origin.ca_file, c->tls_origin.ca_file ? 1 : 0, reterr);
+    s->ca = s->trust ? ca_read(c->inspection.ca_certificate, reterr) : NULL;
+    s->inspect_tls = s->ca ? tls_context_new_unverified(reterr) : NULL;
+    return s->inspect_tls ? 0 : -1;
+}
+
 static int load_tls(struct snapshot *s, struct err *reterr)
 {
     const struct conf *c = s->conf;
     s->server_tls = tls_context_new_client(c->tls_origin.ca_file, reterr);
-    if (!s->server_tls)
+    if (!s->server_tls || load_inspection(s, reterr) != 0)
         return -1;
     if (c->listen.tls_addresses.count == 0)
         return 0;

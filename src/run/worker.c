@@ -175,6 +175,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .limits = o->limits,
                                .sightings = o->sightings,
                                .store = o->store,
+                               .signer = o->signer,
                                .snapshot = snapshot_ref(o->snapshot),
                                .worker = o->index};
     snprintf(w->env.uid_prefix, sizeof w->env.uid_prefix, "%s", o->uid_prefix);

@@ -15,6 +15,7 @@ struct worker_options {
     struct limits *limits;
     struct sightings *sightings;
     struct store *store;
+    struct signer *signer;                 /* borrowed likewise; NULL: nothing is terminated */
     struct snapshot *snapshot;             /* the worker takes a reference of its own */
     const char *uid_prefix;                /* 16 characters; copied */
     const struct flow_listener *listeners; /* copied */

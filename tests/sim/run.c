@@ -46,7 +46,7 @@ struct run {
     bool strict, failed, begun;
     struct section sections[SECTIONS_MAX];
     unsigned section_count, snapshots_used;
-    char baseline[32], rules[32];
+    char baseline[32];
     struct world_agent agent;
     bool agent_absent, agent_silent;
     struct dns_rule dns[RULES_MAX];
@@ -154,11 +154,6 @@ static void do_baseline(struct run *r)
     snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 1));
 }
 
-static void do_rules(struct run *r)
-{
-    snprintf(r->rules, sizeof r->rules, "%s", word_text(r, 1));
-}
-
 static char *conf_text(const struct run *r)
 {
     char *text = calloc(1, TEXT_BYTES);
@@ -175,24 +170,6 @@ static char *conf_text(const struct run *r)
     return text;
 }
 
-/* tests/sim/rules/NAME.yml, and what they do: NAME.actions.yaml, if there is one. */
-static void add_rules(struct run *r, struct snapshot *s)
-{
-    char path[512];
-    size_t len;
-    if (!r->rules[0])
-        return;
-    snprintf(path, sizeof path, EXEAT_SOURCE_DIR "/tests/sim/rules/%s.actions.yaml", r->rules);
-    char *actions = read_whole(path, &len);
-    snprintf(path, sizeof path, EXEAT_SOURCE_DIR "/tests/sim/rules/%s.yml", r->rules);
-    char *rules = read_whole(path, &len);
-    if (!rules)
-        give_up(r, "there are no such rules");
-    world_add_rules(s, path, rules, actions);
-    free(rules);
-    free(actions);
-}
-
 static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint64_t generation)
 {
     char path[512];
@@ -204,7 +181,6 @@ static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint6
     struct snapshot *s = world_snapshot(path, conf, text, generation);
     free(text);
     free(conf);
-    add_rules(r, s);
     return s;
 }
 
@@ -450,6 +426,23 @@ static void begin(struct run *r)
     r->sim->revoke_keep = r->s->revoke_keep;
 }
 
+/* client begins tls NAME [distrusting | careless]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers no ALPN) */
+static void begin_tls(struct run *r, struct peer *p)
+{
+    const struct fixture *x = fixture_get();
+    const char *name = word_text(r, 3);
+    const struct tls_greeting greeting = {.sni = name};
+    if (!word_is(r, 2, "tls") || r->line->count < 4)
+        give_up(r, "PEER begins tls NAME [distrusting | careless]");
+    p->tls = word_is(r, 4, "careless")
+                 ? tls_session_greet(x->inspect, &greeting)
+                 : tls_session_connect(word_is(r, 4, "distrusting") ? x->client : x->inspected, name, false);
+    must(p->tls);
+    r->used_tls = true;
+    tls_session_handshake(p->tls);
+    peer_send_handshake(p);
+}
+
 /* client[N] connects [from ENDPOINT] [tls | to_tls] */
 static void connect_client(struct run *r, unsigned index)
 {
@@ -650,6 +643,8 @@ static void do_peer(struct run *r)
     }
     if (word_is(r, 1, "sends"))
         send_something(r, p);
+    else if (word_is(r, 1, "begins"))
+        begin_tls(r, p);
     else if (word_is(r, 1, "finishes"))
         peer_finish(p);
     else if (word_is(r, 1, "resets"))
@@ -659,7 +654,7 @@ static void do_peer(struct run *r)
     else if (word_is(r, 1, "reads") && word_is(r, 2, "again"))
         peer_read_again(p);
     else
-        give_up(r, "sends, expects, finishes, resets, stops reading, reads again");
+        give_up(r, "sends, begins tls, expects, finishes, resets, stops reading, reads again");
 }
 
 /* ---- what happens to the proxy ---- */
@@ -674,8 +669,6 @@ static void do_reload(struct run *r)
 {
     if (word_is(r, 1, "baseline"))
         snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 2));
-    if (word_is(r, 1, "rules"))
-        snprintf(r->rules, sizeof r->rules, "%s", word_text(r, 2));
     begin(r);
     sim_reload(r->sim, next_snapshot(r));
 }
@@ -694,6 +687,15 @@ static void do_abort(struct run *r)
 static void do_ledger(struct run *r)
 {
     fake_ledger_fill(r->sim->ledger, word_is(r, 1, "full"));
+}
+
+/* signer signs | refuses | is_gone */
+static void do_signer(struct run *r)
+{
+    begin(r);
+    r->sim->signer.mood = word_is(r, 1, "refuses")   ? SIGNER_REFUSES
+                          : word_is(r, 1, "is_gone") ? SIGNER_IS_GONE
+                                                     : SIGNER_SIGNS;
 }
 
 static void do_no(struct run *r)
@@ -735,8 +737,7 @@ static const json_t *find_path(const json_t *root, const char *path)
     while (root && *path) {
         size_t len = strcspn(path, ".");
         snprintf(key, sizeof key, "%.*s", (int)len, path);
-        root =
-            json_is_array(root) ? json_array_get(root, strtoul(key, NULL, 10)) : json_object_get(root, key);
+        root = json_object_get(root, key);
         path += len + (path[len] == '.');
     }
     return root;
@@ -830,7 +831,7 @@ static const struct {
     {"dial", do_dial},     {"client", do_peer},       {"server", do_peer},     {"wait", do_wait},
     {"reload", do_reload}, {"stop", do_stop},         {"abort", do_abort},     {"ledger", do_ledger},
     {"no", do_no},         {"flows", do_flows},       {"counter", do_counter}, {"record", do_record},
-    {"rules", do_rules},
+    {"signer", do_signer},
 };
 
 /* `exeat status` may ask at any moment. */

@@ -4,11 +4,13 @@
 #include "base/must.h"
 #include "flow/flow.h"
 #include "tls/devca.h"
+#include "tls/mint.h"
 
 #include <crypt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FLOWS_MOST = 64, HOURS_MOST = 30, HOUR_MS = 3600 * 1000 };
@@ -16,9 +18,9 @@ enum { FLOWS_MOST = 64, HOURS_MOST = 30, HOUR_MS = 3600 * 1000 };
 /* ---- the fixture ---- */
 
 static struct fixture fixture;
-static const char *const fixture_files[] = {"ca.pem",   "ca.key",          "good.pem",  "good.key",
-                                            "self.pem", "self.key",        "wrong.pem", "wrong.key",
-                                            "users",    "parent.password", "exeat.yaml"};
+static const char *const fixture_files[] = {
+    "ca.pem",    "ca.key", "good.pem",        "good.key",   "self.pem",       "self.key",      "wrong.pem",
+    "wrong.key", "users",  "parent.password", "exeat.yaml", "inspection.pem", "inspection.key"};
 
 static char *path_of(const char *file, char out[128])
 {
@@ -32,6 +34,10 @@ static void remove_fixture(void)
     for (size_t i = 0; i < CERTIFICATE_COUNT; i++)
         tls_context_free(fixture.servers[i]);
     tls_context_free(fixture.client);
+    tls_context_free(fixture.inspected);
+    tls_context_free(fixture.inspect);
+    ca_free(fixture.ca);
+    trust_free(fixture.trust);
     for (size_t i = 0; i < ARRAY_LEN(fixture_files); i++)
         unlink(path_of(fixture_files[i], path));
     rmdir(fixture.folder);
@@ -67,6 +73,20 @@ static void issue(struct devca *ca, enum fixture_certificate which, const char *
         stop_for(&e);
 }
 
+static void make_inspection(const char *roots)
+{
+    char pem[128], key[128];
+    struct err e = {0};
+    const struct ca_plan plan = {.name = "Exeat inspection", .days = 30};
+    path_of("inspection.pem", pem);
+    path_of("inspection.key", key);
+    if (ca_create(&plan, pem, key, &e) != 0 || !(fixture.ca = ca_read_with_key(pem, key, &e)) ||
+        !(fixture.trust = trust_new(false, &roots, 1, &e)) ||
+        !(fixture.inspected = tls_context_new_client(pem, &e)) ||
+        !(fixture.inspect = tls_context_new_unverified(&e)))
+        stop_for(&e);
+}
+
 const struct fixture *fixture_get(void)
 {
     if (fixture.folder[0])
@@ -91,6 +111,7 @@ const struct fixture *fixture_get(void)
     fixture.client = tls_context_new_client(pem, &e);
     if (!fixture.client)
         stop_for(&e);
+    make_inspection(pem);
     struct crypt_data data = {0};
     snprintf(users, sizeof users, "alice:%s\n", crypt_r("secret", "$1$exeat", &data));
     write_file("users", users);
@@ -102,8 +123,6 @@ const struct fixture *fixture_get(void)
 
 static void destroy(struct snapshot *s)
 {
-    tally_free(s->tally);
-    rulebook_free(s->rules);
     baseline_free(s->baseline);
     conf_free(s->conf);
     free(s->own_addresses);
@@ -131,61 +150,10 @@ struct snapshot *world_snapshot(const char *name, const char *conf, const char *
     s->own_count = 1;
     s->proxy_tls = x->servers[CERTIFICATE_GOOD];
     s->server_tls = x->client;
+    s->trust = x->trust;
+    s->ca = x->ca;
+    s->inspect_tls = x->inspect;
     return s;
-}
-
-/* ---- rules ---- */
-
-struct documents {
-    struct sigma_document *first, **tail;
-    struct arena arena;
-    const struct logsource *tables;
-};
-
-static void take_document(void *context, struct sigma_document *d, const struct err *e)
-{
-    struct documents *all = context;
-    struct err why = {0};
-    if (!d)
-        stop_for(e);
-    if (logsource_check(all->tables, d, &why) != 0)
-        stop_for(&why);
-    *all->tail = d;
-    all->tail = &d->next;
-}
-
-static void reject_document(void *context, const struct sigma_document *d, const struct err *e)
-{
-    (void)context;
-    (void)d;
-    stop_for(e);
-}
-
-static const char *name_field(void *context, const struct sigma_document *d, const char *field)
-{
-    const struct documents *all = context;
-    return logsource_name_field(all->tables, &d->logsource, field);
-}
-
-void world_add_rules(struct snapshot *s, const char *name, const char *rules, const char *actions)
-{
-    struct documents all = {.tail = &all.first};
-    struct err e = {0};
-    char why[COMPILE_WHY_BYTES] = "";
-    arena_init(&all.arena, 64 << 20);
-    all.tables = logsource_read_all(&all.arena, &e);
-    struct actions *a = actions ? actions_parse(span_str(actions), name, &e) : NULL;
-    if (!all.tables || (actions && !a))
-        stop_for(&e);
-    sigma_read(&all.arena, span_str(rules), name, &(struct sigma_options){0}, take_document, &all);
-    struct ruleset *set = ruleset_link_named(all.first, name_field, reject_document, &all);
-    struct compiled *compiled = set ? compile_all(set, why) : NULL;
-    must(compiled);
-    s->rules = rulebook_make(&all.arena, set, compiled, all.tables, a, &e);
-    actions_free(a);
-    if (!s->rules)
-        stop_for(&e);
-    s->tally = s->rules->set->correlation_count ? tally_new(s->rules) : NULL;
 }
 
 /* ---- invariants while it runs ---- */
@@ -234,6 +202,23 @@ static void inject(void *owner, enum injection what)
         fake_ledger_fill(s->ledger, true);
 }
 
+/* ---- the signing process ---- */
+
+/* From jobs, which the simulation runs on its one thread; its time is the simulation's wall time, which is today's. */
+static enum signer_result sign(struct signer *signer, const uint8_t ca_sha256_wanted[32], struct span request,
+                               struct buf *ret, char ret_why[SIGNER_WHY_BYTES])
+{
+    const struct fake_signer *s = (const struct fake_signer *)signer;
+    const char *why = "the simulation says no";
+    must(memcmp(ca_sha256_wanted, ca_sha256(fixture.ca), CA_SHA256_BYTES) == 0);
+    if (s->mood == SIGNER_IS_GONE)
+        return SIGNER_GONE;
+    if (s->mood == SIGNER_SIGNS && mint_sign(fixture.ca, request, (int64_t)time(NULL), ret, &why) == 0)
+        return SIGNER_SIGNED;
+    snprintf(ret_why, SIGNER_WHY_BYTES, "%s", why);
+    return SIGNER_REFUSED;
+}
+
 /* ---- one run ---- */
 
 /* `world->owner` points to a struct that begins with a `struct sim *`: both this file and the test find their way. */
@@ -242,8 +227,10 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     world->to_server = check_to_server;
     world->inject = inject;
     s->net = fake_net_new(world);
+    s->net->wall_ms = (uint64_t)time(NULL) * 1000; /* certificates are made, and judged by OpenSSL, today */
     s->ledger = fake_ledger_new();
     s->limits = limits_new(FLOWS_MOST);
+    s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};
     must(s->limits);
     s->sightings = sightings_new(NULL, 1024);
     must(s->sightings);
@@ -251,6 +238,7 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
                                .ledger = s->ledger,
                                .limits = s->limits,
                                .sightings = s->sightings,
+                               .signer = &s->signer.signer,
                                .snapshot = snapshot_ref(snapshot),
                                .uid_prefix = "sim"};
     s->plain = s->tls = (struct flow_listener){{{4, {192, 0, 2, 1}}, 3128}, false};

@@ -6,6 +6,7 @@
 #include "fake_ledger.h"
 #include "fake_net.h"
 #include "flow/env.h"
+#include "tls/signer.h"
 
 /* ---- made once a process ---- */
 
@@ -21,6 +22,11 @@ struct fixture {
     char folder[64];
     struct tls_context *servers[CERTIFICATE_COUNT]; /* owned */
     struct tls_context *client;                     /* owned: trusts the CA */
+    struct tls_context
+        *inspected; /* owned: trusts the inspection CA alone, as the client of a terminated tunnel does */
+    struct ca *ca;  /* owned: the inspection CA, with its key */
+    struct trust *trust;         /* owned: what the proxy trusts */
+    struct tls_context *inspect; /* owned: the proxy's, to servers of terminated tunnels */
 };
 const struct fixture *fixture_get(void);
 
@@ -29,16 +35,21 @@ const struct fixture *fixture_get(void);
 struct snapshot *world_snapshot(const char *name, const char *conf, const char *baseline,
                                 uint64_t generation);
 
-/* Sigma documents and actions (NULL: none) for a snapshot that nobody uses yet. */
-void world_add_rules(struct snapshot *s, const char *name, const char *rules, const char *actions);
-
 /* ---- one run ---- */
+
+/* The signing process, in this one. `answer` says what it does from now on. */
+enum signer_mood { SIGNER_SIGNS, SIGNER_REFUSES, SIGNER_IS_GONE };
+struct fake_signer {
+    struct signer signer; /* first */
+    enum signer_mood mood;
+};
 
 struct sim {
     struct net *net;             /* owned */
     struct ledger *ledger;       /* owned */
     struct limits *limits;       /* owned */
     struct sightings *sightings; /* owned */
+    struct fake_signer signer;
     struct flow_env env;
     struct flow_listener plain, tls;           /* listeners */
     struct snapshot *revoke_cut, *revoke_keep; /* borrowed: what the injections publish; NULL */

@@ -1,0 +1,229 @@
+/* inside.c: see inside.h. Touches its flow, the server's side, the facts. */
+#include "flow/inside.h"
+
+#include "base/must.h"
+#include "tls/digest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- what the hello says ---- */
+
+/* What we can look into, and what is nobody's but the two ends'. */
+static bool is_offered_on(struct span protocol)
+{
+    return !span_is(protocol, "h2") && !span_is(protocol, "h3");
+}
+
+static void note_alpn(struct inside *i, const struct client_hello *h)
+{
+    size_t cursor = 0;
+    for (struct span p; client_hello_next_alpn(h, &cursor, &p);) {
+        if (!is_offered_on(p) || p.len == 0 || p.len + 1 > sizeof i->alpn - i->alpn_len)
+            continue;
+        i->alpn[i->alpn_len] = (uint8_t)p.len;
+        memcpy(i->alpn + i->alpn_len + 1, p.data, p.len);
+        i->alpn_len = (uint8_t)(i->alpn_len + 1 + p.len);
+    }
+}
+
+static void note_hello(struct flow *f, struct inside *i, const struct client_hello *h)
+{
+    i->sni_agrees = true;
+    if (h->server_name.data) {
+        bool good = host_canonical_bare(h->server_name, &i->sni) == HOST_OK;
+        if (!good)
+            i->sni = (struct host){0};
+        /* with an address in CONNECT the name is all that can be verified; selectors still see the address */
+        i->sni_agrees = good && (f->x->host.is_ip || host_equal(&i->sni, &f->x->host));
+    }
+    note_alpn(i, h);
+}
+
+/* False: the client didn't send a hello that can be read. It is read a second time: whether a flow is terminated is known only
+ * after the rules have seen it. */
+static bool begin(struct flow *f)
+{
+    struct client_hello h;
+    struct hello_error error;
+    const struct hello_reader *r = &f->setup->hello;
+    if (f->x->facts.values[FACT_hello_version].state != FACT_KNOWN)
+        return false;
+    struct span message = hello_reader_message(r, buf_span(&f->client.in), &f->x->arena);
+    if (!message.data || client_hello_parse(message, &h, &error) != PARSE_OK)
+        return false;
+    must(!f->inside);
+    f->inside = calloc(1, sizeof *f->inside);
+    if (f->inside)
+        note_hello(f, f->inside, &h);
+    return f->inside != NULL;
+}
+
+/* A client that doesn't begin TLS, or a server that speaks first: nothing to decrypt. Whoever wants that must be named in the
+ * baseline, with handling: tunnel or peek; else anybody could step out of inspection by sending noise. */
+static enum step nothing_to_decrypt(struct flow *f)
+{
+    struct verdict *v = &f->x->verdict;
+    v->reason = REASON_HANDLING_DOWNGRADE;
+    if (v->mode == MODE_ENFORCE) {
+        v->action = VERDICT_BLOCK;
+        return flow_fail(f, REASON_HANDLING_DOWNGRADE, "this is no TLS that can be terminated");
+    }
+    v->would_block |= v->mode == MODE_REPORT;
+    if (v->mode == MODE_REPORT && v->action == VERDICT_ALLOW)
+        v->action = VERDICT_ALERT;
+    record_decision(f);
+    return flow_goto(f, FLOW_FORWARD);
+}
+
+enum step inside_go(struct flow *f)
+{
+    if (!begin(f))
+        return nothing_to_decrypt(f);
+    if (!f->snapshot->ca || !f->env->signer)
+        return flow_fail(f, REASON_SIGNER_UNAVAILABLE, "there is no inspection CA");
+    record_decision(f); /* our hello to the server is the first byte that leaves */
+    return flow_goto(f, FLOW_SERVER_TLS);
+}
+
+/* ---- the server ---- */
+
+struct tls_session *inside_greet(struct flow *f)
+{
+    const struct inside *i = f->inside;
+    const struct tls_greeting g = {
+        .sni = i->sni.len && !i->sni.is_ip ? i->sni.name : NULL,
+        .protocols = span_of(i->alpn, i->alpn_len),
+        .without_certificate = flow_conf(f)->inspection.client_certificate == CONF_CLIENT_CERTIFICATE_WITHOUT,
+    };
+    return tls_session_greet(f->snapshot->inspect_tls, &g);
+}
+
+static int digest_chain(const struct chain *c, uint8_t ret[INSIDE_LEAF_BYTES])
+{
+    struct span ders[CHAIN_CERTIFICATES_MAX];
+    size_t count = chain_count(c);
+    for (size_t n = 0; n < count; n++)
+        ders[n] = chain_certificate_at(c, n)->der;
+    return digest_sha256(ders, count, ret);
+}
+
+enum step inside_met(struct flow *f)
+{
+    struct inside *i = f->inside;
+    uint8_t digest[INSIDE_LEAF_BYTES];
+    struct chain *c = tls_session_chain(f->server.tls);
+    int result = c ? digest_chain(c, digest) : -1;
+    chain_free(c);
+    if (result != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    f->server_https = true;
+    if (!i->met) {
+        memcpy(i->leaf, digest, sizeof digest);
+        i->met = true;
+        return flow_goto(f, FLOW_MINT);
+    }
+    if (memcmp(i->leaf, digest, sizeof digest) != 0)
+        return flow_fail(f, REASON_SERVER_CERTIFICATE, "it is another than the one shown to the client");
+    return flow_goto(f, FLOW_INSPECT);
+}
+
+enum step inside_not_met(struct flow *f)
+{
+    const struct tls_session *t = f->server.tls;
+    if (!tls_session_certificate_wanted(t))
+        return flow_fail(f, REASON_SERVER_TLS_FAILED, "%s", tls_session_error(t));
+    return flow_fail(f, REASON_CLIENT_CERTIFICATE, NULL);
+}
+
+enum step inside_chain_known(struct flow *f)
+{
+    struct inside *i = f->inside;
+    const struct fact_value *errors = &f->x->facts.values[FACT_chain_errors];
+    if (!i->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE) {
+        size_t len = 0;
+        i->refusal = REASON_SERVER_CERTIFICATE;
+        for (uint32_t n = 0;
+             errors->state == FACT_KNOWN && n < errors->count && len + 8 < sizeof i->refusal_detail; n++)
+            len += (size_t)snprintf(i->refusal_detail + len, sizeof i->refusal_detail - len, "%s%.*s",
+                                    n ? " " : "", (int)errors->as.items[n].len,
+                                    (const char *)errors->as.items[n].data);
+        side_close(&f->server, NET_CLOSE_FIN);
+    }
+    return flow_goto(f, FLOW_CLIENT_TLS);
+}
+
+/* ---- the tunnel's exchange and those inside ---- */
+
+int inside_enter(struct flow *f)
+{
+    struct inside *i = f->inside;
+    if (exchange_compact_facts(f->x) != 0)
+        return -1;
+    flow_setup_drop(f);
+    i->tunnel = f->x;
+    f->x = NULL;
+    i->snapshot = snapshot_ref(f->snapshot);
+    i->sender = f->attribution.sender ? sender_ref(f->attribution.sender) : NULL;
+    return 0;
+}
+
+/* CONNECT's host = SNI = Host. A request for another is answered 421: over a connection that was judged as one host's it would
+ * reach another. */
+enum step inside_judge_target(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct inside *i = f->inside;
+    const struct http1_target *t = &x->request.target;
+    struct host host;
+    uint16_t port;
+    bool had_port;
+    x->https = true;
+    x->host = i->tunnel->host;
+    x->port = i->tunnel->port;
+    fact_set_span(&x->facts, FACT_request_host, arena_copy(&x->arena, x->request.host));
+    fact_set_span(&x->facts, FACT_request_method, arena_copy(&x->arena, x->request.method));
+    if (t->form == HTTP1_AUTHORITY || (t->form == HTTP1_ABSOLUTE && !t->https))
+        return flow_fail(f, REASON_HOST_MISDIRECTED, "this is the inside of a tunnel");
+    if (!i->sni_agrees)
+        return flow_fail(f, REASON_HOST_MISDIRECTED, "the TLS server name is another");
+    struct span written = t->form == HTTP1_ABSOLUTE ? t->authority : x->request.host;
+    if (!written.data)
+        return WAIT; /* HTTP/1.0 */
+    const struct host *name = x->host.is_ip && i->sni.len ? &i->sni : &x->host;
+    if (host_port_parse(written, 443, &host, &port, &had_port) != HOST_OK ||
+        !(host_equal(&host, name) || host_equal(&host, &x->host)) || (had_port && port != x->port))
+        return flow_fail(f, REASON_HOST_MISDIRECTED, "Host is not the host of the tunnel");
+    if (t->form == HTTP1_ABSOLUTE && x->request.host.data && !span_equal(written, x->request.host))
+        return flow_fail(f, REASON_HOST_MISDIRECTED, NULL);
+    return WAIT;
+}
+
+static void end_tunnel(struct flow *f, struct inside *i)
+{
+    must(!f->x);
+    struct snapshot *newer = f->snapshot;
+    f->out_lane.moved_bytes = f->in_lane.moved_bytes = 0; /* counted with the exchange that was relayed */
+    f->x = i->tunnel;
+    f->snapshot = i->snapshot; /* its verdict is a view into that policy */
+    if (f->x->reason == REASON_NONE)
+        f->x->reason = f->reason == REASON_NONE ? REASON_COMPLETED : f->reason;
+    exchange_end(f);
+    f->snapshot = newer;
+    snapshot_unref(i->snapshot);
+    sender_unref(i->sender);
+}
+
+void inside_end(struct flow *f)
+{
+    struct inside *i = f->inside;
+    if (!i)
+        return;
+    mint_cancel(f);
+    if (i->client)
+        tls_session_free(i->client);
+    if (i->tunnel)
+        end_tunnel(f, i);
+    free(i);
+    f->inside = NULL;
+}

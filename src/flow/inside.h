@@ -1,0 +1,54 @@
+/* inside.h: a tunnel whose TLS ends here, so that the exchanges inside are seen: what the states from DECIDE_HELLO to REQUEST share.
+ *
+ * The CONNECT's own exchange (the tunnel's) lasts as long as the flow; each request inside is an exchange of its own, attributed and
+ * decided on its own, exactly as a plain request is: it goes REQUEST ... INSPECT, with the tunnel's host. Private to flow/. */
+#ifndef EXEAT_FLOW_INSIDE_H
+#define EXEAT_FLOW_INSIDE_H
+
+#include "flow/flow.h"
+#include "tls/signer.h"
+#include "wire/client_hello.h"
+
+enum { INSIDE_ALPN_BYTES = 255, INSIDE_LEAF_BYTES = 32 };
+
+struct inside {
+    struct exchange *tunnel;   /* owned, from REQUEST on; before that it is flow.x */
+    struct snapshot *snapshot; /* counted: the tunnel's policy, of which its verdict is a view */
+    struct sender *sender;     /* counted: of which its facts are views; NULL */
+    struct host sni;           /* len 0: none was sent, or none that is a host */
+    bool sni_agrees;           /* none, or CONNECT's host */
+    uint8_t alpn_len, alpn[INSIDE_ALPN_BYTES]; /* what the server is offered, as in the extension */
+    struct net_job *job;                       /* net destroys it; NULL when none is under way */
+    bool judged;  /* the server's chain was, and there is an answer for the client */
+    bool trusted; /* and it was found good */
+    bool met;     /* `leaf` is set */
+    uint8_t
+        leaf[INSIDE_LEAF_BYTES]; /* SHA-256 of the server's chain: a later connection must show the same */
+    struct tls_session *client;  /* owned until CLIENT_TLS takes it */
+    enum reason refusal;         /* every exchange inside is answered with it; NONE */
+    char refusal_detail[160];
+};
+
+/* DECIDE_HELLO's way for a flow that policy wants to be terminated. */
+enum step inside_go(struct flow *f);
+/* The client's TLS is open: what comes are exchanges of their own. 0, or -1 without memory. */
+int inside_enter(struct flow *f);
+/* DECIDE_CHAIN's way: on to the client, or to telling it why not. */
+enum step inside_chain_known(struct flow *f);
+/* A head inside was read: gives it the tunnel's host and port; WAIT, or MOVE when it names another. */
+enum step inside_judge_target(struct flow *f);
+/* The flow is done: the tunnel's close record, and everything back. Harmless without an inside. */
+void inside_end(struct flow *f);
+
+/* The TLS session with the server, as the client would have begun it. NULL without memory. */
+struct tls_session *inside_greet(struct flow *f);
+/* That handshake is through: goes on to MINT, or, for an exchange that needed a new connection, to INSPECT. */
+enum step inside_met(struct flow *f);
+/* It failed. */
+enum step inside_not_met(struct flow *f);
+
+/* ---- mint.c ---- */
+void mint_cancel(struct flow *f);
+void mint_room_free(struct mint_room *take_room);
+
+#endif

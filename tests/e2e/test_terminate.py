@@ -1,0 +1,243 @@
+"""Tunnels whose TLS ends at the proxy: real clients with and without the inspection CA, what the records say, what is refused."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+import origins
+from harness import (PLACES, RAW_CLIENT, default_baseline, read_head, tool, wait_until)
+
+
+class Inspection:
+    """The inspection CA of a test: made by openssl, as an administrator might."""
+
+    def __init__(self, folder, days=30):
+        self.folder = pathlib.Path(folder)
+        self.certificate, self.key = self.folder / "inspection.pem", self.folder / "inspection.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        self.key, "-out", self.certificate, "-days", str(days), "-subj", "/CN=Inspection of the tests",
+                        "-addext", "keyUsage=critical,keyCertSign", "-addext", "basicConstraints=critical,CA:TRUE"],
+                       check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+        os.chmod(self.certificate, 0o644)
+
+
+@pytest.fixture(scope="module")
+def inspection(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspection")
+    for path in (folder, folder.parent):
+        os.chmod(path, 0o755)
+    return Inspection(folder)
+
+
+def terminating(inspection, authority, **more):
+    config = {"policy": {"handling": "terminate"}, "tls_origin": {"ca_file": authority.ca},
+              "inspection": {"ca_certificate": str(inspection.certificate), "ca_key": str(inspection.key), **more}}
+    return config
+
+
+@pytest.fixture(scope="module")
+def proxy(make_proxy, inspection, authority):
+    with make_proxy("terminate", config=terminating(inspection, authority)) as p:
+        yield p
+
+
+def tunnel_of(proxy, host):
+    return proxy.exchange(host, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+
+
+def inside_of(proxy, tunnel):
+    return wait_until(lambda: proxy.ledger.find(lambda x: x.close and x.get("unmapped.tunnel") == tunnel.uid),
+                      f"exchanges inside {tunnel}")
+
+
+def test_curl(proxy, https, inspection, name):
+    host = name()
+    r = proxy.run(tool("curl"), "-sS", "-v", "--cacert", inspection.certificate, f"https://{host}:{https.port}/hello",
+                  f"https://{host}:{https.port}/hello")
+    assert r.stdout.count(b"hello") == 2, r
+    assert b"Inspection of the tests" in r.stderr
+    t = tunnel_of(proxy, host)
+    assert t.reason == "completed" and t.get("unmapped.chain.source") == "terminated" and t.get("unmapped.chain.trusted") is True
+    assert t.get("unmapped.verdict.handling") == "terminate" and t.get("unmapped.inside.protocol") == "http/1.1"
+    inside = inside_of(proxy, t)
+    assert len(inside) == 2 and all(x.reason == "completed" for x in inside), inside
+    x = inside[0]
+    assert x.executable == tool("curl") and x.confidence == "exact" and x.decision
+    assert x.get("proxy_http_request.url.url_string") == f"https://{host}:{https.port}/hello"
+    assert x.get("proxy_http_response.code") == 200
+    assert t.get("traffic.bytes_in") == sum(x.get("traffic.bytes_in") for x in inside)
+
+
+def test_without_the_ca_the_record_says_why(proxy, https, name):
+    host = name()
+    r = proxy.run(tool("curl"), "-sS", f"https://{host}:{https.port}/hello")
+    assert r.returncode == 60, r
+    t = tunnel_of(proxy, host)
+    assert t.reason == "client_rejected" and "unknown_ca" in t.get("status_detail") and "CURL_CA_BUNDLE" in t.get("status_detail")
+
+
+def test_a_server_that_does_not_verify_is_refused_with_a_reason(proxy, self_signed, inspection, name):
+    host = name()
+    r = proxy.run(tool("curl"), "-sS", "-i", "--cacert", inspection.certificate, f"https://{host}:{self_signed.port}/hello")
+    assert b" 502 " in r.stdout and b"server_certificate" in r.stdout and b"C01" in r.stdout, r
+    t = tunnel_of(proxy, host)
+    assert t.get("unmapped.chain.trusted") is False and "C01" in t.get("unmapped.chain.errors")
+
+
+def test_mimicked_faults_fail_in_the_client(make_proxy, self_signed, inspection, authority, name):
+    host = name()
+    with make_proxy("mimic", config=terminating(inspection, authority, bad_chain="mimic")) as p:
+        r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{self_signed.port}/hello")
+        assert r.returncode == 60 and b"self-signed" in r.stderr, r
+        assert tunnel_of(p, host).reason == "client_rejected"
+        r = p.run(tool("curl"), "-sSk", f"https://{host}:{self_signed.port}/hello")
+        assert b"hello" in r.stdout, r
+
+
+def test_other_clients(proxy, https, inspection, name):
+    url = lambda host: f"https://{host}:{https.port}/hello"
+    ca = str(inspection.certificate)
+    runs = {
+        "wget": ([tool("wget"), "-qO-", f"--ca-certificate={ca}"], {}),
+        "node": ([tool("node"), "--use-openssl-ca", "-e", NODE], {"NODE_EXTRA_CA_CERTS": ca}),
+        "git": ([tool("git"), "ls-remote"], {"GIT_SSL_CAINFO": ca}),
+    }
+    for what, (argv, env) in runs.items():
+        host = name()
+        extra = [host, https.port] if what == "node" else [url(host)]
+        r = proxy.run(*argv, *extra, env=proxy.environment(**env))
+        t = tunnel_of(proxy, host) if what != "node" else None
+        if what == "wget":
+            assert b"hello" in r.stdout, (what, r)
+        if t:
+            assert t.get("unmapped.chain.source") == "terminated", (what, t, r)
+            assert inside_of(proxy, t), what
+
+
+NODE = """
+const http = require('http'), tls = require('tls');
+const [host, port] = process.argv.slice(1), proxy = new URL(process.env.https_proxy);
+http.request({host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: host + ':' + port}).on('connect', (r, s) => {
+  const t = tls.connect({socket: s, servername: host}, () => t.write('GET /hello HTTP/1.1\\r\\nHost: ' + host + ':' + port +
+    '\\r\\nConnection: close\\r\\n\\r\\n'));
+  t.pipe(process.stdout);
+}).end();
+"""
+
+
+def open_tls(proxy, host, port, inspection, sni=None, alpn=("http/1.1",), **more):
+    s, head = proxy.connect(host, port)
+    assert " 200 " in head
+    context = ssl.create_default_context(cafile=str(inspection.certificate))
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context.wrap_socket(s, server_hostname=sni or host, **more)
+
+
+def ask(tls, host, path="/hello"):
+    tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return read_head(tls)
+
+
+def test_another_host_inside_is_misdirected(proxy, https, inspection, name):
+    host, other = name(), name("other")
+    tls = open_tls(proxy, host, https.port, inspection)
+    assert " 421 " in ask(tls, other)
+    tls.close()
+    t = tunnel_of(proxy, host)
+    assert inside_of(proxy, t)[0].reason == "host_misdirected"
+
+
+def test_keep_alive_and_leaf(proxy, https, inspection, name):
+    host = name()
+    tls = open_tls(proxy, host, https.port, inspection)
+    assert tls.version() == "TLSv1.3" and tls.selected_alpn_protocol() == "http/1.1"
+    issuer = dict(x[0] for x in tls.getpeercert()["issuer"])
+    assert issuer["commonName"] == "Inspection of the tests"
+    tls.close()
+    t = tunnel_of(proxy, host)
+    assert t.reason == "completed", t
+
+
+def test_noise_does_not_step_out_of_inspection(proxy, echo, name):
+    host = name()
+    s, head = proxy.connect(host, echo.port)
+    s.sendall(b"\x00" + os.urandom(200))
+    with pytest.raises(ConnectionResetError):
+        s.recv(100)
+    s.close()
+    t = tunnel_of(proxy, host)
+    assert t.reason == "handling_downgrade" and t.verdict == "block"
+
+
+def test_an_entry_may_name_who_is_not_terminated(make_proxy, https, inspection, authority, name):
+    baseline = default_baseline()
+    for sender in baseline["senders"]:
+        if sender["name"] == "curl":
+            sender["handling"] = "tunnel"
+    with make_proxy("named", config=terminating(inspection, authority), baseline=baseline) as p:
+        host = name()
+        r = p.run(tool("curl"), "-sS", "--cacert", authority.ca, f"https://{host}:{https.port}/hello")
+        assert b"hello" in r.stdout, r
+        assert tunnel_of(p, host).get("unmapped.verdict.handling") == "tunnel"
+
+
+class TlsEchoHandler(origins.EchoHandler):
+    def setup(self):
+        self.request = self.server.origin.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+
+@pytest.fixture(scope="module")
+def tls_echo(authority):
+    origin = origins.Origin(TlsEchoHandler, tls=authority.server_context())
+    yield origin
+    origin.stop()
+
+
+def test_bytes_that_are_not_http_are_relayed(make_proxy, tls_echo, authority, inspection, name):
+    with make_proxy("bytes", config=terminating(inspection, authority), ports=[tls_echo.port]) as p:
+        host = name()
+        tls = open_tls(p, host, tls_echo.port, inspection, alpn=())
+        tls.sendall(b"\x01\x02\x03 not http")
+        assert tls.recv(100) == b"\x01\x02\x03 not http"
+        tls.close()
+        t = tunnel_of(p, host)
+        assert t.get("unmapped.inside.first_speaker") == "client" and t.get("unmapped.inside.protocol") == "unknown"
+        host = name()
+        tls = open_tls(p, host, tls_echo.port, inspection, alpn=())
+        tls.sendall(os.urandom(400))
+        assert tls.recv(10)
+        tls.close()
+        assert tunnel_of(p, host).get("unmapped.inside.fully_encrypted") is True
+
+
+def children_of(pid):
+    return [int(p) for p in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def test_a_dead_signing_process_is_replaced(make_proxy, https, inspection, authority, name):
+    with make_proxy("signer", config=terminating(inspection, authority)) as p:
+        keeper, = children_of(p.daemon.pid)
+        signer, = wait_until(lambda: children_of(keeper), "the signing process")
+        wait_until(lambda: open(f"/proc/{signer}/comm").read().strip() == "exeat-signer", "its name")
+        os.kill(signer, 9)
+        wait_until(lambda: (c := children_of(keeper)) and c != [signer], "another signing process")
+        host = name()
+        r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{https.port}/hello")
+        assert b"hello" in r.stdout, (r, p.daemon.log)
+        os.kill(keeper, 9)
+        for _ in range(3):  # root's key: exeatd itself may read it no more
+            host = name()
+            r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{https.port}/hello")
+            if p.user:
+                assert r.returncode != 0
+                assert tunnel_of(p, host).reason == "signer_unavailable"
+            else:
+                assert b"hello" in r.stdout, (r, p.daemon.log)
