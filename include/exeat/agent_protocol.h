@@ -41,6 +41,8 @@
  *   connection: addresses and ports come round, and an agent that remembers connections which are gone must not answer for
  *   a later or an earlier one of the same addresses. `proxy_cookie` (optional) is the accepted socket's SO_COOKIE, by
  *   which an agent inside the kernel finds the other end whatever lies in between. Answers may come in any order.
+ *   `watch` (optional, true): the agent goes on looking at the connection after the answer, see "changed". To be asked once
+ *   a connection has lived a while, by another ask: most are over before anything could change.
  *
  * answer  agent -> proxy.
  *   {"v":1,"type":"answer","id":7,"nonce":"0123456789abcdef","host":"ws-17","confidence":"exact",
@@ -52,13 +54,16 @@
  *     stale      the sender was right when it was recorded and cannot be confirmed now; sender_ref names it
  *     unknown    no sender
  *   basis: "holder_now" (who holds the socket at the time of the answer) or "connect" (who called connect()).
- *   With basis connect the sender is who called connect() as it was then, and three facts are told (all optional; null or
+ *   With basis connect the sender is who called connect() as it was then, and four facts are told (all optional; null or
  *   absent: not known). Each of the first two makes the answer stale, not exact, for what is said on the connection
  *   from then on may be another program's:
  *     exec_changed     the process executes another program now
  *     handed_over      the process does not hold the socket any more, somebody else does. False does not mean that
  *                      it holds it alone: children may have inherited it
  *     other_namespace  the socket is (was) in another network namespace of this host than the proxy
+ *     shared           others hold the socket, too: children that inherited it, or whom it was passed to. `holders` lists
+ *                      those that were found, beside the sender. False: nothing but the sender's descriptor refers to it
+ *   watched (optional, true): the ask said `watch`, and the agent does; false or absent: it has too many already.
  *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
  *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
  *   unique for the agent's life) alone. It is sent again when it changed (a hash was completed; the ref may stay the
@@ -107,6 +112,12 @@
  *     usage         how often this executable was started on this host, how often it connected to the proxy, and how many
  *                   of those processes did: a program that normally doesn't connect is a number
  *   All members are optional; kinds that are not known are ignored.
+ *
+ * changed agent -> proxy, unasked: what an answer to a watched connection would say now, when that is not what it said last:
+ *   the members of an answer, with the ask's id and nonce. The owner executed another program or ended, the socket is held by
+ *   others: seen at once where the kernel tells (basis connect), else by a look every few seconds. A socket that was closed
+ *   is no change. Confidence may rise again (who took the socket gave it back); what a proxy decided need not.
+ * done    proxy -> agent: {"v":1,"type":"done","id":7}: the watched connection is over. So it is with the end of the link.
  *
  * error   either way: {"v":1,"type":"error","id":7 or null,"code":"bad_ask","text":"client: not an endpoint"}
  *   codes: bad_json, bad_message, bad_hello, bad_ask, unknown_type, no_hello (ask before hello), version.

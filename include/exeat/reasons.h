@@ -55,6 +55,8 @@
       "The destination's address is in a range that is not let out")                                         \
     R(POLICY_CHANGED, "policy_changed", 403, "http_request_denied",                                          \
       "A new policy no longer allows this flow")                                                             \
+    R(SENDER_CHANGED, "sender_changed", 403, "http_request_denied",                                          \
+      "The sender is not what it was, and is not allowed this flow any more")                                \
     R(CLIENT_LIMIT, "client_limit", 429, "connection_limit_reached", "This client has too many connections") \
     R(SENDER_LIMIT, "sender_limit", 429, "connection_limit_reached",                                         \
       "This sender has too many requests under way")                                                         \

@@ -4,6 +4,7 @@
 
 #include "agent/link.h"
 #include "agent/observe.h"
+#include "agent/watch.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -43,6 +44,7 @@ struct agent {
     size_t link_count;
     struct asked *first, **last; /* owned */
     size_t ask_count;
+    struct watches *watches; /* owned */
     struct agent_hello hello;
     bool stopping;
 };
@@ -116,21 +118,28 @@ static bool hashes_are_settled(const struct process *p)
 
 /* ---- asks ---- */
 
+static void fill_answer(const struct agent *a, const struct attribution *from, struct agent_answer *out)
+{
+    out->confidence = from->confidence;
+    out->basis = from->basis;
+    out->reason = from->reason;
+    out->connect = from->connect;
+    out->holder_count = from->holder_count;
+    memcpy(out->holders, from->holders, sizeof out->holders);
+    memcpy(out->host, a->hello.host_name, sizeof out->host);
+}
+
 static void answer(struct agent *a, struct asked *q)
 {
-    struct agent_answer out = {.id = q->ask.id,
-                               .confidence = q->attribution.confidence,
-                               .basis = q->attribution.basis,
-                               .reason = q->attribution.reason,
-                               .connect = q->attribution.connect,
-                               .holder_count = q->attribution.holder_count};
+    struct agent_answer out = {.id = q->ask.id};
+    fill_answer(a, &q->attribution, &out);
     memcpy(out.nonce, q->ask.nonce, sizeof out.nonce);
-    memcpy(out.host, a->hello.host_name, sizeof out.host);
-    memcpy(out.holders, q->attribution.holders, sizeof out.holders);
     struct agent_history history;
     history.has_usage = false;
     if (q->attribution.process && platform_history(a->platform, q->attribution.process->sender, &history))
         out.history = &history;
+    out.watched = q->ask.watch && q->attribution.reason != AGENT_REASON_BUSY &&
+                  watches_add(a->watches, q->link, &q->ask, &q->attribution);
     link_answer(q->link, &out, q->attribution.process, q->ask.full);
 }
 
@@ -237,12 +246,60 @@ static bool is_settled_now(struct agent *a, struct asked *q)
     return q->state == ASK_WAITING && (!q->attribution.process || is_over(a, q));
 }
 
+/* ---- what became of the connections that are watched ---- */
+
+static void say_changed(struct agent *a, const struct watched *w, const struct attribution *now)
+{
+    struct agent_answer out = {.id = w->id, .watched = true};
+    fill_answer(a, now, &out);
+    memcpy(out.nonce, w->nonce, sizeof out.nonce);
+    link_changed(w->link, &out, now->process);
+}
+
+/* Asks the platform again about those that are due, and about `turns` more. */
+static void look_again(struct agent *a, size_t turns)
+{
+    struct watched *due[WATCH_BATCH];
+    struct attribution now[WATCH_BATCH], *batch[WATCH_BATCH];
+    size_t count = watches_walk(a->watches, uv_now(a->loop), turns, due);
+    for (size_t i = 0; i < count; i++) {
+        const struct attribution *said = &due[i]->said;
+        now[i] = (struct attribution){.client = said->client,
+                                      .proxy = said->proxy,
+                                      .peer_uid = said->peer_uid,
+                                      .peer_pid = said->peer_pid,
+                                      .accepted_cookie = said->accepted_cookie,
+                                      .accepted_ns = said->accepted_ns};
+        batch[i] = &now[i];
+    }
+    if (count > 0)
+        platform_attribute(a->platform, batch, count);
+    for (size_t i = 0; i < count; i++) { /* saying it can close a link, which takes its connections along */
+        if (due[i]->link && watched_note(due[i], &now[i]))
+            say_changed(a, due[i], &now[i]);
+        if (now[i].process)
+            process_unref(now[i].process);
+    }
+    watches_walked(a->watches);
+    if (count > 0)
+        flush_links(a);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct agent *a = timer->data;
+    size_t watched = watches_count(a->watches), rounds = WATCH_ROUND_MS / PLATFORM_TICK_MS;
     platform_tick(a->platform);
+    for (size_t left = (watched + rounds - 1) / rounds, n; left > 0; left -= n) {
+        n = left < WATCH_BATCH ? left : WATCH_BATCH;
+        look_again(a, n);
+    }
     if (--a->ticks_left == 0)
         uv_timer_stop(timer);
+    if (watches_count(a->watches) > 0 && a->ticks_left == 0) {
+        a->ticks_left = TICKS_AFTER_ASK;
+        uv_timer_again(timer);
+    }
 }
 
 static void on_more(uv_idle_t *idle)
@@ -304,6 +361,11 @@ void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent
     a->ask_count++;
 }
 
+void agent_take_done(struct agent *a, struct agent_link *link, uint64_t id)
+{
+    watches_done(a->watches, link, id);
+}
+
 void agent_expect(struct agent *a, const struct endpoint *proxy)
 {
     platform_expect(a->platform, proxy);
@@ -317,6 +379,7 @@ void agent_forget_link(struct agent *a, struct agent_link *link)
         else
             at = &(*at)->next;
     }
+    watches_forget_link(a->watches, link);
     link_unlist(&a->links, link);
     a->link_count--;
 }
@@ -362,14 +425,24 @@ static void fill_hello(struct agent *a)
     }
 }
 
+/* What ends has its descriptors for a moment still. */
+static void on_process(void *context, int64_t pid, bool ended)
+{
+    struct agent *a = context;
+    watches_hasten(a->watches, pid, uv_now(a->loop) + (ended ? PLATFORM_TICK_MS / 2 : 0));
+}
+
 static void on_events(uv_poll_t *poll, int status, int events)
 {
     struct agent *a = poll->data;
     (void)events;
-    if (status == 0)
-        platform_look_ahead(a->platform);
-    else
+    if (status == 0) {
+        uv_update_time(a->loop);
+        platform_look_ahead(a->platform, on_process, a);
+        look_again(a, 0);
+    } else {
         uv_poll_stop(poll);
+    }
 }
 
 static void watch_events(struct agent *a)
@@ -395,7 +468,10 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     a->last = &a->first;
     a->platform = platform_new(options->take_early, ret_error);
     a->hasher = a->platform ? hasher_new(loop, on_hash, a) : NULL;
-    if (!a->hasher) {
+    a->watches = a->hasher ? watches_new(platform_watch_max(a->platform)) : NULL;
+    if (!a->watches) {
+        if (a->hasher)
+            hasher_free(a->hasher);
         if (a->platform)
             platform_free(a->platform);
         free(a);
@@ -442,6 +518,7 @@ void agent_stop(struct agent *a)
 void agent_free(struct agent *a)
 {
     must(a->stopping && !a->links && !a->first);
+    watches_free(a->watches);
     hasher_free(a->hasher);
     platform_free(a->platform);
     free(a);

@@ -126,20 +126,34 @@ static void check_queue(struct agent_link *link, int appended)
     link_close(link);
 }
 
+static void add_sender(struct agent_link *link, struct agent_answer *answer, const struct process *process,
+                       bool full)
+{
+    answer->sender = NULL;
+    if (!process)
+        return;
+    struct sent *sent = &link->sent[process->serial % SENT_MAX];
+    bool known = sent->serial == process->serial && sent->revision == process->revision;
+    snprintf(answer->sender_ref, sizeof answer->sender_ref, "%s", process->sender->ref);
+    answer->sender = known && !full ? NULL : process->sender;
+    *sent = (struct sent){process->serial, process->revision};
+}
+
 void link_answer(struct agent_link *link, struct agent_answer *answer, const struct process *process,
                  bool full)
 {
     if (link->closing)
         return;
-    answer->sender = NULL;
-    if (process) {
-        struct sent *sent = &link->sent[process->serial % SENT_MAX];
-        bool known = sent->serial == process->serial && sent->revision == process->revision;
-        snprintf(answer->sender_ref, sizeof answer->sender_ref, "%s", process->sender->ref);
-        answer->sender = known && !full ? NULL : process->sender;
-        *sent = (struct sent){process->serial, process->revision};
-    }
+    add_sender(link, answer, process, full);
     check_queue(link, agent_answer_write(&link->out, answer));
+}
+
+void link_changed(struct agent_link *link, struct agent_answer *changed, const struct process *process)
+{
+    if (link->closing)
+        return;
+    add_sender(link, changed, process, false);
+    check_queue(link, agent_changed_write(&link->out, changed));
 }
 
 static void send_error(struct agent_link *link, const struct agent_error *e)
@@ -202,7 +216,9 @@ static void take_line(struct agent_link *link, struct span line)
         memcpy(link->proxies, m.u.hello.proxies, sizeof link->proxies);
         for (size_t i = 0; i < link->proxy_count; i++)
             agent_expect(link->agent, &link->proxies[i]);
-    } else if (m.type == AGENT_MESSAGE_ANSWER) {
+    } else if (m.type == AGENT_MESSAGE_DONE) {
+        agent_take_done(link->agent, link, m.u.done);
+    } else if (m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) {
         e = (struct agent_error){.code = AGENT_ERROR_UNKNOWN_TYPE, .text = "an agent takes no answers"};
         send_error(link, &e);
     }

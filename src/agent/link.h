@@ -17,6 +17,8 @@ void link_unlist(struct agent_link **list, struct agent_link *link);
 /* Queues an answer. The whole sender of `process` (may be NULL) goes along if this link did not have it in this revision. */
 void link_answer(struct agent_link *link, struct agent_answer *answer, const struct process *process,
                  bool full);
+/* Likewise what has changed since. */
+void link_changed(struct agent_link *link, struct agent_answer *changed, const struct process *process);
 void link_flush(struct agent_link *link); /* writes what is queued */
 void link_close(struct agent_link *link); /* frees it later */
 

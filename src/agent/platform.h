@@ -70,9 +70,14 @@ const char *platform_owner(const struct platform *p);
 /* A proxy listens here: its clients may be looked at before it asks about them. */
 void platform_expect(struct platform *p, const struct endpoint *proxy);
 
-/* A descriptor that becomes readable when such a client connects, -1 without; then platform_look_ahead(). */
+/* A descriptor that becomes readable when such a client connects, or executes or ends later; -1 without. Then
+ * platform_look_ahead(), which tells of the latter two. */
 int platform_events_fd(const struct platform *p);
-void platform_look_ahead(struct platform *p);
+void platform_look_ahead(struct platform *p, void (*on_process)(void *context, int64_t pid, bool ended),
+                         void *context);
+
+/* How many connections can be asked about again and again. */
+size_t platform_watch_max(const struct platform *p);
 
 /* What does not work here, one sentence each, for hello and log. Views into the platform. */
 size_t platform_degraded(const struct platform *p, const char *const **ret_sentences);

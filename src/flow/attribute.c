@@ -16,6 +16,11 @@ static void on_answer(struct net_attribution *a)
     flow_wake(f);
 }
 
+static void on_changed(struct net_attribution *a)
+{
+    decide_sender_again(a->owner);
+}
+
 /* Who holds a kept-alive connection may change between its requests, so it is asked again, but not for each of a burst. */
 enum { ATTRIBUTION_FRESH_MS = 1000 };
 
@@ -33,6 +38,7 @@ void attribute_ask(struct flow *f)
     sender_unref(a->sender);
     agent_history_unref(a->history);
     *a = (struct net_attribution){.done = on_answer,
+                                  .changed = on_changed,
                                   .owner = f,
                                   .accepted_ms = f->accepted_ms,
                                   .accepted = f->client.stream,
@@ -77,28 +83,23 @@ static void set_command_line(struct exchange *x, const struct sender *s)
     buf_free(&line);
 }
 
-static void set_sender_facts(struct flow *f, const struct sender *s)
+/* Views into the sender. */
+static void set_sender_facts(struct facts *facts, const struct sender *s)
 {
-    struct exchange *x = f->x;
-    struct facts *facts = &x->facts;
     fact_set_text(facts, FACT_sender_process, s->ocsf_json);
     fact_set_text(facts, FACT_sender_more, s->ocsf_unmapped_json);
     fact_set_text(facts, FACT_sender_image, s->executable);
     fact_set_text(facts, FACT_sender_user, s->user);
     fact_set_int(facts, FACT_sender_pid, s->pid);
     fact_set_text(facts, FACT_sender_directory, s->cwd);
-    if (f->snapshot->rules)
-        set_command_line(x, s);
     if (s->hash_state == SENDER_HASH_DONE)
         fact_set_text(facts, FACT_sender_sha256, s->sha256);
     if (s->parent_count > 0)
         fact_set_text(facts, FACT_sender_parent_image, s->parents[0].executable);
 }
 
-static void set_facts(struct flow *f)
+static void set_attribution_facts(struct facts *facts, const struct net_attribution *a)
 {
-    const struct net_attribution *a = &f->attribution;
-    struct facts *facts = &f->x->facts;
     bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
     fact_set_text(facts, FACT_sender_confidence, agent_confidence_name(a->confidence));
     if (!exact)
@@ -107,9 +108,27 @@ static void set_facts(struct flow *f)
         set_if_known(facts, FACT_sender_exec_changed, a->connect.exec_changed);
         set_if_known(facts, FACT_sender_handed_over, a->connect.handed_over);
         set_if_known(facts, FACT_sender_other_namespace, a->connect.other_namespace);
+        set_if_known(facts, FACT_sender_shared, a->connect.shared);
     }
     if (a->sender)
-        set_sender_facts(f, a->sender);
+        set_sender_facts(facts, a->sender);
+}
+
+void attribute_change(struct flow *f)
+{
+    struct facts *facts = &f->x->facts;
+    set_attribution_facts(facts, &f->attribution);
+    fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
+}
+
+static void set_facts(struct flow *f)
+{
+    const struct net_attribution *a = &f->attribution;
+    struct facts *facts = &f->x->facts;
+    bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
+    set_attribution_facts(facts, a);
+    if (a->sender && f->snapshot->rules)
+        set_command_line(f->x, a->sender);
     for (size_t i = 0; i < ARRAY_LEN(of_process); i++)
         if (facts->values[of_process[i]].state != FACT_KNOWN)
             facts->values[of_process[i]].state =

@@ -261,12 +261,10 @@ enum step flow_decide_chain(struct flow *f)
 
 /* ---- again ---- */
 
-/* The flow moves to the newest policy. True: that one doesn't let it out, and says to end it. */
-static bool revoked(struct flow *f)
+/* The verdict over a live flow. True: it doesn't let it out, and the policy says to end what isn't let out any more. */
+static bool judge_again(struct flow *f)
 {
     struct exchange *x = f->x;
-    snapshot_unref(f->snapshot);
-    f->snapshot = snapshot_ref(f->env->snapshot);
     counter_add(&f->env->counters, COUNTER_redecided, 1);
     struct verdict v = decide_by_baseline(f, NULL);
     if (v.action != VERDICT_BLOCK && x->server_ip.version) {
@@ -275,7 +273,7 @@ static bool revoked(struct flow *f)
             v = (struct verdict){
                 .action = VERDICT_BLOCK, .reason = REASON_ADDRESS_PROHIBITED, .mode = v.mode};
     }
-    x->verdict = v; /* the old one was a view into a baseline that is gone */
+    x->verdict = v;
     if (judge_note(f, f->state < FLOW_FORWARD ? FACT_HELLO : FACT_RELAY) != 0)
         return true;
     v = x->verdict;
@@ -286,6 +284,14 @@ static bool revoked(struct flow *f)
     }
     x->verdict = v;
     return end;
+}
+
+/* The flow moves to the newest policy. True: that one ends it. */
+static bool revoked(struct flow *f)
+{
+    snapshot_unref(f->snapshot);
+    f->snapshot = snapshot_ref(f->env->snapshot);
+    return judge_again(f); /* the old verdict was a view into a baseline that is gone */
 }
 
 enum step decide_catch_up(struct flow *f)
@@ -305,4 +311,24 @@ void decide_again(struct flow *f)
         return;
     if (decide_catch_up(f) == MOVE)
         flow_wake(f);
+}
+
+void decide_sender_again(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (!x || !x->decided || f->state >= FLOW_REFUSE)
+        return;
+    struct verdict before = x->verdict;
+    attribute_change(f);
+    judgement_forget(f);
+    bool end;
+    if (f->state < FLOW_ESTABLISHED) /* the rules are asked at the gates to come */
+        end = decide_by_baseline(f, NULL).action == VERDICT_BLOCK;
+    else
+        end = judge_again(f);
+    x->verdict = verdict_tighten(before, x->verdict); /* who gives the connection back has still had it */
+    if (!end)
+        return;
+    flow_fail(f, REASON_SENDER_CHANGED, "%s", f->attribution.reason);
+    flow_wake(f);
 }

@@ -199,6 +199,8 @@ void flow_setup_drop(struct flow *f);              /* cancels what is under way 
 struct verdict decide_by_baseline(struct flow *f, const struct ip *address);
 /* A new policy was published: decides a live flow again and ends it when it must. Not from a step. */
 void decide_again(struct flow *f);
+/* The agent says that the sender is not what it was: likewise. Not from a step. */
+void decide_sender_again(struct flow *f);
 /* The same for a step about to let payload out: MOVE when the flow is on its way to its end. */
 enum step decide_catch_up(struct flow *f);
 
@@ -241,6 +243,8 @@ const char *guard_refuses(const struct flow *f, const struct ip *ip, uint16_t po
 void attribute_ask(struct flow *f);
 /* What ended before ATTRIBUTE names its sender as well, where the answer has come meanwhile. */
 void attribute_note(struct flow *f);
+/* The agent says otherwise now: what of the facts needs no memory is set anew. */
+void attribute_change(struct flow *f);
 void attribute_refresh(struct flow *f); /* for a further exchange: asks again unless the answer is fresh */
 
 /* ---- auth.c ---- */

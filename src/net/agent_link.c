@@ -1,5 +1,6 @@
 /* agent_link.c: the worker's link to the host agent (include/exeat/agent_protocol.h): asks are pipelined, answers matched
- * by id and nonce, senders kept by their ref. Called by flow/ for each accepted connection.
+ * by id and nonce, senders kept by their ref. Called by flow/ for each accepted connection. A connection that lives a while
+ * is asked about once more and then watched: the agent says when its answer would be another.
  *
  * An agent that is not there, silent, slow or wrong costs each flow at most its ask's deadline, and says so in the reason;
  * it is never waited for otherwise. What it sends is bounded (a line, senders kept) and one line that can't be read
@@ -18,7 +19,10 @@
 #include <unistd.h>
 
 enum {
-    ASK_SLOTS = 1024, /* asks under way; a power of two: the id's low bits */
+    ASKS_MAX = 1024,              /* under way */
+    ASK_SLOTS = 16384,            /* under way or watched; a power of two: the id's low bits */
+    WATCH_AFTER_MS = 1000,        /* most connections are over by then, and cost nothing more */
+    WATCH_REFUSED_MS = 15 * 1000, /* the agent watches too many: asked again instead */
     SENDERS_MAX =
         1024, /* the agent remembers more (AGENT_LINK_SENDERS): a forgotten one is asked for in full */
     OUT_BYTES_MAX = 512 * 1024,
@@ -31,7 +35,11 @@ enum {
 
 enum link_state { LINK_OFF, LINK_DOWN, LINK_GREETING, LINK_UP };
 
+/* LATER: answered, and to be watched from the deadline on. */
+enum ask_stage { ASK_UNDER_WAY, ASK_LATER, ASK_WATCHED };
+
 struct ask {
+    enum ask_stage stage;
     struct net_deadline deadline;
     struct agent_link *link;     /* borrowed: outlives it */
     struct net_attribution *who; /* borrowed until done or cancel */
@@ -51,7 +59,7 @@ struct agent_link {
     struct lru senders;
     struct ask *asks[ASK_SLOTS]; /* owned */
     uint16_t free_slots[ASK_SLOTS];
-    unsigned free_count;
+    unsigned free_count, under_way;
     uint64_t asked;           /* ids' high bits */
     struct net_deadline wake; /* DOWN: try again. GREETING: the hello is late */
     struct soon flush, fall;
@@ -72,6 +80,7 @@ static struct net_attribution *ask_end(struct ask *ask)
     unsigned slot = ask->message.id % ASK_SLOTS;
     link->asks[slot] = NULL;
     link->free_slots[link->free_count++] = (uint16_t)slot;
+    link->under_way -= ask->stage == ASK_UNDER_WAY;
     net_deadline_clear(&ask->deadline);
     free(ask);
     who->operation = NULL;
@@ -115,9 +124,11 @@ static int ask_send(struct ask *ask)
 
 static struct ask *ask_new(struct agent_link *link, struct net_attribution *who)
 {
-    struct ask *ask = link->free_count ? calloc(1, sizeof(*ask)) : NULL;
+    bool room = link->free_count > 0 && link->under_way < ASKS_MAX;
+    struct ask *ask = room ? calloc(1, sizeof(*ask)) : NULL;
     if (!ask)
         return NULL;
+    link->under_way++;
     unsigned slot = link->free_slots[--link->free_count];
     ask->message.id = (++link->asked % (UINT64_C(1) << 40)) * ASK_SLOTS + slot;
     ask->link = link;
@@ -165,9 +176,46 @@ bool net_attribute(struct net *net, struct net_attribution *who, const struct en
 
 void net_attribute_cancel(struct net *net, struct net_attribution *who)
 {
-    (void)net;
-    if (who->operation)
-        ask_end(who->operation);
+    struct ask *ask = who->operation;
+    if (!ask)
+        return;
+    struct agent_link *link = ask->link;
+    if (ask->stage == ASK_WATCHED && link->stream) {
+        if (agent_done_write(&link->out, ask->message.id) == 0)
+            net_soon_set(net, &link->flush);
+        else
+            net_soon_set(net, &link->fall);
+    }
+    ask_end(ask);
+}
+
+/* ---- watching ---- */
+
+static void watch_later(struct ask *ask, uint64_t after_ms)
+{
+    ask->stage = ASK_LATER;
+    net_deadline_set(ask->link->net, &ask->deadline, after_ms);
+}
+
+/* Without an answer nothing is known to have changed. */
+static void on_watch(struct net_deadline *d)
+{
+    struct ask *ask = (struct ask *)((char *)d - offsetof(struct ask, deadline));
+    struct agent_link *link = ask->link;
+    ask->message.watch = true;
+    ask->message.want_hash = ask->message.full = false;
+    ask->message.hash_wait_ms = 0;
+    if (link->state == LINK_UP && ask_send(ask) == 0)
+        ask->stage = ASK_WATCHED;
+    else
+        watch_later(ask, WATCH_AFTER_MS);
+}
+
+static void begin_to_watch(struct ask *ask)
+{
+    ask->link->under_way--;
+    ask->deadline.expired = on_watch;
+    watch_later(ask, WATCH_AFTER_MS);
 }
 
 /* ---- the link's state ---- */
@@ -207,8 +255,10 @@ static void link_down(struct agent_link *link, const char *cause)
     net_deadline_set(link->net, &link->wake, link->back_off_ms);
     link->back_off_ms = link->back_off_ms * 2 < BACK_OFF_MOST_MS ? link->back_off_ms * 2 : BACK_OFF_MOST_MS;
     for (unsigned i = 0; i < ASK_SLOTS; i++) {
-        if (link->asks[i])
+        if (link->asks[i] && link->asks[i]->stage == ASK_UNDER_WAY)
             ask_fail(link->asks[i], "agent_unavailable");
+        else if (link->asks[i])
+            watch_later(link->asks[i], WATCH_AFTER_MS);
     }
 }
 
@@ -257,16 +307,27 @@ static bool sender_keep(struct agent_link *link, struct sender *sender)
     return true;
 }
 
-static void ask_finish(struct ask *ask, const struct agent_answer *answer, struct sender *sender)
+static void fill(struct net_attribution *who, const struct agent_answer *answer)
 {
     bool exact = answer->confidence == AGENT_CONFIDENCE_EXACT;
-    struct net_attribution *who = ask_end(ask);
     who->confidence = answer->confidence;
     who->basis = answer->basis;
     who->connect = answer->connect;
+    who->holder_count = answer->holder_count;
+    memcpy(who->holders, answer->holders, sizeof(who->holders));
+    snprintf(who->reason, sizeof(who->reason), "%s", exact ? "" : agent_reason_name(answer->reason));
+}
+
+static void ask_finish(struct ask *ask, const struct agent_answer *answer, struct sender *sender)
+{
+    struct net_attribution *who = ask->who;
+    if (who->changed && answer->confidence == AGENT_CONFIDENCE_EXACT)
+        begin_to_watch(ask);
+    else
+        ask_end(ask);
+    fill(who, answer);
     who->sender = sender ? sender_ref(sender) : NULL;
     who->history = agent_history_ref(answer->history);
-    snprintf(who->reason, sizeof(who->reason), "%s", exact ? "" : agent_reason_name(answer->reason));
     who->done(who);
 }
 
@@ -278,7 +339,37 @@ static void ask_again_in_full(struct ask *ask)
         if (ask_send(ask) == 0)
             return;
     }
-    ask_fail(ask, "unknown");
+    if (ask->stage == ASK_UNDER_WAY)
+        ask_fail(ask, "unknown");
+}
+
+static bool says_the_same(const struct net_attribution *who, const struct agent_answer *now, bool same_sender)
+{
+    const struct agent_connect *a = &who->connect, *b = &now->connect;
+    return same_sender && who->confidence == now->confidence && who->basis == now->basis &&
+           a->exec_changed == b->exec_changed && a->handed_over == b->handed_over && a->shared == b->shared &&
+           who->holder_count == now->holder_count &&
+           memcmp(who->holders, now->holders, now->holder_count * sizeof(*now->holders)) == 0;
+}
+
+/* What is said of a watched connection: the answer that began it, or a change. The sender stays the same object while it is
+ * the same process, or nobody else is named: its owner has views into it. */
+static void take_change(struct ask *ask, const struct agent_answer *now, struct sender *sender)
+{
+    struct net_attribution *who = ask->who;
+    const char *ref = who->sender ? who->sender->ref : "";
+    bool same_sender = strcmp(ref, now->sender_ref) == 0;
+    ask->message.full = false;
+    if (!now->watched)
+        watch_later(ask, WATCH_REFUSED_MS);
+    if (says_the_same(who, now, same_sender))
+        return;
+    fill(who, now);
+    if (!same_sender && sender) {
+        sender_unref(who->sender);
+        who->sender = sender_ref(sender);
+    }
+    who->changed(who);
 }
 
 static void take_answer(struct agent_link *link, const struct agent_answer *answer)
@@ -286,21 +377,23 @@ static void take_answer(struct agent_link *link, const struct agent_answer *answ
     if (answer->sender) /* also when it comes too late: the agent won't send it again */
         sender_keep(link, answer->sender);
     struct ask *ask = link->asks[answer->id % ASK_SLOTS];
-    if (!ask || ask->message.id != answer->id || strcmp(ask->message.nonce, answer->nonce) != 0)
+    if (!ask || ask->stage == ASK_LATER || ask->message.id != answer->id ||
+        strcmp(ask->message.nonce, answer->nonce) != 0)
         return;
     bool names = answer->confidence == AGENT_CONFIDENCE_EXACT || answer->confidence == AGENT_CONFIDENCE_STALE;
-    if (!names) {
-        ask_finish(ask, answer, NULL);
-        return;
-    }
     struct known_sender *k = NULL;
-    if (answer->sender_ref[0])
+    if (names && answer->sender_ref[0])
         k = (struct known_sender *)lru_find(&link->senders, answer->sender_ref);
-    struct sender *sender = answer->sender ? answer->sender : k ? k->sender : NULL;
-    if (sender)
-        ask_finish(ask, answer, sender);
-    else
+    struct sender *sender = !names ? NULL : answer->sender ? answer->sender : k ? k->sender : NULL;
+    if (ask->stage == ASK_WATCHED && ask->who->sender &&
+        strcmp(ask->who->sender->ref, answer->sender_ref) == 0)
+        sender = ask->who->sender;
+    if (names && !sender)
         ask_again_in_full(ask);
+    else if (ask->stage == ASK_WATCHED)
+        take_change(ask, answer, sender);
+    else
+        ask_finish(ask, answer, sender);
 }
 
 static void take_hello(struct agent_link *link, const struct agent_hello *hello)
@@ -323,7 +416,7 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
 static void take_error(struct agent_link *link, const struct agent_error *e)
 {
     struct ask *ask = e->has_id ? link->asks[e->id % ASK_SLOTS] : NULL;
-    if (ask && ask->message.id == e->id)
+    if (ask && ask->message.id == e->id && ask->stage == ASK_UNDER_WAY)
         ask_fail(ask, "agent_error");
 }
 
@@ -345,7 +438,7 @@ static bool take_line(struct agent_link *link, struct span line)
     bool greeted = link->state == LINK_UP || m.type == AGENT_MESSAGE_HELLO;
     if (m.type == AGENT_MESSAGE_HELLO)
         take_hello(link, &m.u.hello);
-    else if (m.type == AGENT_MESSAGE_ANSWER && greeted)
+    else if ((m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) && greeted)
         take_answer(link, &m.u.answer);
     else if (m.type == AGENT_MESSAGE_ERROR && greeted)
         take_error(link, &m.u.error);

@@ -128,22 +128,29 @@ void net_dial_cancel(struct net *net, struct net_dialing *d); /* harmless when n
 
 struct net_attribution {
     void (*done)(struct net_attribution *); /* owner's */
-    void *owner;                            /* owner's */
-    uint64_t accepted_ms;                   /* owner's: net_now_ms() when the connection was accepted */
-    const struct net_stream *accepted;      /* owner's, borrowed for the call: the connection; may be NULL */
+    /* Owner's: the answer was exact, the connection lived on, and the agent says otherwise now: confidence, connect, reason,
+     * holders are new, the sender is if another process is named. NULL: nobody wants to know. Not called once it was cancelled. */
+    void (*changed)(struct net_attribution *);
+    void *owner;                       /* owner's */
+    uint64_t accepted_ms;              /* owner's: net_now_ms() when the connection was accepted */
+    const struct net_stream *accepted; /* owner's, borrowed for the call: the connection; may be NULL */
     enum agent_confidence confidence;
     enum agent_basis basis;
     struct agent_connect connect;  /* with basis CONNECT */
     struct sender *sender;         /* counted: the owner's reference; NULL unless known */
     struct agent_history *history; /* likewise: what it did lately, as known when the agent answered */
+    int64_t
+        holders[AGENT_HOLDERS_MAX]; /* pids that hold the client's end beside the sender, as far as known */
+    size_t holder_count;
     char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
-    void *operation; /* net's; NULL when not under way */
+    void *operation; /* net's; NULL when not under way, nor watched */
 };
 
 /* Asks the agent which process holds the client's end. True: answered at once (no agent), `done` isn't called. */
 bool net_attribute(struct net *net, struct net_attribution *a, const struct endpoint *client,
                    const struct endpoint *proxy, bool want_hash);
-void net_attribute_cancel(struct net *net, struct net_attribution *a); /* harmless when not under way */
+void net_attribute_cancel(struct net *net,
+                          struct net_attribution *a); /* the end of it, also of changed(); harmless */
 
 /* ---- work that would hold up the loop (password hashing) ---- */
 

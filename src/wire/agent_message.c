@@ -136,6 +136,8 @@ int agent_ask_write(struct buf *out, const struct agent_ask *a)
     json_int(&j, "hash_wait_ms", a->hash_wait_ms);
     if (a->full)
         json_bool(&j, "full", true);
+    if (a->watch)
+        json_bool(&j, "watch", true);
     if (a->age_ms >= 0)
         json_int(&j, "age_ms", a->age_ms);
     if (a->proxy_cookie > 0)
@@ -150,7 +152,8 @@ static void write_connect(struct json *j, const struct agent_connect *c)
         int value;
     } facts[] = {{"exec_changed", c->exec_changed},
                  {"handed_over", c->handed_over},
-                 {"other_namespace", c->other_namespace}};
+                 {"other_namespace", c->other_namespace},
+                 {"shared", c->shared}};
     for (size_t i = 0; i < ARRAY_LEN(facts); i++) {
         if (facts[i].value < 0)
             json_null(j, facts[i].name);
@@ -159,12 +162,12 @@ static void write_connect(struct json *j, const struct agent_connect *c)
     }
 }
 
-int agent_answer_write(struct buf *out, const struct agent_answer *a)
+static int write_answer(struct buf *out, const struct agent_answer *a, const char *type)
 {
     struct buf line;
     struct json j;
     must(a->holder_count <= AGENT_HOLDERS_MAX);
-    begin(&line, &j, "answer");
+    begin(&line, &j, type);
     json_int(&j, "id", (int64_t)a->id);
     json_str(&j, "nonce", a->nonce);
     json_str(&j, "host", a->host);
@@ -173,6 +176,8 @@ int agent_answer_write(struct buf *out, const struct agent_answer *a)
     json_str(&j, "reason", a->reason == AGENT_REASON_NONE ? NULL : agent_reason_name(a->reason));
     if (a->basis == AGENT_BASIS_CONNECT)
         write_connect(&j, &a->connect);
+    if (a->watched)
+        json_bool(&j, "watched", true);
     json_array(&j, "holders");
     for (size_t i = 0; i < a->holder_count; i++)
         json_int(&j, NULL, a->holders[i]);
@@ -182,6 +187,25 @@ int agent_answer_write(struct buf *out, const struct agent_answer *a)
         sender_write(a->sender, &j, "sender");
     if (a->history)
         agent_history_write(a->history, &j, "history");
+    return finish(&line, &j, out);
+}
+
+int agent_answer_write(struct buf *out, const struct agent_answer *a)
+{
+    return write_answer(out, a, "answer");
+}
+
+int agent_changed_write(struct buf *out, const struct agent_answer *a)
+{
+    return write_answer(out, a, "changed");
+}
+
+int agent_done_write(struct buf *out, uint64_t id)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "done");
+    json_int(&j, "id", (int64_t)id);
     return finish(&line, &j, out);
 }
 

@@ -59,7 +59,7 @@ struct agent_ask {
     uint64_t id; /* below 2^53 */
     char nonce[AGENT_NONCE_BYTES];
     struct endpoint client, proxy;
-    bool want_hash, full;
+    bool want_hash, full, watch;
     unsigned hash_wait_ms;
     int64_t age_ms;        /* since the proxy accepted; -1: not told */
     uint64_t proxy_cookie; /* of the socket it accepted, below 2^53; 0: not told */
@@ -67,9 +67,10 @@ struct agent_ask {
 
 /* What is known with basis CONNECT: -1 not known, 0, 1. */
 struct agent_connect {
-    int exec_changed, handed_over, other_namespace;
+    int exec_changed, handed_over, other_namespace, shared;
 };
 
+/* Both `answer` and `changed`. */
 struct agent_answer {
     uint64_t id;
     char nonce[AGENT_NONCE_BYTES];
@@ -78,7 +79,8 @@ struct agent_answer {
     enum agent_basis basis;
     enum agent_reason reason;
     struct agent_connect connect;
-    int64_t holders[AGENT_HOLDERS_MAX]; /* pids, when ambiguous */
+    bool watched;
+    int64_t holders[AGENT_HOLDERS_MAX]; /* pids: when ambiguous all, else those beside the sender */
     size_t holder_count;
     char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */
     struct sender
@@ -93,14 +95,22 @@ struct agent_error {
     char text[AGENT_TEXT_BYTES]; /* for people */
 };
 
-enum agent_message_type { AGENT_MESSAGE_HELLO, AGENT_MESSAGE_ASK, AGENT_MESSAGE_ANSWER, AGENT_MESSAGE_ERROR };
+enum agent_message_type {
+    AGENT_MESSAGE_HELLO,
+    AGENT_MESSAGE_ASK,
+    AGENT_MESSAGE_ANSWER,
+    AGENT_MESSAGE_CHANGED,
+    AGENT_MESSAGE_DONE,
+    AGENT_MESSAGE_ERROR
+};
 
 struct agent_message {
     enum agent_message_type type;
     union {
         struct agent_hello hello;
         struct agent_ask ask;
-        struct agent_answer answer;
+        struct agent_answer answer; /* CHANGED, too */
+        uint64_t done;              /* the ask's id */
         struct agent_error error;
     } u;
 };
@@ -119,6 +129,8 @@ void agent_message_free(struct agent_message *m); /* drops an answer's reference
 int agent_hello_write(struct buf *out, const struct agent_hello *h);
 int agent_ask_write(struct buf *out, const struct agent_ask *a);
 int agent_answer_write(struct buf *out, const struct agent_answer *a); /* in full when a->sender is there */
+int agent_changed_write(struct buf *out, const struct agent_answer *a);
+int agent_done_write(struct buf *out, uint64_t id);
 int agent_error_write(struct buf *out, const struct agent_error *e);
 
 const char *agent_confidence_name(enum agent_confidence c);

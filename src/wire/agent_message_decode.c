@@ -162,6 +162,7 @@ static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_er
     a->proxy_cookie = (uint64_t)cookie;
     a->want_hash = bool_member(object, "want_hash");
     a->full = bool_member(object, "full");
+    a->watch = bool_member(object, "watch");
     return 0;
 }
 
@@ -395,7 +396,9 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
     a->basis = (enum agent_basis)basis;
     a->connect = (struct agent_connect){.exec_changed = tristate(object, "exec_changed"),
                                         .handed_over = tristate(object, "handed_over"),
-                                        .other_namespace = tristate(object, "other_namespace")};
+                                        .other_namespace = tristate(object, "other_namespace"),
+                                        .shared = tristate(object, "shared")};
+    a->watched = bool_member(object, "watched");
     a->reason = !reason ? AGENT_REASON_NONE : why < 0 ? AGENT_REASON_UNKNOWN : (enum agent_reason)why;
     if (decode_holders(member(object, "holders"), a) != 0 || check_answer(a, sender != NULL) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER,
@@ -408,6 +411,15 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
         sender_unref(a->sender);
         return fail(e, AGENT_ERROR_BAD_ANSWER, "history: a member has a wrong type or is too long");
     }
+    return 0;
+}
+
+static int decode_done(const json_t *object, uint64_t *ret, struct agent_error *e)
+{
+    int64_t id;
+    if (int_member(object, "id", -1, &id) != 0 || id < 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "id: missing or not a number");
+    *ret = (uint64_t)id;
     return 0;
 }
 
@@ -434,6 +446,10 @@ static int decode_typed(const json_t *object, const char *type, struct agent_mes
         return m->type = AGENT_MESSAGE_ASK, decode_ask(object, &m->u.ask, e);
     if (strcmp(type, "answer") == 0)
         return m->type = AGENT_MESSAGE_ANSWER, decode_answer(object, &m->u.answer, e);
+    if (strcmp(type, "changed") == 0)
+        return m->type = AGENT_MESSAGE_CHANGED, decode_answer(object, &m->u.answer, e);
+    if (strcmp(type, "done") == 0)
+        return m->type = AGENT_MESSAGE_DONE, decode_done(object, &m->u.done, e);
     if (strcmp(type, "hello") == 0)
         return m->type = AGENT_MESSAGE_HELLO, decode_hello(object, &m->u.hello, e);
     if (strcmp(type, "error") == 0)
@@ -481,7 +497,7 @@ int agent_message_decode(struct span line, struct agent_message *ret, struct age
 
 void agent_message_free(struct agent_message *m)
 {
-    if (m->type != AGENT_MESSAGE_ANSWER)
+    if (m->type != AGENT_MESSAGE_ANSWER && m->type != AGENT_MESSAGE_CHANGED)
         return;
     sender_unref(m->u.answer.sender);
     m->u.answer.sender = NULL;

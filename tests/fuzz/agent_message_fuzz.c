@@ -12,6 +12,10 @@ static int write_again(struct buf *out, const struct agent_message *m)
         return agent_ask_write(out, &m->u.ask);
     case AGENT_MESSAGE_ANSWER:
         return agent_answer_write(out, &m->u.answer);
+    case AGENT_MESSAGE_CHANGED:
+        return agent_changed_write(out, &m->u.answer);
+    case AGENT_MESSAGE_DONE:
+        return agent_done_write(out, m->u.done);
     case AGENT_MESSAGE_ERROR:
         return agent_error_write(out, &m->u.error);
     }
@@ -30,7 +34,7 @@ static void check_again(const struct agent_message *first)
         must(agent_line_next(buf_span(&out), &line, &used) == PARSE_OK && used == buf_len(&out));
         must(agent_message_decode(line, &second, &e) == 0);
         must(second.type == first->type);
-        if (first->type == AGENT_MESSAGE_ANSWER)
+        if (first->type == AGENT_MESSAGE_ANSWER || first->type == AGENT_MESSAGE_CHANGED)
             must(second.u.answer.id == first->u.answer.id &&
                  !second.u.answer.sender == !first->u.answer.sender &&
                  !second.u.answer.history == !first->u.answer.history);

@@ -91,7 +91,9 @@ struct world_agent {
     enum agent_confidence confidence;
     struct sender *sender; /* borrowed; NULL */
     const char *reason;
-    uint64_t after_ms; /* 0: answered at once */
+    uint64_t after_ms;         /* 0: answered at once */
+    uint64_t changes_after_ms; /* 0: never. Then the sender is stale, for this reason: */
+    const char *change;
 };
 
 struct world {

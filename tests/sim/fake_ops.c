@@ -9,7 +9,7 @@
 
 enum { JOB_MS = 3, JOBS_MAX = 4 };
 
-enum op_kind { OP_DNS, OP_DIAL, OP_AGENT, OP_JOB };
+enum op_kind { OP_DNS, OP_DIAL, OP_AGENT, OP_CHANGE, OP_JOB };
 
 struct fake_op {
     struct fake_op *next; /* net's list, oldest first */
@@ -121,8 +121,13 @@ static void finish_dial(struct net *net, struct fake_op *op)
 
 /* ---- who is asking ---- */
 
-static void answer_agent(struct net_attribution *a, const struct world_agent *answer)
+static void answer_agent(struct net *net, struct net_attribution *a, const struct world_agent *answer)
 {
+    if (a->changed && answer->changes_after_ms && answer->confidence == AGENT_CONFIDENCE_EXACT) {
+        struct fake_op *op = op_new(net, OP_CHANGE, a, answer->changes_after_ms);
+        op->agent = *answer;
+        a->operation = op;
+    }
     a->confidence = answer->confidence;
     a->sender = answer->sender ? sender_ref(answer->sender) : NULL;
     snprintf(a->reason, sizeof a->reason, "%s", answer->reason ? answer->reason : "");
@@ -139,7 +144,7 @@ bool net_attribute(struct net *net, struct net_attribution *a, const struct endp
     if (!fake_step(net))
         net->world.agent(net->world.owner, client, &answer);
     if (answer.after_ms == 0) {
-        answer_agent(a, &answer);
+        answer_agent(net, a, &answer);
         return true;
     }
     struct fake_op *op = op_new(net, OP_AGENT, a, answer.after_ms);
@@ -209,8 +214,18 @@ static void finish(struct net *net, struct fake_op *op)
     case OP_AGENT: {
         struct net_attribution *a = op->subject;
         a->operation = NULL;
-        answer_agent(a, &op->agent);
+        answer_agent(net, a, &op->agent);
         a->done(a);
+        break;
+    }
+    case OP_CHANGE: {
+        struct net_attribution *a = op->subject;
+        a->operation = NULL;
+        a->confidence = AGENT_CONFIDENCE_STALE;
+        a->basis = AGENT_BASIS_CONNECT;
+        a->connect = (struct agent_connect){1, 0, 0, -1};
+        snprintf(a->reason, sizeof a->reason, "%s", op->agent.change);
+        a->changed(a);
         break;
     }
     case OP_JOB:

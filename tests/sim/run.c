@@ -309,10 +309,16 @@ static struct sender *make_sender(const struct run *r, unsigned from)
     return s;
 }
 
-/* agent [after T] exact PATH [KEY=VALUE]... | unknown REASON | silent | absent */
+/* agent [after T] exact PATH [KEY=VALUE]... | unknown REASON | silent | absent
+ * agent changes after T REASON */
 static void do_agent(struct run *r)
 {
     unsigned at = 1;
+    if (word_is(r, at, "changes") && word_is(r, at + 1, "after") && word(r, at + 3).len > 0) {
+        r->agent.changes_after_ms = duration(r, at + 2);
+        r->agent.change = word_text(r, at + 3);
+        return;
+    }
     r->agent = (struct world_agent){.after_ms = 1};
     r->agent_absent = r->agent_silent = false;
     if (word_is(r, at, "after")) {
@@ -332,7 +338,8 @@ static void do_agent(struct run *r)
     } else if (word_is(r, at, "absent")) {
         r->agent_absent = true;
     } else {
-        give_up(r, "agent [after T] exact PATH ... | unknown REASON | silent | absent");
+        give_up(r,
+                "agent [after T] exact PATH ... | unknown REASON | silent | absent | changes after T REASON");
     }
 }
 

@@ -21,7 +21,7 @@ struct agent {
     int listener, fd;
     enum agent_mood mood;
     struct buf in, out;
-    unsigned connections, hellos, asks, full_asks, proxies;
+    unsigned connections, hellos, asks, full_asks, proxies, watches, ended;
     bool sent_full, reversed, does_not_read;
     struct agent_ask held[64]; /* answered in the opposite order when `reversed` */
     unsigned held_count, hold;
@@ -99,6 +99,7 @@ static void agent_answer(struct agent *a, const struct agent_ask *ask)
         answer.sender = make_sender("42.7.1");
         a->sent_full = true;
     }
+    answer.watched = ask->watch && a->mood != ANSWER_REF_ALWAYS;
     if (a->mood == ANSWER_WRONG_NONCE)
         answer.nonce[0] = answer.nonce[0] == '0' ? '1' : '0';
     for (int i = 0; i < (a->mood == ANSWER_TWICE ? 2 : 1); i++)
@@ -113,9 +114,13 @@ static void agent_take(struct agent *a, const struct agent_message *m)
         a->proxies = (unsigned)m->u.hello.proxy_count;
         return;
     }
+    a->ended += m->type == AGENT_MESSAGE_DONE && m->u.done == a->last.id;
+    if (m->type == AGENT_MESSAGE_DONE)
+        return;
     assert_int_equal(m->type, AGENT_MESSAGE_ASK);
     assert_true(a->hellos > 0);
     a->asks++;
+    a->watches += m->u.ask.watch;
     a->full_asks += m->u.ask.full;
     a->last = m->u.ask;
     if (a->mood == STAY_SILENT)
@@ -181,7 +186,7 @@ static bool step(struct agent *a)
 
 struct asked {
     struct net_attribution attribution;
-    unsigned done;
+    unsigned done, changed;
 };
 
 static void on_done(struct net_attribution *a)
@@ -256,6 +261,85 @@ static void a_sender_comes_once_and_is_known_by_its_ref(void **state)
         assert_string_equal(a[i].attribution.sender->name, "curl");
         sender_unref(a[i].attribution.sender);
     }
+    agent_stop(&agent);
+}
+
+static void on_watched_done(struct net_attribution *a)
+{
+    ((struct asked *)a)->done++;
+}
+
+static void on_changed(struct net_attribution *a)
+{
+    ((struct asked *)a)->changed++;
+}
+
+static void say_changed(struct agent *a, enum agent_reason reason, const char *ref, const char *nonce)
+{
+    struct agent_answer answer = {.id = a->last.id,
+                                  .confidence = AGENT_CONFIDENCE_STALE,
+                                  .basis = AGENT_BASIS_CONNECT,
+                                  .reason = reason,
+                                  .watched = true};
+    strcpy(answer.nonce, nonce);
+    strcpy(answer.host, "ws-17");
+    strcpy(answer.sender_ref, ref);
+    assert_int_equal(agent_changed_write(&a->out, &answer), 0);
+}
+
+/* What lives for a second is asked about once more and watched; what the agent says then reaches the owner, until he cancels. */
+static void a_connection_that_lives_is_watched(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct asked a = {.attribution = {.done = on_watched_done, .changed = on_changed}};
+    struct endpoint client = help_endpoint("127.0.0.1:40000"), proxy = help_endpoint("127.0.0.1:3128");
+    struct net *net = net_with(&agent, ANSWER_FULL_FIRST);
+    assert_false(net_attribute(net, &a.attribution, &client, &proxy, true));
+    help_until(net, step(&agent) || a.done);
+    const struct sender *sender = a.attribution.sender;
+    assert_int_equal(agent.watches, 0);
+    help_until(net, step(&agent) || agent.watches);
+    assert_int_equal(agent.asks, 2);
+    say_changed(&agent, AGENT_REASON_HANDED_OVER, "42.7.1", "0000000000000000"); /* forged: another nonce */
+    say_changed(&agent, AGENT_REASON_EXEC_CHANGED, "42.7.1", agent.last.nonce);
+    help_until(net, step(&agent) || a.changed);
+    assert_int_equal(a.changed, 1);
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.attribution.confidence, AGENT_CONFIDENCE_STALE);
+    assert_string_equal(a.attribution.reason, "exec_changed");
+    assert_ptr_equal(a.attribution.sender, sender);
+    say_changed(&agent, AGENT_REASON_HANDED_OVER, "43.8.2", agent.last.nonce); /* whom we never heard of */
+    help_until(net, step(&agent) || agent.full_asks);
+    help_until(net, step(&agent) || a.changed == 2);
+    assert_string_equal(a.attribution.sender->ref, "42.7.1");
+    net_attribute_cancel(net, &a.attribution);
+    help_until(net, step(&agent) || agent.ended);
+    assert_null(a.attribution.operation);
+    sender_unref(a.attribution.sender);
+    net_free(net);
+    agent_stop(&agent);
+}
+
+/* After a new link it is asked about again; what the agent doesn't watch, too. */
+static void a_lost_link_is_watched_again(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct asked a = {.attribution = {.done = on_watched_done, .changed = on_changed}};
+    struct endpoint client = help_endpoint("127.0.0.1:40000"), proxy = help_endpoint("127.0.0.1:3128");
+    struct net *net = net_with(&agent, ANSWER_FULL_FIRST);
+    assert_false(net_attribute(net, &a.attribution, &client, &proxy, true));
+    help_until(net, step(&agent) || agent.watches);
+    agent_hang_up(&agent);
+    help_until(net, step(&agent) || agent.watches == 2);
+    assert_int_equal(agent.connections, 2);
+    assert_int_equal(a.changed, 0);
+    assert_int_equal(a.attribution.confidence, AGENT_CONFIDENCE_EXACT);
+    agent_hang_up(&agent);
+    net_attribute_cancel(net, &a.attribution);
+    sender_unref(a.attribution.sender);
+    net_free(net);
     agent_stop(&agent);
 }
 
@@ -509,6 +593,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sender_comes_once_and_is_known_by_its_ref),
+        cmocka_unit_test(a_connection_that_lives_is_watched),
+        cmocka_unit_test(a_lost_link_is_watched_again),
         cmocka_unit_test(a_forgotten_ref_is_asked_for_in_full_once),
         cmocka_unit_test(each_answer_has_its_confidence_and_reason),
         cmocka_unit_test(pipelined_answers_may_come_in_any_order),

@@ -224,7 +224,8 @@ bool caller_attribute_at_once(struct caller *c, struct attribution *a)
     if (!process)
         return false;
     a->basis = AGENT_BASIS_CONNECT;
-    a->connect = (struct agent_connect){0, 0, look.record.netns != owner_bpf_netns(c->bpf)};
+    bool elsewhere = look.record.netns != owner_bpf_netns(c->bpf);
+    a->connect = (struct agent_connect){0, 0, elsewhere, look.hold == LOOK_HOLD_ALONE ? 0 : -1};
     conclude(a, process);
     return true;
 }
@@ -247,7 +248,7 @@ bool caller_attribute(struct caller *c, struct attribution *a, const struct sock
     if (found == RECORDED_NONE)
         return false;
     a->basis = AGENT_BASIS_CONNECT;
-    a->connect = (struct agent_connect){-1, -1, -1};
+    a->connect = (struct agent_connect){-1, -1, -1, -1};
     if (found != RECORDED_ONE) {
         bool several = found == RECORDED_SEVERAL;
         refuse(a, several ? AGENT_CONFIDENCE_AMBIGUOUS : AGENT_CONFIDENCE_UNKNOWN,
@@ -270,16 +271,21 @@ bool caller_attribute(struct caller *c, struct attribution *a, const struct sock
 
 /* ---- ahead of the question ---- */
 
-static void on_event(void *context, uint64_t cookie)
+static void on_event(void *context, const struct owner_event *e)
 {
     struct caller *c = context;
-    if (c->pending_count < CALLER_PENDING) /* more at once: they are described when they are asked about */
-        c->pending[c->pending_count++] = cookie;
+    if (e->kind != OWNER_EVENT_CONNECT)
+        c->on_process(c->process_context, e->pid, e->kind == OWNER_EVENT_EXIT);
+    else if (c->pending_count < CALLER_PENDING) /* more: they are described when they are asked about */
+        c->pending[c->pending_count++] = e->cookie;
 }
 
-void caller_look_ahead(struct caller *c)
+void caller_look_ahead(struct caller *c, void (*on_process)(void *context, int64_t pid, bool ended),
+                       void *context)
 {
     struct owner_record r;
+    c->on_process = on_process;
+    c->process_context = context;
     owner_bpf_each_event(c->bpf, on_event, c);
     for (size_t i = 0; i < c->pending_count; i++)
         if (owner_bpf_record(c->bpf, c->pending[i], &r) && !(r.flags & OWNER_KERNEL))

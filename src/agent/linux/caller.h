@@ -30,6 +30,8 @@ struct caller {
     struct caller_known known[CALLER_SETS][CALLER_WAYS];
     uint64_t pending[CALLER_PENDING]; /* cookies: connections to look ahead at */
     size_t pending_count;
+    void (*on_process)(void *context, int64_t pid, bool ended); /* while events are read */
+    void *process_context;
     uint64_t described, recorded, lost; /* counted for people and tests */
 };
 
@@ -46,8 +48,9 @@ bool caller_attribute_at_once(struct caller *c, struct attribution *a);
 /* `seen` NULL: the socket is not in our namespace, or gone. False: nothing was recorded about it. */
 bool caller_attribute(struct caller *c, struct attribution *a, const struct sock_seen *seen);
 
-/* Describes who just connected, before anybody asks and while they live. */
-void caller_look_ahead(struct caller *c);
+/* Describes who just connected, before anybody asks and while they live. Tells which of those executed something, or ended. */
+void caller_look_ahead(struct caller *c, void (*on_process)(void *context, int64_t pid, bool ended),
+                       void *context);
 
 void caller_say_losses(struct caller *c); /* to the log, when there are new ones */
 

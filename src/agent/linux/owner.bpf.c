@@ -113,6 +113,13 @@ static void lose(__u32 what)
         (*count)++;
 }
 
+static __always_inline void tell(__u32 kind, __u32 pid, __u64 cookie)
+{
+    struct owner_event event = {.kind = kind, .pid = pid, .cookie = cookie};
+    if (bpf_ringbuf_output(&events, &event, sizeof event, 0) != 0)
+        lose(OWNER_LOSS_EVENT);
+}
+
 static __u64 new_image(void)
 {
     return __sync_fetch_and_add(&last_image, 1) + 1;
@@ -177,6 +184,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
     tag->start_ns = task->group_leader->start_boottime;
     tag->image = serial;
     tag->memory = (__u64)task->mm;
+    if (tag->told)
+        tell(OWNER_EVENT_EXEC, (__u32)task->tgid, 0);
     tag->told = 0;
     struct file *file = BPF_CORE_READ(program, file);
     struct fs_struct *fs = BPF_CORE_READ(task, fs);
@@ -213,6 +222,16 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     return 0;
 }
 
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+    struct owner_tag *tag =
+        task->pid == task->tgid ? bpf_task_storage_get(&tags, task, 0, 0) : (struct owner_tag *)0;
+    if (tag && tag->told)
+        tell(OWNER_EVENT_EXIT, (__u32)task->tgid, 0);
+    return 0;
+}
+
 /* ---- connect ---- */
 
 static void read_parents(struct task_struct *leader, struct owner_record *r)
@@ -233,12 +252,6 @@ static __always_inline bool is_told(__u16 port)
     __u32 word = port / 64;
     __u64 *bits = bpf_map_lookup_elem(&ports, &word);
     return bits && (*bits >> (port % 64) & 1);
-}
-
-static __always_inline void tell(const struct owner_record *r)
-{
-    if (bpf_ringbuf_output(&events, (void *)&r->cookie, sizeof r->cookie, 0) != 0)
-        lose(OWNER_LOSS_EVENT);
 }
 
 static __always_inline void on_connect(struct sock *sk)
@@ -288,7 +301,7 @@ static __always_inline void on_connect(struct sock *sk)
     if (!tag || tag->told || !is_told(bpf_ntohs(sk->__sk_common.skc_dport)))
         return;
     tag->told = 1;
-    tell(r);
+    tell(OWNER_EVENT_CONNECT, r->pid, r->cookie);
 }
 
 /* ---- established ---- */

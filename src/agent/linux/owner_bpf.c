@@ -41,7 +41,7 @@ struct owner_bpf {
     struct ring_buffer *ring; /* owned */
     struct owner_record own;  /* of a connection made to see whether it works */
     uint64_t seeded;
-    void (*each)(void *context, uint64_t cookie); /* while events are read */
+    void (*each)(void *context, const struct owner_event *event); /* while events are read */
     void *each_context;
 };
 
@@ -58,11 +58,11 @@ static int on_libbpf_text(enum libbpf_print_level level, const char *format, va_
 static int on_event(void *context, void *data, size_t size)
 {
     struct owner_bpf *b = context;
-    uint64_t cookie;
-    if (size < sizeof cookie || !b->each)
+    struct owner_event event;
+    if (size < sizeof event || !b->each)
         return 0;
-    memcpy(&cookie, data, sizeof cookie);
-    b->each(b->each_context, cookie);
+    memcpy(&event, data, sizeof event);
+    b->each(b->each_context, &event);
     return 0;
 }
 
@@ -281,7 +281,8 @@ int owner_bpf_events_fd(const struct owner_bpf *b)
     return ring_buffer__epoll_fd(b->ring);
 }
 
-void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, uint64_t cookie), void *context)
+void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, const struct owner_event *event),
+                          void *context)
 {
     b->each = each;
     b->each_context = context;
@@ -388,7 +389,8 @@ int owner_bpf_events_fd(const struct owner_bpf *b)
     return b ? 0 : -1;
 }
 
-void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, uint64_t cookie), void *context)
+void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, const struct owner_event *event),
+                          void *context)
 {
     (void)b, (void)each, (void)context;
 }

@@ -42,10 +42,11 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
 uint32_t owner_bpf_netns(const struct owner_bpf *b);
 bool owner_bpf_is_our_root(const struct owner_bpf *b, const struct owner_file *file);
 
-/* Connections to this port are told at once from now on: the descriptor becomes readable. */
+/* Who connects to this port is told at once from now on, and what becomes of him: the descriptor becomes readable. */
 void owner_bpf_tell_port(struct owner_bpf *b, uint16_t port);
 int owner_bpf_events_fd(const struct owner_bpf *b);
-void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, uint64_t cookie), void *context);
+void owner_bpf_each_event(struct owner_bpf *b, void (*each)(void *context, const struct owner_event *event),
+                          void *context);
 
 /* Of enum owner_loss, all processors together; the last one counts execs and forks that the kernel skipped. */
 void owner_bpf_losses(const struct owner_bpf *b, uint64_t ret[OWNER_LOSS_COUNT + 1]);

@@ -42,6 +42,14 @@ struct owner_parent {
     __u32 pid, pad;
 };
 
+/* Of a process that connected to a proxy: the first time, and what it does afterwards. */
+enum owner_event_kind { OWNER_EVENT_CONNECT, OWNER_EVENT_EXEC, OWNER_EVENT_EXIT };
+
+struct owner_event {
+    __u32 kind, pid;
+    __u64 cookie; /* CONNECT */
+};
+
 enum owner_flags {
     OWNER_KERNEL = 1, /* a kernel thread connected it */
 };

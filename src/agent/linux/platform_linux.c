@@ -23,6 +23,8 @@ enum {
     DESCRIBED_FOR_MS = 60000,
     CONFIRM_TRIES = 2,
     PURGE_TICKS = 50,
+    WATCHED_MAX = 16384,
+    WATCHED_BY_PROC_MAX = 64,
     LISTENER_FRESH_MS = 1000, /* a listener found to be the peer's is not looked at for each ask */
 };
 static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
@@ -194,9 +196,16 @@ int platform_events_fd(const struct platform *p)
     return p->caller.bpf ? owner_bpf_events_fd(p->caller.bpf) : -1;
 }
 
-void platform_look_ahead(struct platform *p)
+void platform_look_ahead(struct platform *p, void (*on_process)(void *context, int64_t pid, bool ended),
+                         void *context)
 {
-    caller_look_ahead(&p->caller);
+    caller_look_ahead(&p->caller, on_process, context);
+}
+
+/* Without the kernel's records each look may be one at all processes. */
+size_t platform_watch_max(const struct platform *p)
+{
+    return p->caller.bpf ? WATCHED_MAX : WATCHED_BY_PROC_MAX;
 }
 
 static struct observer *observer_of(const struct platform *p)

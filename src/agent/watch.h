@@ -1,0 +1,47 @@
+/* watch.h: the connections that proxies want to be told about while they live: what was asked, and what was said last. Bounded. The
+ * core (agent.c) asks the platform again for those that are due and says what has changed. The loop's thread only.
+ *
+ * DUE is who was told to be (its process executed something), and everybody in turn, once in WATCH_ROUND_MS. */
+#ifndef EXEAT_AGENT_WATCH_H
+#define EXEAT_AGENT_WATCH_H
+
+#include "agent/platform.h"
+
+enum { WATCH_ROUND_MS = 3000, WATCH_BATCH = 64 };
+
+struct agent_link;
+struct watches;
+
+struct watched {
+    struct watched *next_same;     /* in its bucket */
+    struct watched *next, *before; /* in the order of the round */
+    struct agent_link *link;       /* borrowed until watches_forget_link(); NULL then, during a walk */
+    uint64_t id;
+    char nonce[AGENT_NONCE_BYTES];
+    struct attribution said; /* as asked, and as answered last; without a process */
+    uint64_t serial;         /* of the process that was named; 0: none */
+    int64_t pid;             /* likewise */
+    uint64_t due_ms;         /* to be looked at then, out of turn; 0: in its turn */
+};
+
+struct watches *watches_new(size_t most);
+void watches_free(struct watches *w);
+size_t watches_count(const struct watches *w);
+
+/* Goes on with what `said` answered; its process is borrowed for the call. False: there are too many. */
+bool watches_add(struct watches *w, struct agent_link *link, const struct agent_ask *ask,
+                 const struct attribution *said);
+void watches_done(struct watches *w, const struct agent_link *link, uint64_t id);
+void watches_forget_link(struct watches *w, const struct agent_link *link);
+
+/* Connections of this process are due at `due_ms` of the loop's clock. */
+void watches_hasten(struct watches *w, int64_t pid, uint64_t due_ms);
+
+/* Those that are due, at most WATCH_BATCH: views until watches_walked(), which must follow. `turns`: so many in turn, too. */
+size_t watches_walk(struct watches *w, uint64_t now_ms, size_t turns, struct watched *ret[WATCH_BATCH]);
+void watches_walked(struct watches *w);
+
+/* Is `now` worth saying after what was said? Then it is noted. That a socket is gone is not, nor that nobody could look. */
+bool watched_note(struct watched *watched, const struct attribution *now);
+
+#endif

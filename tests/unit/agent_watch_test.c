@@ -1,0 +1,243 @@
+/* agent_watch_test.c: connections that the agent watches: what their owners do while they live is told without being asked. With
+ * BPF at once, without it within a round; here against real processes. Skipped where BPF is not permitted. */
+#include "agent_help.h"
+
+enum { SOON_MS = 1000, ROUND_MS = 8000 };
+
+static struct link l;
+
+static int accept_known(struct endpoint *ret)
+{
+    int a = accept_client(ret);
+    socklen_t len = sizeof proxy_cookie;
+    assert_int_equal(getsockopt(a, SOL_SOCKET, SO_COOKIE, &proxy_cookie, &len), 0);
+    return a;
+}
+
+static void need_bpf(void)
+{
+    proxy_cookie = 0;
+    open_link(&l, true);
+    usleep(20000);
+    if (strcmp(agent_owner, "bpf") != 0) {
+        close_link(&l);
+        print_message("BPF is not permitted here\n");
+        skip();
+    }
+}
+
+static void send_watch(const struct endpoint *client)
+{
+    struct buf out;
+    struct agent_ask a = {.id = l.next_id++,
+                          .nonce = "0123456789abcdef",
+                          .client = *client,
+                          .proxy = proxy,
+                          .watch = true,
+                          .age_ms = 0,
+                          .proxy_cookie = proxy_cookie};
+    buf_init(&out, 1000);
+    assert_int_equal(agent_ask_write(&out, &a), 0);
+    send_text(&l, (const char *)buf_span(&out).data, buf_len(&out));
+    buf_free(&out);
+}
+
+/* The answer is exact, and the agent goes on looking. */
+static void watch(const struct endpoint *client, int64_t pid)
+{
+    static struct agent_message m;
+    send_watch(client);
+    assert_true(receive(&l, &m));
+    assert_int_equal(m.type, AGENT_MESSAGE_ANSWER);
+    assert_int_equal(m.u.answer.confidence, AGENT_CONFIDENCE_EXACT);
+    assert_int_equal(ref_pid(&m), pid);
+    assert_true(m.u.answer.watched);
+    agent_message_free(&m);
+}
+
+static bool is_quiet(int ms)
+{
+    struct pollfd p = {.fd = l.fd, .events = POLLIN};
+    return poll(&p, 1, ms) == 0;
+}
+
+static struct agent_message *changed(int within_ms)
+{
+    static struct agent_message m;
+    assert_false(is_quiet(within_ms));
+    assert_true(receive(&l, &m));
+    assert_int_equal(m.type, AGENT_MESSAGE_CHANGED);
+    assert_true(m.u.answer.id == l.next_id - 1);
+    assert_string_equal(m.u.answer.nonce, "0123456789abcdef");
+    return &m;
+}
+
+static void done(void)
+{
+    struct buf out;
+    buf_init(&out, 1000);
+    assert_int_equal(agent_done_write(&out, l.next_id - 1), 0);
+    send_text(&l, (const char *)buf_span(&out).data, buf_len(&out));
+    buf_free(&out);
+    usleep(50000);
+}
+
+/* What the children wait for before they go on. */
+static int go[2];
+
+static void wait_go(void)
+{
+    char byte;
+    if (read(go[0], &byte, 1) != 1)
+        _exit(1);
+}
+
+static void say_go(void)
+{
+    assert_int_equal(write(go[1], "x", 1), 1);
+}
+
+static void run_exec_later(void)
+{
+    if (connect_client() < 0)
+        _exit(1);
+    wait_go();
+    exec_sleep();
+}
+
+static void an_exec_is_told_at_once(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_exec_later);
+    int a = accept_known(&client);
+    watch(&client, child);
+    say_go();
+    struct agent_message *m = changed(SOON_MS);
+    assert_int_equal(m->u.answer.confidence, AGENT_CONFIDENCE_STALE);
+    assert_int_equal(m->u.answer.reason, AGENT_REASON_EXEC_CHANGED);
+    assert_int_equal(ref_pid(m), child);
+    agent_message_free(m);
+    assert_true(is_quiet(200)); /* once */
+    end_child(child);
+    close(a);
+    close_link(&l);
+}
+
+/* Its child has the socket still. */
+static void run_fork_and_end(void)
+{
+    int c = connect_client();
+    if (c < 0)
+        _exit(1);
+    wait_go();
+    pid_t heir = fork();
+    if (heir == 0) {
+        close(go[0]); /* what follows is not for it */
+        usleep(700000);
+        _exit(0);
+    }
+    _exit(0);
+}
+
+static void an_end_that_leaves_an_heir_is_told_at_once(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_fork_and_end);
+    int a = accept_known(&client);
+    watch(&client, child);
+    say_go();
+    waitpid(child, NULL, 0);
+    struct agent_message *m = changed(SOON_MS);
+    assert_int_equal(m->u.answer.confidence, AGENT_CONFIDENCE_STALE);
+    assert_int_equal(m->u.answer.reason, AGENT_REASON_HANDED_OVER);
+    assert_int_equal(ref_pid(m), child);
+    agent_message_free(m);
+    close(a);
+    close_link(&l);
+}
+
+static void run_end_later(void)
+{
+    if (connect_client() < 0)
+        _exit(1);
+    wait_go();
+    _exit(0);
+}
+
+static void a_plain_end_is_no_change(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_end_later);
+    int a = accept_known(&client);
+    watch(&client, child);
+    say_go();
+    waitpid(child, NULL, 0);
+    assert_true(is_quiet(ROUND_MS / 2)); /* also when its turn comes */
+    close(a);
+    close_link(&l);
+}
+
+static void what_is_done_is_not_watched(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_exec_later);
+    int a = accept_known(&client);
+    watch(&client, child);
+    done();
+    say_go();
+    wait_for_program(child, "sleep");
+    assert_true(is_quiet(300));
+    end_child(child);
+    close(a);
+    close_link(&l);
+}
+
+/* A link that ends takes its connections along; another one's are watched still. */
+static void links_are_told_apart(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    struct link other;
+    need_bpf();
+    pid_t child = fork_child(run_exec_later);
+    int a = accept_known(&client);
+    watch(&client, child);
+    other = l;
+    open_link(&l, true);
+    watch(&client, child);
+    close_link(&other);
+    usleep(50000);
+    say_go();
+    struct agent_message *m = changed(SOON_MS);
+    assert_int_equal(m->u.answer.connect.exec_changed, 1);
+    agent_message_free(m);
+    end_child(child);
+    close(a);
+    close_link(&l);
+}
+
+static int start_with_bpf(void **state)
+{
+    with_bpf = true;
+    return pipe2(go, O_CLOEXEC) == 0 ? start(state) : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_exec_is_told_at_once),
+        cmocka_unit_test(an_end_that_leaves_an_heir_is_told_at_once),
+        cmocka_unit_test(a_plain_end_is_no_change),
+        cmocka_unit_test(what_is_done_is_not_watched),
+        cmocka_unit_test(links_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, start_with_bpf, stop);
+}
