@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/must.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 static const char help[] =
     "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
     "\n"
-    "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--no-bpf] [--foreground]\n"
+    "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--no-bpf] [--programs FILE]\n"
+    "                   [--foreground]\n"
     "                   [--window SECONDS] [--depth N] [--watch CLASS=GLOB]... [--no-default-watches] "
     "[--no-history]\n"
     "\n"
@@ -29,6 +31,8 @@ static const char help[] =
     "                     (CAP_BPF and CAP_PERFMON are needed at the start only)\n"
     "  --no-bpf           do not have the kernel write down who connects: the answer then is\n"
     "                     who holds the connection now, and fewer can be told\n"
+    "  --programs FILE    what is known of programs (browsers, those that make code while they run)\n"
+    "                     instead of what is built in: policy/agent/programs.yaml\n"
     "\n"
     "  What processes did lately goes along with the answer (root's rights at the start are needed):\n"
     "  --window SECONDS   remember that long (default 3600)\n"
@@ -55,7 +59,7 @@ static const char help[] =
 enum { NOFILE_WANTED = 8192, WATCHES_MAX = 64, WINDOW_MAX_S = 7 * 24 * 3600, DEPTH_MAX = 8 };
 
 struct program {
-    const char *socket_path, *user;
+    const char *socket_path, *user, *programs_path;
     const char *first_allowed;
     struct agent_options options;
     struct history_options history;
@@ -74,6 +78,7 @@ enum {
     OPT_WATCH = 'W',
     OPT_NO_WATCHES = 'N',
     OPT_NO_HISTORY = 'H',
+    OPT_PROGRAMS = 'P',
     OPT_FOREGROUND = 'f',
     OPT_DEBUG = 'd',
     OPT_VERSION = 'V',
@@ -86,6 +91,7 @@ static const struct option options[] = {
     {"user", required_argument, NULL, OPT_USER},
     {"foreground", no_argument, NULL, OPT_FOREGROUND},
     {"no-bpf", no_argument, NULL, OPT_NO_BPF},
+    {"programs", required_argument, NULL, OPT_PROGRAMS},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"depth", required_argument, NULL, OPT_DEPTH},
     {"watch", required_argument, NULL, OPT_WATCH},
@@ -180,6 +186,9 @@ static int take_option(struct program *p, int option)
     case OPT_NO_BPF:
         p->no_bpf = true;
         return -1;
+    case OPT_PROGRAMS:
+        p->programs_path = optarg;
+        return -1;
     case OPT_FOREGROUND:
         p->foreground = true;
         return -1;
@@ -252,9 +261,28 @@ static void detach(struct program *p)
     setsid();
 }
 
+/* Another file than the one that is built in. */
+static int read_programs(struct program *p, struct err *reterr)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *in = fopen(p->programs_path, "re");
+    ssize_t n = in ? getdelim(&text, &len, 0, in) : -1; /* text files have no NUL */
+    if (in)
+        fclose(in);
+    if (n < 0)
+        err_set(reterr, p->programs_path, 0, 0, "cannot be read: %s", strerror(errno));
+    else
+        p->options.take_programs = programs_parse(span_of(text, (size_t)n), p->programs_path, reterr);
+    free(text);
+    return p->options.take_programs ? 0 : -1;
+}
+
 static int prepare_and_serve(struct program *p)
 {
     struct err e = {.line = 0};
+    if (p->programs_path && read_programs(p, &e) != 0)
+        return fail(&e);
     struct daemon_user self = {geteuid(), getegid()}, allowed;
     gid_t group = (gid_t)-1;
     if (p->user && daemon_find_user(p->user, &self, &e) != 0)
@@ -273,6 +301,7 @@ static int prepare_and_serve(struct program *p)
         fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
     if (fd < 0) {
         platform_early_free(p->options.take_early);
+        programs_free(p->options.take_programs);
         return fail(&e);
     }
     int status = serve(p, fd);

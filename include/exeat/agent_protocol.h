@@ -88,8 +88,19 @@
  *       it, or the path does not lead to this file in the agent's own view (mount namespace, chroot, deleted): the path
  *       is no identity then,
  *     script_writable_by_user (optional, bool or null): likewise for the script's file,
+ *     borrowed (optional): what makes the program another's tool: a list of names from AGENT_BORROWED, empty when it was looked
+ *       at and nothing was found. null or absent: this agent cannot look (and no approval is suspended). The sender is sent
+ *       again when the list changed. borrowed_why: text for people, the first evidence found, or null,
+ *     path_class, script_path_class (optional): where the executable (the script) lies: names from AGENT_PATH_CLASSES,
+ *     first_seen_ms, first_seen_by_user_ms (optional, Unix time or null): when the agent first described this program (its
+ *       executable's path and its script's) on this host, and of this user,
+ *     browser (optional): null, or {"name":"chromium","genuine":bool,"why":[..]}: the executable is a browser's; not genuine
+ *       when it is run as no person runs it, why: names from AGENT_NOT_BROWSER,
+ *     job (optional): null, or what keeps starting it: {"kind","name","file","sha256","owner","owner_uid","changed_ms",
+ *       "first_seen_ms","trigger","trigger_file"}; kind from AGENT_JOB_KINDS; file is the unit's, crontab's or desktop entry's
+ *       own file, trigger says when (a timer's or crontab's words),
  *     provenance {"executable":"kernel", ...}: for executable, sha256, package, script, arguments, cwd, user, login_uid,
- *       parents, unit, writable_by_user: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
+ *       parents, unit, writable_by_user, borrowed: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
  *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |
  *       "unavailable" (not there).
  *
@@ -195,7 +206,8 @@
     X(LOGIN_UID, "login_uid")                                                                                \
     X(PARENTS, "parents")                                                                                    \
     X(UNIT, "unit")                                                                                          \
-    X(WRITABLE_BY_USER, "writable_by_user")
+    X(WRITABLE_BY_USER, "writable_by_user")                                                                  \
+    X(BORROWED, "borrowed")
 
 /* NONE: the executable is no interpreter; null on the wire. */
 #define AGENT_SCRIPT_KINDS(X)                                                                                \
@@ -206,6 +218,57 @@
     X(STDIN, "stdin")                                                                                        \
     X(INTERACTIVE, "interactive")                                                                            \
     X(UNCLEAR, "unclear")
+
+/* X(NAME, "name on the wire", "what it means, for people"): what can make a program another's tool. Names that a proxy does not
+ * know count as UNOBSERVED. */
+#define AGENT_BORROWED(X)                                                                                    \
+    X(UNOBSERVED, "unobserved", "it was gone, or denied, before it could be looked at")                      \
+    X(LOADER, "loader", "started through the dynamic loader: the file that runs is another")                 \
+    X(PRELOAD, "preload", "its environment names a library to be loaded first")                              \
+    X(AUDIT, "audit", "its environment names an auditing library of the loader")                             \
+    X(LIBRARY_PATH, "library_path", "its environment has libraries looked for where users can write")        \
+    X(NODE_OPTIONS, "node_options", "its environment gives node other code to run")                          \
+    X(PYTHON_PATH, "python_path", "its environment has Python modules looked for where users can write")     \
+    X(PERL_OPTIONS, "perl_options", "its environment gives perl other code to run")                          \
+    X(RUBY_OPTIONS, "ruby_options", "its environment gives ruby other code to run")                          \
+    X(JAVA_OPTIONS, "java_options", "its environment gives the Java machine other code to run")              \
+    X(SHELL_STARTUP, "shell_startup", "its environment names a file for the shell to run first")             \
+    X(GIT_COMMAND, "git_command", "its environment gives git a command to run")                              \
+    X(ENVIRONMENT, "environment", "its environment is too long to be read whole")                            \
+    X(OPTION_FILE, "option_file", "an argument has it take its orders from a file or a command")             \
+    X(AUTOMATED, "automated", "a browser that is driven by a program")                                       \
+    X(TRACER, "tracer", "another process traces it")                                                         \
+    X(ANONYMOUS_EXEC, "anonymous_exec", "it runs code that is in no file")                                   \
+    X(MEMFD, "memfd", "it runs code from a file in memory")                                                  \
+    X(DELETED_EXEC, "deleted_exec", "it runs code from a file that was deleted")                             \
+    X(WRITABLE_EXEC, "writable_exec", "it runs code from a file that users can write")
+
+/* X(NAME, "name on the wire"): a path may be in several. */
+#define AGENT_PATH_CLASSES(X)                                                                                \
+    X(SYSTEM, "system")       /* /usr, /bin, /lib, ... */                                                    \
+    X(OPTIONAL, "optional")   /* /opt, /usr/local, /snap, /srv */                                            \
+    X(HOME, "home")           /* of a user */                                                                \
+    X(TEMPORARY, "temporary") /* /tmp, /var/tmp, /dev/shm, /run/user */                                      \
+    X(DOWNLOADS, "downloads") /* a folder that browsers save to */                                           \
+    X(HIDDEN, "hidden")       /* a part of it begins with a dot */                                           \
+    X(REMOVABLE, "removable") /* /media, /mnt, /run/media */                                                 \
+    X(MEMORY, "memory")       /* a file in memory only */                                                    \
+    X(OTHER, "other")
+
+/* X(NAME, "name on the wire", "what it means, for people") */
+#define AGENT_NOT_BROWSER(X)                                                                                 \
+    X(HEADLESS, "headless", "it shows no window")                                                            \
+    X(DEBUGGING, "debugging", "it has a debugging port or pipe")                                             \
+    X(TEMPORARY_PROFILE, "temporary_profile", "its profile is in a temporary folder")                        \
+    X(EXTENSION, "extension", "it loads an unpacked extension")
+
+/* X(NAME, "name on the wire") */
+#define AGENT_JOB_KINDS(X)                                                                                   \
+    X(NONE, "none")                                                                                          \
+    X(UNIT, "unit")           /* a systemd unit */                                                           \
+    X(TIMER, "timer")         /* likewise, triggered by a timer */                                           \
+    X(CRON, "cron")           /* a line of a crontab, or a file in /etc/cron.daily and the like */           \
+    X(AUTOSTART, "autostart") /* a desktop entry that the session starts */
 
 #define AGENT_BASES(X)                                                                                       \
     X(HOLDER_NOW, "holder_now")                                                                              \

@@ -49,6 +49,8 @@
       "The baseline does not let this sender reach this destination")                                        \
     R(RULE, "rule", 403, "http_request_denied", "A rule does not let this out")                              \
     R(SENDER_UNKNOWN, "sender_unknown", 403, "http_request_denied", "The sender could not be determined")    \
+    R(SENDER_BORROWED, "sender_borrowed", 403, "http_request_denied",                                        \
+      "The sender is approved, but something makes it another's tool")                                       \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \
     R(ADDRESS_PROHIBITED, "address_prohibited", 403, "destination_ip_prohibited",                            \

@@ -37,6 +37,7 @@ struct agent {
     bool has_events;
     unsigned ticks_left;
     struct agent_options options;
+    struct programs *programs; /* owned */
     struct platform *platform;
     struct observe *observe; /* owned until agent_stop(); NULL: no history */
     struct hasher *hasher;
@@ -458,15 +459,21 @@ static void watch_events(struct agent *a)
 struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, const char **ret_error)
 {
     struct agent *a = calloc(1, sizeof *a);
+    struct err e = {.line = 0};
     *ret_error = "out of memory";
     if (!a) {
+        programs_free(options->take_programs);
         platform_early_free(options->take_early);
         return NULL;
     }
     a->loop = loop;
     a->options = *options;
     a->last = &a->first;
-    a->platform = platform_new(options->take_early, ret_error);
+    a->programs = options->take_programs;
+    if (!a->programs)
+        a->programs = programs_parse(programs_builtin(), PROGRAMS_BUILTIN_NAME, &e);
+    must(a->programs); /* a test reads what is built in */
+    a->platform = platform_new(options->take_early, a->programs, ret_error);
     a->hasher = a->platform ? hasher_new(loop, on_hash, a) : NULL;
     a->watches = a->hasher ? watches_new(platform_watch_max(a->platform)) : NULL;
     if (!a->watches) {
@@ -474,6 +481,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
             hasher_free(a->hasher);
         if (a->platform)
             platform_free(a->platform);
+        programs_free(a->programs);
         free(a);
         return NULL;
     }
@@ -521,5 +529,6 @@ void agent_free(struct agent *a)
     watches_free(a->watches);
     hasher_free(a->hasher);
     platform_free(a->platform);
+    programs_free(a->programs);
     free(a);
 }

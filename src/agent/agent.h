@@ -6,6 +6,7 @@
 
 #include "agent/hash.h"
 #include "agent/platform.h"
+#include "agent/programs.h"
 
 enum { AGENT_ALLOWED_MAX = 16, AGENT_LINKS_MAX = 64, AGENT_ASKS_MAX = 1024 };
 
@@ -13,6 +14,7 @@ struct agent_options {
     int64_t allowed_uids[AGENT_ALLOWED_MAX]; /* beside root and the agent's own */
     size_t allowed_count;
     struct platform_early *take_early; /* passes to agent_new(), also when it fails; NULL: none */
+    struct programs *take_programs;    /* likewise; NULL: what is built in */
 };
 
 struct agent;

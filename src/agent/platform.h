@@ -14,6 +14,8 @@ struct file_key {
     int64_t mtime_ns, ctime_ns;
 };
 
+enum { PROCESS_WHY_BYTES = 256 };
+
 /* A process image that was asked for: one execution of one program. Counted; the loop's thread only. The core may
  * fill the hashes of `sender` (and count `revision` up); nobody else sees it change, for answers are written at once. */
 struct process {
@@ -24,6 +26,11 @@ struct process {
     bool has_script_file, script_failed; /* failed: it could not be hashed */
     struct file_key executable, script;
     char script_path[AGENT_PATH_BYTES]; /* to open it; "" without one */
+    /* what borrows its identity: how it was started, and what is looked at again */
+    bool is_jit, looked;
+    uint32_t fixed_borrowed, mapped_borrowed; /* sets of enum sender_borrowed */
+    char fixed_why[PROCESS_WHY_BYTES], mapped_why[PROCESS_WHY_BYTES];
+    int64_t looked_ms; /* at its mappings; monotonic */
 };
 
 struct attribution {
@@ -60,8 +67,11 @@ struct platform_early *platform_early_new(bool want_bpf);
 void platform_early_watch(struct platform_early *early, const struct history_options *options);
 void platform_early_free(struct platform_early *early); /* only if no platform took it; NULL is fine */
 
-/* NULL when the system lacks what cannot be done without; *ret_error says what. `take_early` NULL: none. */
-struct platform *platform_new(struct platform_early *take_early, const char **ret_error);
+/* NULL when the system lacks what cannot be done without; *ret_error says what. `take_early` NULL: none.
+ * `programs` is borrowed until platform_free(). */
+struct programs;
+struct platform *platform_new(struct platform_early *take_early, const struct programs *programs,
+                              const char **ret_error);
 void platform_free(struct platform *p);
 
 /* How connections are attributed here: "bpf" or "proc". */

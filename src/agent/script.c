@@ -76,8 +76,9 @@ static const struct interpreter interpreters[] = {
     {.names = "lua luajit luatex", .flags = "ivEW", .values = "", .command = "e", .input = ""},
     {.names = "ld-linux ld.so ld-linux-x86-64.so ld-linux-aarch64.so ld-musl",
      .flags = "",
-     .long_flags = "--inhibit-cache --list --verify",
-     .long_values = "--argv0"},
+     .values = "",
+     .long_flags = "--inhibit-cache",
+     .long_values = "--argv0 --library-path --inhibit-rpath --glibc-hwcaps-prepend --glibc-hwcaps-mask"},
     {.names = "tclsh wish expect", .flags = "ind", .values = "", .command = "c", .file = "f"},
     {.names = "Rscript guile awk gawk mawk osascript pwsh deno bun",
      .flags = ""}, /* never clear: any option or argument decides */

@@ -98,9 +98,56 @@ static void set_sender_facts(struct facts *facts, const struct sender *s)
         fact_set_text(facts, FACT_sender_parent_image, s->parents[0].executable);
 }
 
+static void set_time(struct facts *facts, enum fact which, int64_t ms)
+{
+    if (ms >= 0)
+        fact_set_int(facts, which, ms);
+}
+
+/* `s` NULL: nobody is known, and none of this is. */
+static void set_who_facts(struct facts *facts, const struct sender *s)
+{
+    static const enum fact of_who[] = {FACT_sender_borrowed,      FACT_sender_path_class,
+                                       FACT_sender_is_browser,    FACT_sender_not_browser,
+                                       FACT_sender_package,       FACT_sender_unit,
+                                       FACT_sender_first_seen_ms, FACT_sender_first_seen_by_user_ms,
+                                       FACT_sender_job_kind,      FACT_sender_job_file,
+                                       FACT_sender_job_changed_ms};
+    for (size_t i = 0; i < ARRAY_LEN(of_who); i++)
+        facts->values[of_who[i]].state = s ? FACT_ABSENT : FACT_UNOBSERVABLE;
+    if (!s)
+        return;
+    static const char *const job_kinds[] = {
+#define X(name, wire) wire,
+        AGENT_JOB_KINDS(X)
+#undef X
+    };
+    const struct sender_who *w = &s->who;
+    if (w->borrowed_known)
+        fact_set_items(facts, FACT_sender_borrowed, w->borrowed_names.items, w->borrowed_names.count);
+    else
+        facts->values[FACT_sender_borrowed].state = FACT_UNOBSERVABLE;
+    fact_set_items(facts, FACT_sender_path_class, w->path_class_names.items, w->path_class_names.count);
+    fact_set_bool(facts, FACT_sender_is_browser, w->browser && w->not_browser == 0);
+    fact_set_items(facts, FACT_sender_not_browser, w->not_browser_names.items, w->not_browser_names.count);
+    fact_set_text(facts, FACT_sender_package, s->package_verified == 0 ? NULL : s->package_name);
+    fact_set_text(facts, FACT_sender_unit, s->unit);
+    set_time(facts, FACT_sender_first_seen_ms, w->first_seen_ms);
+    set_time(facts, FACT_sender_first_seen_by_user_ms, w->first_seen_by_user_ms);
+    fact_set_text(facts, FACT_sender_job_kind, w->job.kind ? job_kinds[w->job.kind] : NULL);
+    fact_set_text(facts, FACT_sender_job_file, w->job.file);
+    set_time(facts, FACT_sender_job_changed_ms, w->job.changed_ms);
+}
+
 static void set_attribution_facts(struct facts *facts, const struct net_attribution *a)
 {
     bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
+    if (a->host[0]) {
+        fact_set_text(facts, FACT_sender_host, a->host);
+        fact_set_int(facts, FACT_sender_host_type, 0);
+        if (a->host_id[0])
+            fact_set_text(facts, FACT_sender_host_id, a->host_id);
+    }
     fact_set_text(facts, FACT_sender_confidence, agent_confidence_name(a->confidence));
     if (!exact)
         fact_set_text(facts, FACT_sender_reason, a->reason);
@@ -118,6 +165,7 @@ void attribute_change(struct flow *f)
 {
     struct facts *facts = &f->x->facts;
     set_attribution_facts(facts, &f->attribution);
+    set_who_facts(facts, f->attribution.sender);
     fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
 }
 
@@ -134,6 +182,7 @@ static void set_facts(struct flow *f)
             facts->values[of_process[i]].state =
                 !a->sender && has_failed_for_good(a) ? FACT_ABSENT : FACT_UNOBSERVABLE;
     history_set_facts(facts, a->history, &f->x->arena);
+    set_who_facts(facts, a->sender);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }
 

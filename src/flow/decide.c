@@ -5,6 +5,8 @@
 
 #include "base/must.h"
 
+#include <stdio.h>
+
 struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
 {
     struct exchange *x = f->x;
@@ -34,11 +36,30 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
     return v;
 }
 
+/* "baseline entry curl: loader (started through the dynamic loader: ...)" */
+static enum step fail_as_borrowed(struct flow *f)
+{
+    const struct verdict *v = &f->x->verdict;
+    const struct sender *s = f->attribution.sender;
+    char text[160] = "";
+    size_t used = 0;
+    for (uint32_t left = v->borrowed; left && used < sizeof text; left &= left - 1) {
+        enum sender_borrowed which = (enum sender_borrowed)__builtin_ctz(left);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "",
+                                 sender_borrowed_name(which));
+    }
+    const char *why = s && s->who.borrowed_why ? s->who.borrowed_why : "";
+    return flow_fail(f, v->reason, "baseline entry %s: %s%s%s%s", v->entry, text, why[0] ? " (" : "", why,
+                     why[0] ? ")" : "");
+}
+
 static enum step fail_by_verdict(struct flow *f)
 {
     const struct verdict *v = &f->x->verdict;
     if (v->reason == REASON_RULE)
         return judge_fail(f);
+    if (v->reason == REASON_SENDER_BORROWED)
+        return fail_as_borrowed(f);
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 

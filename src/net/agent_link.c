@@ -67,6 +67,7 @@ struct agent_link {
     uint64_t malformed; /* lines, over all links */
     bool said_down;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of this connection */
+    char host_id[33];                                       /* as its hello says; "" without */
     char text[96];                                          /* the state, for people */
 };
 
@@ -321,6 +322,7 @@ static void fill(struct net_attribution *who, const struct agent_answer *answer)
 static void ask_finish(struct ask *ask, const struct agent_answer *answer, struct sender *sender)
 {
     struct net_attribution *who = ask->who;
+    const struct agent_link *link = ask->link;
     if (who->changed && answer->confidence == AGENT_CONFIDENCE_EXACT)
         begin_to_watch(ask);
     else
@@ -328,6 +330,8 @@ static void ask_finish(struct ask *ask, const struct agent_answer *answer, struc
     fill(who, answer);
     who->sender = sender ? sender_ref(sender) : NULL;
     who->history = agent_history_ref(answer->history);
+    snprintf(who->host, sizeof(who->host), "%.64s", answer->host);
+    snprintf(who->host_id, sizeof(who->host_id), "%.32s", link->host_id);
     who->done(who);
 }
 
@@ -401,6 +405,7 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
     bool first = link->state == LINK_GREETING;
     snprintf(link->text, sizeof(link->text), "connected: host %.48s, owner by %.16s", hello->host_name,
              hello->owner);
+    snprintf(link->host_id, sizeof(link->host_id), "%.32s", hello->host_id);
     link->state = LINK_UP;
     link->back_off_ms = BACK_OFF_FIRST_MS;
     link->said_down = false;

@@ -142,6 +142,7 @@ struct net_attribution {
     int64_t
         holders[AGENT_HOLDERS_MAX]; /* pids that hold the client's end beside the sender, as far as known */
     size_t holder_count;
+    char host[65], host_id[33]; /* the agent's: its name (cut) and machine-id; "" without an answer */
     char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
     void *operation; /* net's; NULL when not under way, nor watched */
 };

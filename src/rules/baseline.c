@@ -5,7 +5,7 @@
 #include "base/must.h"
 #include "rules/baseline_model.h"
 
-enum match { MATCH_NO, MATCH_YES, MATCH_HASH_PENDING };
+enum match { MATCH_NO, MATCH_YES, MATCH_HASH_PENDING, MATCH_SUSPENDED };
 
 /* Three-valued: MAYBE needs an address. */
 enum hold { HOLD_NO, HOLD_MAYBE, HOLD_YES };
@@ -56,6 +56,7 @@ struct sender_view baseline_view_sender(const struct sender *s, enum agent_confi
         .interpreter = s->script_kind != SENDER_SCRIPT_NONE,
         .writable_by_user = s->writable_by_user != 0,
         .script_writable = s->script_writable_by_user != 0,
+        .borrowed = s->who.borrowed,
     };
 }
 
@@ -117,7 +118,9 @@ static enum match match_entry(const struct entry *e, const struct baseline_quest
         return MATCH_NO;
     if (e->conditions[CONDITION_SCRIPT] && !e->conditions[CONDITION_SCRIPT_SHA256] && v->script_writable)
         return MATCH_NO;
-    return match_texts(e, v);
+    enum match match = match_texts(e, v);
+    bool suspended = e->names_program && (v->borrowed & ~e->borrowed) != 0;
+    return match == MATCH_YES && suspended ? MATCH_SUSPENDED : match;
 }
 
 static bool port_holds(const struct destination *d, uint16_t port)
@@ -229,6 +232,17 @@ static void decide_unlisted(const struct baseline *b, const struct baseline_ques
     v->entry_line = b->unknown_allowed ? b->unknown_line : 0;
 }
 
+/* The entry that would decide, were it not for the borrowed identity; its mode holds for that, too. */
+static void decide_suspended(const struct baseline *b, const struct entry *e,
+                             const struct sender_view *sender, struct verdict *v)
+{
+    v->reason = REASON_SENDER_BORROWED;
+    v->entry = e->name;
+    v->entry_line = e->line;
+    v->mode = e->has_mode ? e->mode : b->mode;
+    v->borrowed = sender->borrowed & ~e->borrowed;
+}
+
 static void apply_mode(struct verdict *v)
 {
     static const enum verdict_action actions[MODE_COUNT] = {VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK};
@@ -242,7 +256,7 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
 {
     struct verdict v = {.action = VERDICT_ALLOW, .mode = b->mode, .reason = REASON_NONE};
     bool pending = false;
-    const struct entry *found = NULL;
+    const struct entry *found = NULL, *suspended = NULL;
     uint8_t filter = q->sender && q->sender->executable ? filter_of(q->sender->executable) : FILTER_NONE;
     for (size_t i = 0; i < b->entry_count && !found; i++) {
         if (b->filters[i] != FILTER_NONE && b->filters[i] != filter)
@@ -251,6 +265,8 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
         pending = pending || match == MATCH_HASH_PENDING;
         if (match == MATCH_YES)
             found = &b->entries[i];
+        else if (match == MATCH_SUSPENDED && !suspended)
+            suspended = &b->entries[i];
     }
     if (found) {
         v.entry = found->name;
@@ -259,6 +275,8 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
         v.handling = found->handling;
         v.probe = found->probe;
         decide_destination(found, q, &v);
+    } else if (suspended) {
+        decide_suspended(b, suspended, q->sender, &v);
     } else {
         decide_unlisted(b, q, &v);
     }

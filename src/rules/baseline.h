@@ -8,6 +8,9 @@
  * that is pending or a path that users can write only ever loses rights. An entry grants and never withholds (whoever
  * wants to evade a selector that withholds need only not match it), so put the narrow entry first.
  *
+ * A borrowed identity (struct sender_who) suspends the entries that name a program: the file is right and what it does is
+ * another's will. An entry may say which of these it puts up with: `borrowed: [preload]`.
+ *
  * Destinations: an item holds when all of its selectors hold; the sender may reach what any item holds for. Names come
  * first: nothing is resolved unless the name itself passed, because a name can carry data. Hence an item with
  * only `network` or `asn` covers addresses that the client names literally; with `resolve: true` it says that any name
@@ -31,6 +34,7 @@ struct sender_view {
     bool interpreter;                   /* the agent takes the executable for an interpreter */
     bool writable_by_user;              /* or not known not to be: the path is no identity */
     bool script_writable;               /* likewise the script's path: only its hash counts then */
+    uint32_t borrowed;                  /* set of enum sender_borrowed: what makes it another's tool */
 };
 
 enum baseline_phase {

@@ -22,6 +22,8 @@ bool entry_shadows(const struct entry *earlier, const struct entry *later)
         return false;
     if (later->confidences & ~earlier->confidences)
         return false;
+    if (earlier->names_program && (!later->names_program || (later->borrowed & ~earlier->borrowed)))
+        return false; /* what suspends the earlier one reaches the later one */
     if (earlier->wants_fixed_path && !later->wants_fixed_path)
         return false;
     return !earlier->wants_no_interpreter || later->wants_no_interpreter;

@@ -55,6 +55,8 @@ struct entry {
     bool has_client;
     struct ip_network client;
     unsigned confidences;      /* bits 1 << enum agent_confidence */
+    uint32_t borrowed;         /* set of enum sender_borrowed that it puts up with */
+    bool names_program;        /* by file, package or script: a borrowed identity suspends it */
     bool by_process;           /* some condition is about the process */
     bool wants_fixed_path;     /* the path is the identity, so it must not be writable by users */
     bool wants_no_interpreter; /* it does not say what an interpreter has to run */

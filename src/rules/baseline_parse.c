@@ -464,12 +464,34 @@ static int read_confidences(struct reader *r, const struct yaml_node *n, struct 
     return 0;
 }
 
+static int read_borrowed(struct reader *r, const struct yaml_node *n, struct entry *e)
+{
+    static const char *const names[] = {
+#define X(id, name, text) name,
+        AGENT_BORROWED(X)
+#undef X
+    };
+    if (yaml_want(n, YAML_SEQUENCE, r->reterr) != 0)
+        return -1;
+    if (n->count == 0)
+        return yaml_error(n, r->reterr, "an empty list puts up with nothing: leave it out");
+    for (YAML_EACH(item, n)) {
+        size_t which;
+        if (yaml_get_enum(item, names, ARRAY_LEN(names), &which, r->reterr) != 0)
+            return -1;
+        if (e->borrowed & 1u << which)
+            return yaml_error(item, r->reterr, "%s is given twice", names[which]);
+        e->borrowed |= 1u << which;
+    }
+    return 0;
+}
+
 static const char *const condition_keys[] = {
 #define X(id, field) #field,
     BASELINE_CONDITIONS(X)
 #undef X
         "client_network",
-    "proxy_user", "confidence"};
+    "proxy_user", "confidence", "borrowed"};
 
 static int read_conditions(struct reader *r, const struct yaml_node *match, struct entry *e)
 {
@@ -515,6 +537,7 @@ static void set_reservations(struct entry *e, bool names_confidence)
     e->by_process = names_confidence;
     for (int i = 0; i < CONDITION_COUNT; i++)
         e->by_process = e->by_process || c[i];
+    e->names_program = path || c[CONDITION_SHA256];
     e->wants_fixed_path = path && !c[CONDITION_SHA256] && !c[CONDITION_UNIT];
     e->wants_no_interpreter = e->by_process && !script && !c[CONDITION_UNIT];
     if (!names_confidence)
@@ -544,9 +567,14 @@ static int read_match(struct reader *r, const struct yaml_node *match, struct en
     const struct yaml_node *confidence = yaml_find(match, "confidence");
     if (read_conditions(r, match, e) != 0 || read_client(r, match, e) != 0)
         return -1;
-    if (confidence && read_confidences(r, confidence, e) != 0)
+    const struct yaml_node *borrowed = yaml_find(match, "borrowed");
+    if ((confidence && read_confidences(r, confidence, e) != 0) ||
+        (borrowed && read_borrowed(r, borrowed, e) != 0))
         return -1;
     set_reservations(e, confidence != NULL);
+    if (borrowed && !e->names_program)
+        return yaml_error(borrowed, r->reterr,
+                          "never counts: this match names no program whose identity could be borrowed");
     if (e->conditions[CONDITION_SHA256] || e->conditions[CONDITION_SCRIPT_SHA256])
         r->b->needs_hash = true;
     return check_interpreter(r, match, e);

@@ -63,11 +63,17 @@ static struct span make_text(struct evaluator *e, const struct fact_value *v, en
     case FACT_INT:
         snprintf(text, TEXT_BYTES, "%lld", (long long)v->as.integer);
         return span_str(text);
+    case FACT_REAL:
+        snprintf(text, TEXT_BYTES, "%.15g", v->as.real);
+        return span_str(text);
     case FACT_IP:
         return span_str(ip_format(v->as.ip, text));
-    default:
-        return span_of(v->as.text, v->count);
+    case FACT_STRING:
+    case FACT_STRINGS:
+    case FACT_JSON:
+        break;
     }
+    return span_of(v->as.text, v->count);
 }
 
 const struct span *evaluator_texts(struct evaluator *e, const struct facts *facts, enum fact which,

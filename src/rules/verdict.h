@@ -6,6 +6,7 @@
 #include "exeat/reasons.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* In the order of strictness. */
 enum verdict_action { VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK, VERDICT_ACTION_COUNT };
@@ -26,7 +27,9 @@ struct verdict {
     enum verdict_mode mode;
     enum verdict_handling handling;
     enum verdict_probe probe;
-    enum reason reason;  /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
+    enum reason reason; /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
+    uint32_t
+        borrowed; /* with REASON_SENDER_BORROWED: the set of enum sender_borrowed that suspended `entry` */
     const char *entry;   /* view into the baseline: the sender's entry that decided; NULL when none matched */
     unsigned entry_line; /* in the baseline's file; 0 when none */
     const char

@@ -319,6 +319,7 @@ static struct sender *decode_sender(const json_t *object, const char *ref)
     if (!bad) {
         decode_identity(s, object, &bad);
         decode_enums(s, object);
+        sender_who_read(&s->who, &s->arena, object, &bad);
         decode_arguments(s, member(object, "arguments"), &bad);
         decode_parents(s, member(object, "parents"), &bad);
         s->ref = arena_strdup(&s->arena, ref);

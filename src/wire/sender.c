@@ -56,6 +56,7 @@ struct sender *sender_new(void)
     arena_init(&s->arena, SENDER_ARENA_BYTES);
     s->pid = s->start_ticks = s->start_ms = s->uid = s->login_uid = -1;
     s->package_verified = s->writable_by_user = s->script_writable_by_user = -1;
+    sender_who_init(&s->who);
     return s;
 }
 
@@ -169,6 +170,7 @@ void sender_write(const struct sender *s, struct json *j, const char *key)
     json_str(j, "unit", s->unit);
     json_str(j, "container", s->container);
     write_tristate(j, "writable_by_user", s->writable_by_user);
+    sender_who_write(&s->who, j);
     write_provenance(s, j);
     json_end_object(j);
 }
@@ -289,6 +291,7 @@ static void write_ocsf_unmapped(const struct sender *s, struct json *j)
     json_str(j, "unit", s->unit);
     json_str(j, "container", s->container);
     write_tristate(j, "writable_by_user", s->writable_by_user);
+    sender_who_write(&s->who, j);
     write_provenance(s, j);
     json_end_object(j);
 }
@@ -310,7 +313,7 @@ int sender_render(struct sender *s)
 {
     const char *ocsf = render(s, write_ocsf);
     const char *unmapped = render(s, write_ocsf_unmapped);
-    if (!ocsf || !unmapped)
+    if (!ocsf || !unmapped || sender_who_name_all(&s->who, &s->arena) != 0)
         return -1;
     s->ocsf_json = ocsf;
     s->ocsf_unmapped_json = unmapped;

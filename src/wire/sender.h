@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "exeat/agent_protocol.h"
+#include "wire/sender_who.h"
 
 #include <stdatomic.h>
 
@@ -74,6 +75,7 @@ struct sender {
     const char *unit, *container;
     int writable_by_user;        /* -1 not known, 0, 1; anything but 0 means that the path is no identity */
     int script_writable_by_user; /* likewise the script's */
+    struct sender_who who;
     enum agent_provenance provenance[SENDER_FIELD_COUNT];
 
     const char *ocsf_json; /* OCSF 1.9 `process` object (actor.process), rendered by sender_render() */

@@ -294,7 +294,10 @@ def default_baseline(mode="enforce", extra=(), unknown="block"):
     senders += list(extra)
     paths = {os.path.realpath(shutil.which(t)) for t in ALLOWED_TOOLS if shutil.which(t)}
     for path in sorted(paths | set(ALLOWED_PATHS)):
-        senders.append({"name": os.path.basename(path), "match": {"executable": path}, "allow": [{"use": "tests"}]})
+        match = {"executable": path}
+        if path.endswith("/chromium"):
+            match["borrowed"] = ["automated"]  # the tests' browser has no window
+        senders.append({"name": os.path.basename(path), "match": match, "allow": [{"use": "tests"}]})
     return {"version": 1, "mode": mode, "unknown_sender": {"action": unknown},
             "destination_sets": {"tests": PLACES}, "senders": senders}
 

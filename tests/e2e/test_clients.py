@@ -25,6 +25,7 @@ def allowed(exchange, executable, reason=("completed", "client_reset"), port=Non
     assert get_path(exchange.decision, "actor.process.file.path") == executable
     assert exchange.reason in ((reason,) if isinstance(reason, str) else reason), exchange
     assert get_path(exchange.decision, "disposition") == "Allowed"
+    assert get_path(exchange.decision, "device.hostname") == socket.gethostname()
     if port:
         assert exchange.get("dst_endpoint.port") == port
     return exchange

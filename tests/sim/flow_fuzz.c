@@ -36,22 +36,43 @@ static const char nobody[] = "version: 1\nmode: enforce\nunknown_sender: {action
 static const char report[] =
     "version: 1\nmode: report\nunknown_sender: {action: block, mode: report}\nsenders: []\n";
 
+/* Each way in which a rule can be asked and answered. */
+static const char rules[] = "title: volume\nid: volume\nlogsource: {category: proxy}\n"
+                            "detection: {a: {cs-bytes|gte: 200, cs-host: example.com}, condition: a}\n---\n"
+                            "title: age\nid: age\nlogsource: {category: proxy}\ndetection: {a: "
+                            "{time-taken|gt: 5000}, condition: a}\n---\n"
+                            "title: address\nid: address\nlogsource: {category: firewall}\n"
+                            "detection: {a: {dst_ip|cidr: 93.184.216.64/26}, condition: a}\n---\n"
+                            "title: page\nid: page\nlogsource: {category: proxy}\ndetection: {a: "
+                            "{c-uri|contains: 'b'}, condition: not a}\n---\n"
+                            "title: status\nid: status\nlogsource: {category: proxy}\ndetection: {a: "
+                            "{sc-status|gt: 299}, condition: a}\n---\n"
+                            "title: any\nname: any\nid: any\nlogsource: {category: proxy}\ndetection: {a: "
+                            "{cs-method|exists: true}, condition: a}\n---\n"
+                            "title: many\nid: many\ncorrelation: {type: event_count, rules: [any], group-by: "
+                            "[r-ip], timespan: 1m, condition: {gte: 3}}\n";
+static const char actions[] = "version: 1\nactions:\n  - {rule: age, action: cut}\n"
+                              "  - {rule: page, action: block, on_unknown: hold, on_unevaluable: block}\n"
+                              "  - {rule: [volume, address, status, many], action: block}\n";
+
 static const struct {
     const char *conf, *baseline;
+    bool has_rules;
 } policies[] = {
-    {"{}\n", standard},
+    {"{}\n", standard, false},
     {"audit:\n  full: open\npolicy:\n  sni_mismatch: refuse\nguard:\n  allow_networks: [10.0.0.0/8]\n",
-     report},
+     report, true},
     {"parents: [{match: [any], proxies: [\"proxy.example.net:3128\", \"10.9.9.9:3128\"], user: us, "
      "password_file: parent.password}]\n",
-     standard},
-    {"auth:\n  password_file: users\n  required: true\n", standard},
+     standard, false},
+    {"auth:\n  password_file: users\n  required: true\n", standard, false},
     {"listen:\n  proxy_protocol_from: [192.0.2.8]\nlimits:\n  flows: 3\n  flows_per_client: 1\n  "
      "requests_per_client: 3\n"
      "  exchanges_per_sender: 1\n  head: 1KiB\n  target: 256B\n  hello: 4KiB\n",
-     standard},
-    {"policy:\n  on_revoke: keep\n", nobody},
-    {"policy:\n  on_revoke: cut\n", nobody},
+     standard, false},
+    {"policy:\n  on_revoke: keep\n", nobody, false},
+    {"{}\n", standard, true},
+    {"policy:\n  on_revoke: cut\n", nobody, false},
 };
 enum { POLICIES = sizeof policies / sizeof policies[0] };
 
@@ -81,8 +102,11 @@ static void forget(void)
 
 static void make_everything(void)
 {
-    for (unsigned i = 0; i < POLICIES; i++)
+    for (unsigned i = 0; i < POLICIES; i++) {
         snapshots[i] = world_snapshot("fuzz", policies[i].conf, policies[i].baseline, i + 1);
+        if (policies[i].has_rules)
+            world_add_rules(snapshots[i], "fuzz", rules, actions);
+    }
     senders[0] = make_sender("/usr/bin/curl");
     senders[1] = make_sender("/usr/bin/git");
     senders[2] = make_sender("/usr/bin/nc");

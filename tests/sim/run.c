@@ -46,7 +46,7 @@ struct run {
     bool strict, failed, begun;
     struct section sections[SECTIONS_MAX];
     unsigned section_count, snapshots_used;
-    char baseline[32];
+    char baseline[32], rules[32];
     struct world_agent agent;
     bool agent_absent, agent_silent;
     struct dns_rule dns[RULES_MAX];
@@ -154,6 +154,11 @@ static void do_baseline(struct run *r)
     snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 1));
 }
 
+static void do_rules(struct run *r)
+{
+    snprintf(r->rules, sizeof r->rules, "%s", word_text(r, 1));
+}
+
 static char *conf_text(const struct run *r)
 {
     char *text = calloc(1, TEXT_BYTES);
@@ -170,6 +175,24 @@ static char *conf_text(const struct run *r)
     return text;
 }
 
+/* tests/sim/rules/NAME.yml, and what they do: NAME.actions.yaml, if there is one. */
+static void add_rules(struct run *r, struct snapshot *s)
+{
+    char path[512];
+    size_t len;
+    if (!r->rules[0])
+        return;
+    snprintf(path, sizeof path, EXEAT_SOURCE_DIR "/tests/sim/rules/%s.actions.yaml", r->rules);
+    char *actions = read_whole(path, &len);
+    snprintf(path, sizeof path, EXEAT_SOURCE_DIR "/tests/sim/rules/%s.yml", r->rules);
+    char *rules = read_whole(path, &len);
+    if (!rules)
+        give_up(r, "there are no such rules");
+    world_add_rules(s, path, rules, actions);
+    free(rules);
+    free(actions);
+}
+
 static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint64_t generation)
 {
     char path[512];
@@ -181,6 +204,7 @@ static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint6
     struct snapshot *s = world_snapshot(path, conf, text, generation);
     free(text);
     free(conf);
+    add_rules(r, s);
     return s;
 }
 
@@ -676,6 +700,8 @@ static void do_reload(struct run *r)
 {
     if (word_is(r, 1, "baseline"))
         snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 2));
+    if (word_is(r, 1, "rules"))
+        snprintf(r->rules, sizeof r->rules, "%s", word_text(r, 2));
     begin(r);
     sim_reload(r->sim, next_snapshot(r));
 }
@@ -744,7 +770,8 @@ static const json_t *find_path(const json_t *root, const char *path)
     while (root && *path) {
         size_t len = strcspn(path, ".");
         snprintf(key, sizeof key, "%.*s", (int)len, path);
-        root = json_object_get(root, key);
+        root =
+            json_is_array(root) ? json_array_get(root, strtoul(key, NULL, 10)) : json_object_get(root, key);
         path += len + (path[len] == '.');
     }
     return root;
@@ -838,7 +865,7 @@ static const struct {
     {"dial", do_dial},     {"client", do_peer},       {"server", do_peer},     {"wait", do_wait},
     {"reload", do_reload}, {"stop", do_stop},         {"abort", do_abort},     {"ledger", do_ledger},
     {"no", do_no},         {"flows", do_flows},       {"counter", do_counter}, {"record", do_record},
-    {"signer", do_signer},
+    {"rules", do_rules},   {"signer", do_signer},
 };
 
 /* `exeat status` may ask at any moment. */

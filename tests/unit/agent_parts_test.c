@@ -120,7 +120,15 @@ static void scripts_are_found(void **state)
         {"/usr/bin/busybox", {"busybox", "sh", "x.sh"}, FILE_, "x.sh"},
         {"/usr/bin/busybox", {"sh", "-c", "x"}, COMMAND, NULL},
         {"/usr/bin/busybox", {"wget", "x"}, NONE, NULL},
-        {"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", {"ld.so", "./x"}, UNCLEAR, NULL},
+        {"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", {"ld.so", "./x"}, FILE_, "./x"},
+        {"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+         {"ld.so", "--library-path", "/tmp", "--argv0", "curl", "/opt/x", "y"},
+         FILE_,
+         "/opt/x"},
+        {"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+         {"ld.so", "--preload", "/e.so", "./x"},
+         UNCLEAR,
+         NULL},
         {"/usr/bin/python3.11", {NULL}, UNCLEAR, NULL}, /* argv unreadable or emptied */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

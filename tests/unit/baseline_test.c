@@ -111,6 +111,56 @@ static bool holds(const char *conditions, struct ask a)
     return v.reason == REASON_NONE;
 }
 
+/* ---- borrowed identities ---- */
+
+static void a_borrowed_identity_suspends(void **state)
+{
+    (void)state;
+    const uint32_t preload = 1u << SENDER_BORROWED_PRELOAD, tracer = 1u << SENDER_BORROWED_TRACER;
+    struct sender_view own = curl, lent = curl, traced = curl;
+    lent.borrowed = preload;
+    traced.borrowed = preload | tracer;
+    static const char *const programs[] = {"executable: /usr/bin/curl", "package: curl", ("sha256: " SHA_A),
+                                           "unit: fetch.service, package: curl"};
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
+        char more[256];
+        assert_true(holds(programs[i], (struct ask){.sender = &own}));
+        struct verdict v = match(programs[i], (struct ask){.sender = &lent});
+        assert_int_equal(v.action, VERDICT_BLOCK);
+        assert_int_equal(v.reason, REASON_SENDER_BORROWED);
+        assert_int_equal(v.borrowed, preload);
+        assert_int_equal(v.entry_line, 3);
+        snprintf(more, sizeof more, "%s, borrowed: [preload]", programs[i]);
+        assert_true(holds(more, (struct ask){.sender = &lent}));
+        v = match(more, (struct ask){.sender = &traced});
+        assert_int_equal(v.reason, REASON_SENDER_BORROWED);
+        assert_int_equal(v.borrowed, tracer); /* only what it does not put up with */
+    }
+    /* whoever it is by other means is not borrowed */
+    assert_true(holds("user: alice", (struct ask){.sender = &traced}));
+    assert_true(holds("unit: fetch.service", (struct ask){.sender = &traced}));
+}
+
+static void a_later_entry_may_take_a_borrowed_one(void **state)
+{
+    (void)state;
+    struct sender_view lent = curl;
+    lent.borrowed = 1u << SENDER_BORROWED_PRELOAD;
+    struct baseline *b =
+        parse("version: 1\nsenders:\n"
+              "  - {name: own, mode: report, match: {package: curl}, allow: [{host: a.example}]}\n"
+              "  - {name: lent, match: {package: curl, borrowed: [preload]}, allow: [{host: b.example}]}\n");
+    struct verdict v = decide(b, (struct ask){.sender = &lent, .host = "b.example"});
+    assert_int_equal(v.reason, REASON_NONE);
+    assert_string_equal(v.entry, "lent");
+    lent.borrowed |= 1u << SENDER_BORROWED_LOADER;
+    v = decide(b, (struct ask){.sender = &lent, .host = "a.example"});
+    assert_int_equal(v.reason, REASON_SENDER_BORROWED); /* the first one's, and its mode */
+    assert_string_equal(v.entry, "own");
+    assert_true(v.would_block);
+    baseline_free(b);
+}
+
 static void each_condition(void **state)
 {
     (void)state;
@@ -609,6 +659,9 @@ static void errors_of_a_match(void **state)
     refuse_match("{confidence: exact}", 25, "a list");
     refuse_match("{confidence: [sure]}", 26, "unknown, ambiguous, stale or exact");
     refuse_match("{confidence: [exact, exact]}", 33, "twice");
+    refuse_match("{package: a, borrowed: [preload, preload]}", 45, "twice");
+    refuse_match("{package: a, borrowed: [sure]}", 36, "preload");
+    refuse_match("{user: a, borrowed: [preload]}", 32, "never counts");
     refuse_match("{executable: /usr/bin/python3.11}", 25, "not approved as a whole");
     refuse_match("{executable: /bin/bash, user: a}", 25, "not approved as a whole");
     refuse_match("{package: nodejs}", 22, "not approved as a whole");
@@ -904,6 +957,8 @@ static void views_of_senders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_borrowed_identity_suspends),
+        cmocka_unit_test(a_later_entry_may_take_a_borrowed_one),
         cmocka_unit_test(each_condition),
         cmocka_unit_test(client_conditions),
         cmocka_unit_test(interpreters),

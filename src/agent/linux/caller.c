@@ -236,6 +236,14 @@ static void refuse(struct attribution *a, enum agent_confidence confidence, enum
     a->reason = reason;
 }
 
+/* Only while it is the program that connected: what borrows another one is not its affair. */
+static void look_again(struct caller *c, const struct owner_record *r, struct process *process)
+{
+    struct entry *e = process_table_get(c->table, r->pid);
+    if (e && e->identity.stat.start_ticks == describe_ticks(r->tag.start_ns))
+        borrowed_look_again(&c->describer->looker, e, process, owner_now_ms());
+}
+
 bool caller_attribute(struct caller *c, struct attribution *a, const struct sock_seen *seen)
 {
     struct owner_record r;
@@ -264,6 +272,8 @@ bool caller_attribute(struct caller *c, struct attribution *a, const struct sock
     enum now now = look_now(c, &r);
     a->connect.exec_changed = now == NOW_UNKNOWN ? -1 : now == NOW_OTHER_PROGRAM;
     a->connect.handed_over = is_handed_over(c, a, &r, seen, now);
+    if (now == NOW_SAME)
+        look_again(c, &r, process);
     a->connect.other_namespace = r.netns != owner_bpf_netns(c->bpf);
     conclude(a, process);
     return true;

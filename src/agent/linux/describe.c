@@ -3,6 +3,7 @@
 #include "agent/linux/describe.h"
 
 #include "agent/linux/cgroup.h"
+#include "agent/linux/who.h"
 #include "agent/redact.h"
 #include "agent/script.h"
 
@@ -17,20 +18,22 @@
 
 enum { CMDLINE_BYTES = AGENT_ARGUMENTS_BYTES * 2, STAT_BYTES = 2048, ANSWER_HEAD_BYTES = 2048 };
 
-void describer_init(struct describer *d, int procfd)
+int describer_init(struct describer *d, int procfd, const struct programs *programs)
 {
     struct timespec now, up;
     clock_gettime(CLOCK_REALTIME, &now);
     clock_gettime(CLOCK_BOOTTIME, &up);
-    *d = (struct describer){.procfd = procfd};
+    *d = (struct describer){.procfd = procfd, .programs = programs};
     d->boot_ms = (now.tv_sec - up.tv_sec) * 1000 + (now.tv_nsec - up.tv_nsec) / 1000000;
     packages_init(&d->packages, "/var/lib/dpkg", (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u);
     packages_refresh(&d->packages);
+    return borrowed_looker_init(&d->looker);
 }
 
 void describer_free(struct describer *d)
 {
     packages_free(&d->packages);
+    borrowed_looker_free(&d->looker);
 }
 
 void process_unref(struct process *process)
@@ -253,7 +256,7 @@ static ssize_t read_command(const struct source *from, char *text, enum agent_pr
     return n;
 }
 
-static void describe_arguments(const struct source *from, struct process *process)
+static void describe_arguments(struct describer *d, const struct source *from, struct process *process)
 {
     struct sender *s = process->sender;
     char *text = malloc(CMDLINE_BYTES);
@@ -272,6 +275,7 @@ static void describe_arguments(const struct source *from, struct process *proces
     }
     s->provenance[SENDER_FIELD_ARGUMENTS] = s->provenance[SENDER_FIELD_SCRIPT] = provenance;
     describe_script(from, process, argv, argc, s->arguments_truncated);
+    who_describe_arguments(d, process, argv, argc);
     arena_reset(&arena);
     free(text);
 }
@@ -438,10 +442,11 @@ struct process *describe(struct describer *d, const struct entry *e, const struc
     process->executable = id->executable;
     describe_executable(d, e, id, s);
     describe_cwd(e, s);
-    describe_arguments(&from, process);
     describe_user(e, s);
     describe_parents(d, id->stat.ppid, id->stat.start_ticks, s);
     describe_unit(e, s);
+    describe_arguments(d, &from, process);
+    who_describe(d, e, process);
     return finish(process);
 }
 
@@ -569,9 +574,11 @@ struct process *describe_recorded(struct describer *d, const struct owner_record
             s->cwd = arena_strdup(&s->arena, cwd);
             s->provenance[SENDER_FIELD_CWD] = AGENT_PROVENANCE_KERNEL;
         }
-        describe_arguments(&from, process);
     }
     describe_recorded_user(s, record);
     describe_recorded_parents(d, record, s);
+    if (image)
+        describe_arguments(d, &from, process);
+    who_describe_gone(process);
     return finish(process);
 }

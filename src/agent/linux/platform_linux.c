@@ -139,7 +139,8 @@ static struct owner_bpf *take_bpf(struct platform_early *early)
     return NULL;
 }
 
-struct platform *platform_new(struct platform_early *take_early, const char **ret_error)
+struct platform *platform_new(struct platform_early *take_early, const struct programs *programs,
+                              const char **ret_error)
 {
     struct platform *p = calloc(1, sizeof *p);
     if (!p) {
@@ -159,7 +160,7 @@ struct platform *platform_new(struct platform_early *take_early, const char **re
     }
     p->early = take_early;
     process_table_init(&p->table, p->owner.procfd);
-    describer_init(&p->describer, p->owner.procfd);
+    must(describer_init(&p->describer, p->owner.procfd, programs) == 0);
     caller_init(&p->caller, take_bpf(take_early), &p->describer, &p->table, p->diagfd);
     if (p->caller.bpf)
         caller_seed(&p->caller);
@@ -364,6 +365,7 @@ static void confirm(struct platform *p, struct attribution *a, const struct sock
         set_unknown(a, reason);
         return;
     }
+    borrowed_look_again(&p->describer.looker, e, e->image, owner_now_ms());
     a->confidence = AGENT_CONFIDENCE_EXACT;
     a->reason = AGENT_REASON_NONE;
     a->process = e->image;
