@@ -2,6 +2,7 @@
  * when a new policy is published. Within an exchange verdicts only get stricter.
  * Steps of the hub; touches the flow, the snapshot and the facts. */
 #include "flow/inside.h"
+#include "flow/peek.h"
 
 #include "base/must.h"
 
@@ -263,18 +264,51 @@ enum step flow_decide_hello(struct flow *f)
         x->verdict.reason = REASON_SNI_MISMATCH;
         return flow_fail(f, REASON_SNI_MISMATCH, NULL);
     }
-    if (judge(f, FACT_HELLO) == MOVE || judge_gate(f) == MOVE)
+    if (judge(f, FACT_HELLO) == MOVE)
         return MOVE;
-    if (x->verdict.handling == HANDLING_TERMINATE)
+    if (f->peek && x->verdict.handling == HANDLING_PEEK && x->verdict.probe == PROBE_WAIT)
+        return flow_goto(f, FLOW_PROBE);
+    if (judge_gate(f) == MOVE)
+        return MOVE;
+    if (x->verdict.handling == HANDLING_TERMINATE) {
+        peek_free(f); /* a rule has raised it */
         return inside_go(f);
+    }
     record_decision(f); /* before the first payload byte leaves */
     return flow_goto(f, FLOW_FORWARD);
 }
 
 /* ---- chain ---- */
 
+/* Certificates that don't verify, where policy doesn't want them. */
+static enum step judge_trust(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct chain_record *r = x->chain;
+    if (!r || r->report.trusted || flow_conf(f)->policy.untrusted_chain != CONF_SNI_MISMATCH_REFUSE)
+        return WAIT;
+    /* what a probe was shown needn't be what the client is shown: it may alert, never more */
+    const struct fact_value *source = &x->facts.values[FACT_chain_source];
+    bool observed = span_is(span_of(source->as.text, source->count), "observed");
+    struct verdict v = x->verdict;
+    if (v.mode == MODE_OPEN)
+        return WAIT;
+    v.reason = REASON_CHAIN_UNTRUSTED;
+    v.action = v.mode == MODE_ENFORCE && observed ? VERDICT_BLOCK : VERDICT_ALERT;
+    v.would_block = v.action == VERDICT_ALERT && observed;
+    x->verdict = verdict_tighten(x->verdict, v);
+    return x->verdict.action == VERDICT_BLOCK ? flow_fail(f, REASON_CHAIN_UNTRUSTED, NULL) : WAIT;
+}
+
+enum step decide_by_chain(struct flow *f)
+{
+    return judge_trust(f) == MOVE ? MOVE : judge(f, FACT_CHAIN);
+}
+
 enum step flow_decide_chain(struct flow *f)
 {
+    if (f->peek)
+        return peek_decide(f);
     if (decide_catch_up(f) == MOVE || judge(f, FACT_CHAIN) == MOVE)
         return MOVE;
     return inside_chain_known(f);

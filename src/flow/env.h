@@ -30,6 +30,7 @@ struct flow_env {
     struct flow *flows;    /* this worker's, linked */
     unsigned flow_count;
     struct judge *judges;          /* owned by flow/judge.c; freed by flow_env_close() */
+    struct probes *probes;         /* owned by flow/probe.c; freed by flow_env_close() */
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */
     struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
     struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */

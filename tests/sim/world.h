@@ -25,6 +25,7 @@ struct fixture {
     struct tls_context
         *inspected; /* owned: trusts the inspection CA alone, as the client of a terminated tunnel does */
     struct ca *ca;  /* owned: the inspection CA, with its key */
+    struct tls_prober *prober;   /* owned */
     struct trust *trust;         /* owned: what the proxy trusts */
     struct tls_context *inspect; /* owned: the proxy's, to servers of terminated tunnels */
 };
