@@ -64,12 +64,13 @@ static enum step fail_by_verdict(struct flow *f)
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 
-void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
-                      struct geo_place *ret_place)
+void decide_set_place(struct flow *f, struct facts *facts, const struct ip *ip, struct geo_place *ret_place)
 {
+    if (f->snapshot->geo)
+        geo_lookup(f->snapshot->geo, ip, ret_place);
+    remember_address(f, facts, ip, f->snapshot->geo ? ret_place->asn : 0);
     if (!f->snapshot->geo)
         return;
-    geo_lookup(f->snapshot->geo, ip, ret_place);
     fact_set_text(facts, FACT_server_country, ret_place->country);
     fact_set_text(facts, FACT_server_city, ret_place->city);
     if (ret_place->asn)
@@ -134,6 +135,7 @@ enum step flow_decide_connect(struct flow *f)
     x->verdict =
         x->decided ? verdict_tighten(x->verdict, v) : v; /* decided before: a request that is repeated */
     x->decided = true;
+    remember_connect(f);
     if (ask_rules(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.action == VERDICT_BLOCK)

@@ -8,7 +8,8 @@
 
 void flow_env_init(struct flow_env *env)
 {
-    must(env->net && env->ledger && env->limits && env->sightings && env->snapshot);
+    must(env->net && env->ledger && env->limits && env->sightings && env->pairs && env->habits &&
+         env->snapshot);
     env->flows = NULL;
     env->flow_count = 0;
     env->stopping = false;

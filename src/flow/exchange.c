@@ -79,6 +79,7 @@ void exchange_end(struct flow *f)
     count_outcome(f);
     peek_settle(f);
     record_close(f);
+    remember_end(f);
     judgement_forget(f);
     peek_free(f);
     chain_record_unref(x->chain);
@@ -90,6 +91,7 @@ void exchange_end(struct flow *f)
     http1_body_free(&x->inspect.response_body);
     arena_reset(&x->arena);
     free(x->compacted);
+    free(x->remembered);
     free(x->user);
     free(x);
     f->x = NULL;

@@ -12,6 +12,7 @@
 #include "flow/chain.h"
 #include "flow/env.h"
 #include "flow/judge.h"
+#include "flow/remember.h"
 #include "flow/side.h"
 #include "flow/steps.h"
 #include "wire/host.h"
@@ -95,6 +96,7 @@ struct exchange {
     int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
+    struct remembered *remembered;       /* owned (malloc); NULL before DECIDE_CONNECT */
     void *compacted;                     /* owned (malloc): the facts' texts once the arena is gone */
     uint64_t bytes_out, bytes_in;        /* payload moved outside the lanes */
     uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
@@ -211,8 +213,7 @@ void decide_sender_again(struct flow *f);
 enum step decide_catch_up(struct flow *f);
 
 /* Country and autonomous system of an address, as facts; *ret_place is what they are views into. */
-void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
-                      struct geo_place *ret_place);
+void decide_set_place(struct flow *f, struct facts *facts, const struct ip *ip, struct geo_place *ret_place);
 
 /* ---- judge.c ---- */
 

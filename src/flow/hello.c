@@ -109,6 +109,7 @@ static void set_server_first_facts(struct flow *f)
 static enum step settle(struct flow *f)
 {
     struct facts *facts = &f->x->facts;
+    remember_hello(f);
     facts_settle(facts, FACT_HELLO, FACT_ABSENT);
     if (!f->peek) { /* handling tunnel: the server's flight is not read; nor where there is none that could be */
         bool policy = f->x->verdict.handling == HANDLING_TUNNEL;

@@ -360,11 +360,29 @@ static uint64_t doubled(uint64_t value, uint64_t least)
     return value < least ? least : value * 2;
 }
 
+/* What a whole pair has sent grows with what this exchange sends: the bytes out at which a rule asks about that. */
+static uint64_t next_shared_point(const struct flow *f, uint64_t out)
+{
+    static const enum fact shared[] = {FACT_volume_out_1h, FACT_volume_out_24h, FACT_volume_out_30d};
+    uint64_t nearest = UINT64_MAX;
+    for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+        const struct fact_value *v = &f->x->facts.values[shared[i]];
+        uint64_t value = v->state == FACT_KNOWN ? (uint64_t)v->as.integer : 0;
+        uint64_t next = next_point(f->snapshot->rules, shared[i], value);
+        if (next != UINT64_MAX && next - value < nearest)
+            nearest = next - value;
+    }
+    return nearest < UINT64_MAX - out ? out + nearest : UINT64_MAX;
+}
+
 static void plan(struct flow *f, uint64_t out, uint64_t in, uint64_t age_ms)
 {
     const struct rulebook *b = f->snapshot->rules;
     struct judgement *j = &f->x->judgement;
     j->next_out_bytes = next_point(b, FACT_bytes_out, out);
+    uint64_t shared = next_shared_point(f, out);
+    if (shared < j->next_out_bytes)
+        j->next_out_bytes = shared;
     j->next_in_bytes = next_point(b, FACT_bytes_in, in);
     j->next_total_bytes = next_point(b, FACT_bytes_total, out + in);
     uint64_t next_ms = next_point(b, FACT_duration_ms, age_ms);
@@ -388,6 +406,7 @@ void judge_set_volume(struct flow *f)
     fact_set_int(&x->facts, FACT_bytes_in, (int64_t)in);
     fact_set_int(&x->facts, FACT_bytes_total, (int64_t)(out + in));
     fact_set_int(&x->facts, FACT_duration_ms, (int64_t)(net_now_ms(f->env->net) - x->begun_ms));
+    remember_moved(f);
 }
 
 enum step judge_moving(struct flow *f)

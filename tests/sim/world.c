@@ -296,12 +296,16 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};
     must(s->limits);
     s->sightings = sightings_new(NULL, 1024);
-    must(s->sightings);
+    s->pairs = pairs_new(NULL, 1024);
+    s->habits = habits_new(NULL, 1024);
+    must(s->sightings && s->pairs && s->habits);
     s->env = (struct flow_env){.net = s->net,
                                .ledger = s->ledger,
                                .limits = s->limits,
                                .sightings = s->sightings,
                                .signer = &s->signer.signer,
+                               .pairs = s->pairs,
+                               .habits = s->habits,
                                .snapshot = snapshot_ref(snapshot),
                                .uid_prefix = "sim"};
     s->plain = s->tls = (struct flow_listener){{{4, {192, 0, 2, 1}}, 3128}, false};
@@ -373,4 +377,6 @@ void sim_close(struct sim *s)
     fake_ledger_free(s->ledger);
     limits_free(s->limits);
     sightings_free(s->sightings);
+    pairs_free(s->pairs);
+    habits_free(s->habits);
 }
