@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { HOUR_MS = 3600000, DAY_S = 86400, HISTOGRAM_HOURS_MIN = 4 };
+enum { HOUR_MS = 3600000, HOUR_S = 3600, DAY_S = 86400, HISTOGRAM_HOURS_MIN = 4 };
 
 static uint32_t deciseconds(int64_t time_ms)
 {
@@ -77,22 +77,28 @@ static size_t sort_starts(const struct beacon *b, int64_t now_ms, double *ret_s)
     return count;
 }
 
-/* 1 - the coefficient of variation of flows an hour, from the first hour of the last 24 that had any to the latest. */
-static double evenness(const struct beacon *b)
+/* From the first of the last 24 hours that had any to the latest. */
+static uint32_t hours_spanned(const struct beacon *b)
 {
-    double sum = 0, squares = 0;
     uint32_t span = 0;
     for (uint32_t i = 0; i < BEACON_HOURS && i <= b->hour; i++)
         if (b->hours[(b->hour - i) % BEACON_HOURS])
             span = i + 1;
-    if (span < HISTOGRAM_HOURS_MIN)
+    return span;
+}
+
+/* 1 - the coefficient of variation of flows an hour; the latest is still filling. */
+static double evenness(const struct beacon *b, uint32_t span)
+{
+    double sum = 0, squares = 0;
+    if (span <= HISTOGRAM_HOURS_MIN)
         return 0;
-    for (uint32_t i = 0; i < span; i++) {
+    for (uint32_t i = 1; i < span; i++) {
         double n = b->hours[(b->hour - i) % BEACON_HOURS];
         sum += n;
         squares += n * n;
     }
-    double mean = sum / span, variance = squares / span - mean * mean;
+    double whole = span - 1, mean = sum / whole, variance = squares / whole - mean * mean;
     return fmax(0, 1 - sqrt(fmax(0, variance)) / mean);
 }
 
@@ -109,8 +115,10 @@ bool beacon_judge(const struct beacon *b, int64_t now_ms, struct beacon_score *r
     struct beacon_score s = {0};
     s.intervals = regularity(intervals, count - 1, &s.interval_s);
     s.sizes = regularity(sizes, b->count, &median);
-    s.duration = fmin(1, (starts[count - 1] - starts[0]) / DAY_S);
-    s.histogram = evenness(b);
+    uint32_t hours = hours_spanned(b);
+    double spanned_s = fmax(starts[count - 1] - starts[0], ((double)hours - 1) * HOUR_S);
+    s.duration = fmin(1, spanned_s / DAY_S);
+    s.histogram = evenness(b, hours);
     s.score = (s.intervals + s.sizes + s.duration + s.histogram) / 4;
     *ret = s;
     return true;

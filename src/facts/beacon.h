@@ -29,8 +29,8 @@ struct beacon_score {
     double score;      /* the mean of the four */
     double intervals;  /* regularity of the time between flows */
     double sizes;      /* regularity of what they send */
-    double duration;   /* how much of a day the flows span */
-    double histogram;  /* how even the hours are; 0 before there are 4 */
+    double duration;   /* how much of a day they span: the flows, or the hours that had any */
+    double histogram;  /* how even the hours before this one are; 0 under 4 */
     double interval_s; /* the median */
 };
 /* `now_ms`: when one more begins, which counts as an interval; 0: none. False: there are too few. Regularity is the mean of
