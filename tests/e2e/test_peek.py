@@ -334,3 +334,19 @@ def test_a_server_that_answers_no_tls(peeking, echo, name):
     x = peeking.exchange(host)
     assert x.get("unmapped.chain.why") == "malformed"
     assert "H08" in x.get("unmapped.anomalies")
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_2", "-tls1_3"])
+def test_inspect_host(keys, authority, port, version):
+    """The command asks a live server what inspect chain says of the file."""
+    leaf = keys.leaves["rsa"]
+    exeat = str(harness.BUILD / "exeat")
+    options = ["--name", "a.exeat.test", "--trust", authority.ca, "--time", subprocess.run(
+        ["date", "-u", "+%Y-%m-%dT%H:%M:%SZ"], capture_output=True, text=True).stdout.strip()]
+    with serve(version, "-cipher", "ALL:@SECLEVEL=0", leaf=leaf, port=port):
+        live = subprocess.run([exeat, "inspect", "host", *options, f"127.0.0.1:{port}"], capture_output=True)
+        assert live.returncode == 0, live
+    still = subprocess.run([exeat, "inspect", "chain", *options, leaf[0]], capture_output=True)
+    assert json.loads(live.stdout) == json.loads(still.stdout)
+    wrong = subprocess.run([exeat, "inspect", "host", f"127.0.0.1:{port}"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "cannot be reached" in wrong.stderr
