@@ -42,6 +42,7 @@ static const char help[] =
     "                     (several times; they come before the defaults: keys, browser profiles,\n"
     "                     cloud credentials, /etc/shadow, documents)\n"
     "  --no-default-watches\n"
+    "  --state FOLDER     keep there how often programs ran and connected (default: nowhere)\n"
     "  --no-history       remember nothing\n"
     "\n"
     "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
@@ -78,6 +79,7 @@ enum {
     OPT_WATCH = 'W',
     OPT_NO_WATCHES = 'N',
     OPT_NO_HISTORY = 'H',
+    OPT_STATE = 'S',
     OPT_PROGRAMS = 'P',
     OPT_FOREGROUND = 'f',
     OPT_DEBUG = 'd',
@@ -97,6 +99,7 @@ static const struct option options[] = {
     {"watch", required_argument, NULL, OPT_WATCH},
     {"no-default-watches", no_argument, NULL, OPT_NO_WATCHES},
     {"no-history", no_argument, NULL, OPT_NO_HISTORY},
+    {"state", required_argument, NULL, OPT_STATE},
     {"debug", no_argument, NULL, OPT_DEBUG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -161,6 +164,9 @@ static int take_history_option(struct program *p, int option)
         return add_watch(p);
     case OPT_NO_WATCHES:
         p->history.no_default_watches = true;
+        return -1;
+    case OPT_STATE:
+        p->history.state_folder = optarg;
         return -1;
     case OPT_NO_HISTORY:
         p->no_history = true;
