@@ -390,10 +390,11 @@ static void plan(struct flow *f, uint64_t out, uint64_t in, uint64_t age_ms)
         j->next_total_bytes = doubled(out + in, FIRST_POINT_BYTES);
     if (b->uses_running && doubled(age_ms, FIRST_POINT_MS) < next_ms)
         next_ms = doubled(age_ms, FIRST_POINT_MS);
+    uint64_t now_ms = net_now_ms(f->env->net) - f->x->begun_ms;
     f->judge_due = false;
     f->judge_point.expired = on_point;
     if (next_ms != UINT64_MAX)
-        net_deadline_set(f->env->net, &f->judge_point, next_ms - age_ms);
+        net_deadline_set(f->env->net, &f->judge_point, next_ms > now_ms ? next_ms - now_ms : 1);
     else
         net_deadline_clear(&f->judge_point);
 }
@@ -419,6 +420,10 @@ enum step judge_moving(struct flow *f)
     if (!f->snapshot->rules) {
         j->next_out_bytes = j->next_in_bytes = j->next_total_bytes = UINT64_MAX;
         return WAIT;
+    }
+    if (j->next_total_bytes == 0) { /* the first time: nothing has been asked of it yet */
+        plan(f, 0, 0, 0);
+        return judge_moving(f);
     }
     judge_set_volume(f);
     if (judge(f, FACT_RELAY) == MOVE)
