@@ -304,6 +304,7 @@ static enum step judge_trust(struct flow *f)
 
 enum step decide_by_chain(struct flow *f)
 {
+    remember_chain(f);
     return judge_trust(f) == MOVE ? MOVE : judge(f, FACT_CHAIN);
 }
 
@@ -311,6 +312,7 @@ enum step flow_decide_chain(struct flow *f)
 {
     if (f->peek)
         return peek_decide(f);
+    remember_chain(f);
     if (decide_catch_up(f) == MOVE || judge(f, FACT_CHAIN) == MOVE)
         return MOVE;
     return inside_chain_known(f);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY_S = 86400, USER_BYTES = 64, HOST_BYTES = 64 };
+enum { DAY_S = 86400, USER_BYTES = 64, HOST_BYTES = 72 };
 
 static int64_t now_s(const struct flow *f)
 {
@@ -22,7 +22,7 @@ static void set_unknown(struct facts *facts, enum fact which)
 
 /* ---- who ---- */
 
-/* The host that asks: this one, or the address of another. */
+/* The host that asks: this one, whether an agent named it or not; another by what its agent calls it, or by its address. */
 static void write_host(const struct flow *f, char out[HOST_BYTES])
 {
     const struct ip *ip = &f->client_endpoint.ip;
@@ -32,6 +32,8 @@ static void write_host(const struct flow *f, char out[HOST_BYTES])
         here = ip_equal(ip, &f->snapshot->own_addresses[i]);
     if (here)
         snprintf(out, HOST_BYTES, "local");
+    else if (f->attribution.host[0])
+        snprintf(out, HOST_BYTES, "%s", f->attribution.host);
     else
         ip_format(ip, out);
 }
