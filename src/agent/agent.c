@@ -35,9 +35,10 @@ struct agent {
     uv_timer_t tick;     /* runs while asks come: an idle agent sleeps */
     uv_poll_t events;    /* of the platform, where it has such */
     bool has_events;
-    unsigned ticks_left;
+    unsigned ticks_left, ticks;
     struct agent_options options;
     struct programs *programs; /* owned */
+    struct seen *seen;         /* owned */
     struct platform *platform;
     struct observe *observe; /* owned until agent_stop(); NULL: no history */
     struct hasher *hasher;
@@ -57,12 +58,15 @@ const struct agent_hello *agent_hello(const struct agent *a)
 
 /* ---- hashes ---- */
 
-static void set_hash(struct process *p, enum sender_hash_state state, const char *hex)
+static void set_hash(struct process *p, enum sender_hash_state state, const struct hash_digests *digests)
 {
+    const char *hex = digests ? digests->sha256 : NULL;
     p->sender->hash_state = state;
     p->sender->sha256 = hex ? arena_strdup(&p->sender->arena, hex) : NULL;
     if (hex && !p->sender->sha256)
         p->sender->hash_state = SENDER_HASH_FAILED;
+    if (hex && p->package_md5[0] && digests->md5[0])
+        p->sender->package_verified = strcmp(p->package_md5, digests->md5) == 0;
     p->sender->provenance[SENDER_FIELD_SHA256] = hex ? AGENT_PROVENANCE_KERNEL : AGENT_PROVENANCE_UNAVAILABLE;
     p->revision++;
 }
@@ -76,28 +80,28 @@ static void set_script_hash(struct process *p, const char *hex)
 
 static void seek_executable_hash(struct agent *a, struct process *p)
 {
-    char hex[HASH_HEX_BYTES];
+    struct hash_digests digests;
     if (p->sender->hash_state != SENDER_HASH_PENDING)
         return;
-    enum hash_answer answer = hasher_look(a->hasher, &p->executable, hex);
+    enum hash_answer answer = hasher_look(a->hasher, &p->executable, &digests);
     if (answer == HASH_BUSY) {
         int fd = platform_open_executable(p);
         if (fd < 0)
             set_hash(p, SENDER_HASH_FAILED, NULL);
         else
-            answer = hasher_ask(a->hasher, &p->executable, fd, hex);
+            answer = hasher_ask(a->hasher, &p->executable, fd, &digests);
     }
     if (answer == HASH_KNOWN)
-        set_hash(p, SENDER_HASH_DONE, hex);
+        set_hash(p, SENDER_HASH_DONE, &digests);
 }
 
 static void seek_script_hash(struct agent *a, struct process *p)
 {
-    char hex[HASH_HEX_BYTES];
+    struct hash_digests digests;
     if (!p->has_script_file || p->script_failed || p->sender->script_sha256)
         return;
-    if (p->script.inode && hasher_look(a->hasher, &p->script, hex) == HASH_KNOWN) {
-        set_script_hash(p, hex);
+    if (p->script.inode && hasher_look(a->hasher, &p->script, &digests) == HASH_KNOWN) {
+        set_script_hash(p, digests.sha256);
         return;
     }
     int fd = platform_open_script(p);
@@ -107,8 +111,8 @@ static void seek_script_hash(struct agent *a, struct process *p)
         set_script_hash(p, NULL);
         return;
     }
-    if (hasher_ask(a->hasher, &p->script, fd, hex) == HASH_KNOWN)
-        set_script_hash(p, hex);
+    if (hasher_ask(a->hasher, &p->script, fd, &digests) == HASH_KNOWN)
+        set_script_hash(p, digests.sha256);
 }
 
 static bool hashes_are_settled(const struct process *p)
@@ -212,7 +216,7 @@ static void on_deadline(uv_timer_t *timer)
     answer_ready(timer->data);
 }
 
-static void on_hash(void *context, const struct file_key *key, const char *hex)
+static void on_hash(void *context, const struct file_key *key, const struct hash_digests *digests)
 {
     struct agent *a = context;
     for (struct asked *q = a->first; q; q = q->next) {
@@ -220,10 +224,10 @@ static void on_hash(void *context, const struct file_key *key, const char *hex)
         if (!p)
             continue;
         if (p->sender->hash_state == SENDER_HASH_PENDING && memcmp(&p->executable, key, sizeof *key) == 0)
-            set_hash(p, hex ? SENDER_HASH_DONE : SENDER_HASH_FAILED, hex);
+            set_hash(p, digests ? SENDER_HASH_DONE : SENDER_HASH_FAILED, digests);
         if (p->has_script_file && !p->sender->script_sha256 && !p->script_failed &&
             memcmp(&p->script, key, sizeof *key) == 0)
-            set_script_hash(p, hex);
+            set_script_hash(p, digests ? digests->sha256 : NULL);
     }
     answer_ready(a);
 }
@@ -297,6 +301,8 @@ static void on_tick(uv_timer_t *timer)
     }
     if (--a->ticks_left == 0)
         uv_timer_stop(timer);
+    if (a->ticks_left % TICKS_AFTER_ASK == 0 || ++a->ticks % TICKS_AFTER_ASK == 0)
+        seen_keep(a->seen);
     if (watches_count(a->watches) > 0 && a->ticks_left == 0) {
         a->ticks_left = TICKS_AFTER_ASK;
         uv_timer_again(timer);
@@ -424,6 +430,9 @@ static void fill_hello(struct agent *a)
         snprintf(h->degraded[i], sizeof h->degraded[i], "%s", sentences[i]);
         log_notice("agent", "%s", sentences[i]);
     }
+    if (!a->options.take_seen && h->degraded_count < AGENT_DEGRADED_MAX)
+        snprintf(h->degraded[h->degraded_count++], AGENT_TEXT_BYTES,
+                 "no state folder: since when a program is known is forgotten at the end");
 }
 
 /* What ends has its descriptors for a moment still. */
@@ -463,6 +472,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     *ret_error = "out of memory";
     if (!a) {
         programs_free(options->take_programs);
+        seen_close(options->take_seen);
         platform_early_free(options->take_early);
         return NULL;
     }
@@ -473,7 +483,10 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     if (!a->programs)
         a->programs = programs_parse(programs_builtin(), PROGRAMS_BUILTIN_NAME, &e);
     must(a->programs); /* a test reads what is built in */
-    a->platform = platform_new(options->take_early, a->programs, ret_error);
+    a->seen = options->take_seen ? options->take_seen : seen_open(NULL, &e);
+    must(a->seen);
+    const struct knowledge know = {a->programs, a->seen};
+    a->platform = platform_new(options->take_early, &know, ret_error);
     a->hasher = a->platform ? hasher_new(loop, on_hash, a) : NULL;
     a->watches = a->hasher ? watches_new(platform_watch_max(a->platform)) : NULL;
     if (!a->watches) {
@@ -482,6 +495,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
         if (a->platform)
             platform_free(a->platform);
         programs_free(a->programs);
+        seen_close(a->seen);
         free(a);
         return NULL;
     }
@@ -530,5 +544,6 @@ void agent_free(struct agent *a)
     hasher_free(a->hasher);
     platform_free(a->platform);
     programs_free(a->programs);
+    seen_close(a->seen);
     free(a);
 }

@@ -7,6 +7,7 @@
 #include "agent/hash.h"
 #include "agent/platform.h"
 #include "agent/programs.h"
+#include "agent/seen.h"
 
 enum { AGENT_ALLOWED_MAX = 16, AGENT_LINKS_MAX = 64, AGENT_ASKS_MAX = 1024 };
 
@@ -15,6 +16,7 @@ struct agent_options {
     size_t allowed_count;
     struct platform_early *take_early; /* passes to agent_new(), also when it fails; NULL: none */
     struct programs *take_programs;    /* likewise; NULL: what is built in */
+    struct seen *take_seen;            /* likewise; NULL: nothing is kept over the end */
 };
 
 struct agent;

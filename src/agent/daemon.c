@@ -66,6 +66,27 @@ int daemon_make_folder(const char *socket_path, uid_t owner, gid_t group, struct
     return result;
 }
 
+int daemon_make_state(const char *folder, uid_t owner, gid_t group, struct err *reterr)
+{
+    struct stat st;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return err_set(reterr, folder, 0, 0, "the folder cannot be made: %s", strerror(errno));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int error = errno;
+        if (fd >= 0)
+            close(fd);
+        return err_set(reterr, folder, 0, 0, "not a folder: %s", strerror(error));
+    }
+    int result = 0;
+    if (st.st_uid != owner && st.st_uid != geteuid())
+        result = err_set(reterr, folder, 0, 0, "belongs to somebody else");
+    else if ((st.st_uid != owner && fchown(fd, owner, group) != 0) || fchmod(fd, 0700) != 0)
+        result = err_set(reterr, folder, 0, 0, "cannot be given to its owner: %s", strerror(errno));
+    close(fd);
+    return result;
+}
+
 static int keep_capabilities(void)
 {
     static const cap_value_t kept[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};

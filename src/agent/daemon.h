@@ -19,6 +19,9 @@ int daemon_find_user(const char *name, struct daemon_user *ret, struct err *rete
  * may write in it. */
 int daemon_make_folder(const char *socket_path, uid_t owner, gid_t group, struct err *reterr);
 
+/* Makes the state folder (0700, owned by `owner`), or takes the one that is there: root's or his own. */
+int daemon_make_state(const char *folder, uid_t owner, gid_t group, struct err *reterr);
+
 /* Becomes `user`, keeping only CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. */
 int daemon_drop_privileges(const char *name, const struct daemon_user *user, struct err *reterr);
 

@@ -18,12 +18,12 @@ struct job {
     struct file_key key;
     int fd; /* owned */
     bool ok;
-    char hex[HASH_HEX_BYTES];
+    struct hash_digests digests;
 };
 
 struct known {
     struct file_key key;
-    char hex[HASH_HEX_BYTES];
+    struct hash_digests digests;
     bool used;
 };
 
@@ -60,7 +60,7 @@ static const struct known *find(struct hasher *h, const struct file_key *key)
     return NULL;
 }
 
-static void remember(struct hasher *h, const struct file_key *key, const char *hex)
+static void remember(struct hasher *h, const struct file_key *key, const struct hash_digests *digests)
 {
     struct known *b = bucket(h, key), *place = NULL;
     for (int i = 0; i < 4 && !place; i++)
@@ -68,11 +68,10 @@ static void remember(struct hasher *h, const struct file_key *key, const char *h
             place = &b[i];
     if (!place)
         place = &b[h->turn++ % 4];
-    *place = (struct known){.key = *key, .used = true};
-    memcpy(place->hex, hex, HASH_HEX_BYTES);
+    *place = (struct known){.key = *key, .used = true, .digests = *digests};
 }
 
-static bool digest_file(int fd, EVP_MD_CTX *md, unsigned char *block)
+static bool digest_file(int fd, EVP_MD_CTX *md, EVP_MD_CTX *old, unsigned char *block)
 {
     for (;;) {
         ssize_t n = read(fd, block, BLOCK_BYTES);
@@ -80,9 +79,16 @@ static bool digest_file(int fd, EVP_MD_CTX *md, unsigned char *block)
             return false;
         if (n == 0)
             return true;
-        if (EVP_DigestUpdate(md, block, (size_t)n) != 1)
+        if (EVP_DigestUpdate(md, block, (size_t)n) != 1 ||
+            (old && EVP_DigestUpdate(old, block, (size_t)n) != 1))
             return false;
     }
+}
+
+static void write_hex(char *out, const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        snprintf(out + i * 2, 3, "%02x", bytes[i]);
 }
 
 static void run_job(uv_work_t *work)
@@ -90,15 +96,22 @@ static void run_job(uv_work_t *work)
     struct job *job = work->data;
     unsigned char digest[EVP_MAX_MD_SIZE], *block = malloc(BLOCK_BYTES);
     unsigned len = 0;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    EVP_MD_CTX *md = EVP_MD_CTX_new(), *old = EVP_MD_CTX_new();
     struct file_key after;
+    if (old && EVP_DigestInit_ex(old, EVP_md5(), NULL) != 1) {
+        EVP_MD_CTX_free(old);
+        old = NULL;
+    }
     job->ok = block && md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-              digest_file(job->fd, md, block) && EVP_DigestFinal_ex(md, digest, &len) == 1 &&
+              digest_file(job->fd, md, old, block) && EVP_DigestFinal_ex(md, digest, &len) == 1 &&
               platform_file_key(job->fd, &after) &&
               key_equal(&after, &job->key); /* or it was written while we read */
-    for (unsigned i = 0; job->ok && i < 32; i++)
-        snprintf(job->hex + (size_t)i * 2, 3, "%02x", digest[i]);
+    if (job->ok)
+        write_hex(job->digests.sha256, digest, 32);
+    if (job->ok && old && EVP_DigestFinal_ex(old, digest, &len) == 1)
+        write_hex(job->digests.md5, digest, 16);
     EVP_MD_CTX_free(md);
+    EVP_MD_CTX_free(old);
     free(block);
 }
 
@@ -123,9 +136,9 @@ static void on_worked(uv_work_t *work, int status)
     }
     h->running_count--;
     if (ok)
-        remember(h, &job->key, job->hex);
+        remember(h, &job->key, &job->digests);
     if (!h->stopping) {
-        h->on_done(h->context, &job->key, ok ? job->hex : NULL);
+        h->on_done(h->context, &job->key, ok ? &job->digests : NULL);
         start_jobs(h);
     }
     job_free(job);
@@ -179,20 +192,20 @@ static bool under_way(const struct hasher *h, const struct file_key *key)
     return false;
 }
 
-enum hash_answer hasher_look(struct hasher *h, const struct file_key *key, char ret_hex[HASH_HEX_BYTES])
+enum hash_answer hasher_look(struct hasher *h, const struct file_key *key, struct hash_digests *ret)
 {
     const struct known *k = find(h, key);
     if (k) {
-        memcpy(ret_hex, k->hex, HASH_HEX_BYTES);
+        *ret = k->digests;
         return HASH_KNOWN;
     }
     return under_way(h, key) ? HASH_STARTED : HASH_BUSY;
 }
 
 enum hash_answer hasher_ask(struct hasher *h, const struct file_key *key, int take_fd,
-                            char ret_hex[HASH_HEX_BYTES])
+                            struct hash_digests *ret)
 {
-    enum hash_answer seen = hasher_look(h, key, ret_hex);
+    enum hash_answer seen = hasher_look(h, key, ret);
     struct job *job = NULL;
     if (seen == HASH_BUSY && h->waiting_count < WAITING_MAX)
         job = calloc(1, sizeof *job);

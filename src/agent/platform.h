@@ -16,6 +16,12 @@ struct file_key {
 
 enum { PROCESS_WHY_BYTES = 256 };
 
+/* What the agent knows beyond the system it looks at. */
+struct knowledge {
+    const struct programs *programs; /* agent/programs.h */
+    struct seen *seen;               /* agent/seen.h */
+};
+
 /* A process image that was asked for: one execution of one program. Counted; the loop's thread only. The core may
  * fill the hashes of `sender` (and count `revision` up); nobody else sees it change, for answers are written at once. */
 struct process {
@@ -28,6 +34,7 @@ struct process {
     char script_path[AGENT_PATH_BYTES]; /* to open it; "" without one */
     /* what borrows its identity: how it was started, and what is looked at again */
     bool is_jit, looked;
+    char package_md5[33]; /* what its package says of the executable; "" when it says nothing */
     uint32_t fixed_borrowed, mapped_borrowed; /* sets of enum sender_borrowed */
     char fixed_why[PROCESS_WHY_BYTES], mapped_why[PROCESS_WHY_BYTES];
     int64_t looked_ms; /* at its mappings; monotonic */
@@ -56,18 +63,6 @@ struct history_options {
     const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
     size_t watch_count;
     bool no_default_watches, no_bpf;
-    const char
-        *state_folder; /* borrowed until the platform is freed: where counts outlive us; NULL: nowhere */
-};
-
-/* A look through an executable for a TLS library inside. */
-struct history_scan {
-    int64_t pid;
-    uint64_t device, inode, size;
-    int64_t ctime_ns;
-    char path[1024];
-    bool looked;        /* it could be read */
-    const char *family; /* a literal; NULL: none */
 };
 
 struct platform;
@@ -80,9 +75,8 @@ void platform_early_watch(struct platform_early *early, const struct history_opt
 void platform_early_free(struct platform_early *early); /* only if no platform took it; NULL is fine */
 
 /* NULL when the system lacks what cannot be done without; *ret_error says what. `take_early` NULL: none.
- * `programs` is borrowed until platform_free(). */
-struct programs;
-struct platform *platform_new(struct platform_early *take_early, const struct programs *programs,
+ * What `know` points to is borrowed until platform_free(). */
+struct platform *platform_new(struct platform_early *take_early, const struct knowledge *know,
                               const char **ret_error);
 void platform_free(struct platform *p);
 
@@ -113,11 +107,6 @@ void platform_attribute(struct platform *p, struct attribution *const *batch, si
 int platform_history_fd(const struct platform *p);
 void platform_history_turn(struct platform *p);
 void platform_history_walk(struct platform *p);
-
-/* Looks that wait: the next one (false: none), the work itself on any thread, its result. */
-bool platform_history_scan_next(struct platform *p, struct history_scan *ret);
-void platform_history_scan(const struct platform *p, struct history_scan *job);
-void platform_history_scan_done(struct platform *p, const struct history_scan *job);
 
 /* What the lineage of an attributed sender did, as far as it is known now. False: there is no history. *ret's strings are views
  * until the next call of anything here. */

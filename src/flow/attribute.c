@@ -131,6 +131,10 @@ static void set_who_facts(struct facts *facts, const struct sender *s)
     fact_set_bool(facts, FACT_sender_is_browser, w->browser && w->not_browser == 0);
     fact_set_items(facts, FACT_sender_not_browser, w->not_browser_names.items, w->not_browser_names.count);
     fact_set_text(facts, FACT_sender_package, s->package_verified == 0 ? NULL : s->package_name);
+    if (s->package_verified >= 0)
+        fact_set_bool(facts, FACT_sender_package_verified, s->package_verified != 0);
+    else
+        facts->values[FACT_sender_package_verified].state = FACT_UNOBSERVABLE;
     fact_set_text(facts, FACT_sender_unit, s->unit);
     set_time(facts, FACT_sender_first_seen_ms, w->first_seen_ms);
     set_time(facts, FACT_sender_first_seen_by_user_ms, w->first_seen_by_user_ms);

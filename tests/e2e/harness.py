@@ -385,7 +385,8 @@ class Proxy:
         return self
 
     def start_agent(self):
-        argv = [BUILD / "exeat-agent", "--socket", self.agent_socket, "--foreground", *self.agent_options]
+        argv = [BUILD / "exeat-agent", "--socket", self.agent_socket, "--foreground", "--state",
+                self.folder / "known", *self.agent_options]
         if self.user:
             argv += ["--allow-user", self.user]
         self.agent = Program(f"{self.name}-agent", argv, self.folder)

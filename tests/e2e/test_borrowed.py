@@ -94,7 +94,7 @@ def sha256(path):
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("borrowed")
     for parent in [folder, *list(folder.parents)[:2]]:
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)
     return folder
 
 

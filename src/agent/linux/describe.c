@@ -18,22 +18,23 @@
 
 enum { CMDLINE_BYTES = AGENT_ARGUMENTS_BYTES * 2, STAT_BYTES = 2048, ANSWER_HEAD_BYTES = 2048 };
 
-int describer_init(struct describer *d, int procfd, const struct programs *programs)
+int describer_init(struct describer *d, int procfd, const struct knowledge *know)
 {
     struct timespec now, up;
     clock_gettime(CLOCK_REALTIME, &now);
     clock_gettime(CLOCK_BOOTTIME, &up);
-    *d = (struct describer){.procfd = procfd, .programs = programs};
+    *d = (struct describer){.procfd = procfd, .know = *know};
     d->boot_ms = (now.tv_sec - up.tv_sec) * 1000 + (now.tv_nsec - up.tv_nsec) / 1000000;
     packages_init(&d->packages, "/var/lib/dpkg", (uint64_t)now.tv_nsec * 0x9e3779b97f4a7c15u);
     packages_refresh(&d->packages);
-    return borrowed_looker_init(&d->looker);
+    return borrowed_looker_init(&d->looker) | job_finder_init(&d->jobs, procfd, "", know->seen);
 }
 
 void describer_free(struct describer *d)
 {
     packages_free(&d->packages);
     borrowed_looker_free(&d->looker);
+    job_finder_free(&d->jobs);
 }
 
 void process_unref(struct process *process)
@@ -91,9 +92,17 @@ static bool leads_to(const char *path, const struct identity *id)
            ((uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor) == id->executable.device;
 }
 
-static void describe_executable(struct describer *d, const struct entry *e, const struct identity *id,
-                                struct sender *s)
+static void take_package(struct describer *d, const char *path, struct process *process)
 {
+    process->sender->provenance[SENDER_FIELD_PACKAGE] = AGENT_PROVENANCE_CACHE;
+    if (!packages_digest(&d->packages, path, process->package_md5))
+        process->package_md5[0] = 0;
+}
+
+static void describe_executable(struct describer *d, const struct entry *e, const struct identity *id,
+                                struct process *process)
+{
+    struct sender *s = process->sender;
     static const char deleted[] = " (deleted)";
     char path[AGENT_PATH_BYTES];
     ssize_t n = proc_link_at(e->dirfd, "exe", path, sizeof path);
@@ -113,7 +122,7 @@ static void describe_executable(struct describer *d, const struct entry *e, cons
     s->writable_by_user = !ours || path_is_writable_by_user(path);
     s->provenance[SENDER_FIELD_WRITABLE_BY_USER] = AGENT_PROVENANCE_KERNEL;
     if (ours && packages_find(&d->packages, path, &s->arena, &s->package_name, &s->package_version))
-        s->provenance[SENDER_FIELD_PACKAGE] = AGENT_PROVENANCE_CACHE;
+        take_package(d, path, process);
 }
 
 /* ---- arguments and script ---- */
@@ -440,7 +449,7 @@ struct process *describe(struct describer *d, const struct entry *e, const struc
         return NULL;
     struct sender *s = process->sender;
     process->executable = id->executable;
-    describe_executable(d, e, id, s);
+    describe_executable(d, e, id, process);
     describe_cwd(e, s);
     describe_user(e, s);
     describe_parents(d, id->stat.ppid, id->stat.start_ticks, s);
@@ -520,7 +529,7 @@ static void describe_recorded_executable(struct describer *d, const struct owner
     process->executable = file_key_of(&st);
     s->writable_by_user = path_is_writable_by_user(path);
     if (packages_find(&d->packages, path, &s->arena, &s->package_name, &s->package_version))
-        s->provenance[SENDER_FIELD_PACKAGE] = AGENT_PROVENANCE_CACHE;
+        take_package(d, path, process);
 }
 
 void describe_recorded_user(struct sender *s, const struct owner_record *record)

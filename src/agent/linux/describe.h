@@ -4,6 +4,7 @@
 #define EXEAT_AGENT_LINUX_DESCRIBE_H
 
 #include "agent/linux/borrowed.h"
+#include "agent/linux/job.h"
 #include "agent/linux/owner_record.h"
 #include "agent/linux/packages.h"
 #include "agent/linux/process_table.h"
@@ -11,14 +12,14 @@
 struct describer {
     int procfd; /* borrowed until the describer is freed */
     struct packages packages;
-    const struct programs *programs; /* borrowed until the describer is freed */
+    struct knowledge know; /* borrowed until the describer is freed */
+    struct job_finder jobs;
     struct borrowed_looker looker;
     int64_t boot_ms; /* Unix time of boot */
     uint64_t serial; /* last one used */
 };
 
-int describer_init(struct describer *d, int procfd,
-                   const struct programs *programs); /* 0, or -1: no memory */
+int describer_init(struct describer *d, int procfd, const struct knowledge *know); /* 0, or -1: no memory */
 void describer_free(struct describer *d);
 
 /* A new image of the entry's process with one reference, or NULL. `id` was read just before; the caller reads it again

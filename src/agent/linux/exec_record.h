@@ -23,8 +23,7 @@ struct exec_record {
     __u32 parent, session;
     __u32 has_terminal;
     __u32 device; /* of the executable, as the kernel writes it */
-    __u64 inode, size;
-    __s64 ctime_ns;
+    __u64 inode;
     char name[16];
     __u32 path_bytes, arguments_bytes;
     /* what follows comes with EXEC_EXEC alone */

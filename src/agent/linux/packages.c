@@ -174,6 +174,37 @@ static const char *find_merged(const struct packages *p, const char *path)
     return NULL;
 }
 
+/* Is `listed` ("bin/ls", without the first slash) this path, /usr before it or not? */
+static bool is_listed_as(const char *listed, const char *path)
+{
+    if (strcmp(listed, path + 1) == 0)
+        return true;
+    return strncmp(path, "/usr/", 5) == 0
+               ? strcmp(listed, path + 5) == 0
+               : strncmp(listed, "usr/", 4) == 0 && strcmp(listed + 4, path + 1) == 0;
+}
+
+bool packages_digest(struct packages *p, const char *path, char ret_md5[33])
+{
+    char line[LINE_BYTES];
+    const char *name = find_merged(p, path);
+    bool found = false;
+    if (!name)
+        return false;
+    snprintf(line, sizeof line, "%s/info/%s.md5sums", p->folder, name);
+    FILE *f = fopen(line, "re");
+    while (f && !found && fgets(line, sizeof line, f)) { /* "0123...  usr/bin/ls" */
+        chop(line);
+        found = strlen(line) > 34 && line[32] == ' ' && is_listed_as(line + 34, path) &&
+                strspn(line, "0123456789abcdef") == 32;
+    }
+    if (f)
+        fclose(f);
+    if (found)
+        snprintf(ret_md5, 33, "%.32s", line);
+    return found;
+}
+
 /* The Version of `name` ("curl" or "libc6:amd64") in dpkg's status file. */
 static const char *find_version(const struct packages *p, const char *name, struct arena *arena)
 {

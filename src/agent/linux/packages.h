@@ -33,4 +33,8 @@ int packages_refresh(struct packages *p);
 bool packages_find(struct packages *p, const char *path, struct arena *arena, const char **ret_name,
                    const char **ret_version);
 
+/* The MD5 (lower-case hex) that the owning package's list has for the file at this path; false when it has none
+ * (configuration, no list). */
+bool packages_digest(struct packages *p, const char *path, char ret_md5[33]);
+
 #endif

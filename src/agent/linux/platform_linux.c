@@ -139,7 +139,7 @@ static struct owner_bpf *take_bpf(struct platform_early *early)
     return NULL;
 }
 
-struct platform *platform_new(struct platform_early *take_early, const struct programs *programs,
+struct platform *platform_new(struct platform_early *take_early, const struct knowledge *know,
                               const char **ret_error)
 {
     struct platform *p = calloc(1, sizeof *p);
@@ -160,7 +160,7 @@ struct platform *platform_new(struct platform_early *take_early, const struct pr
     }
     p->early = take_early;
     process_table_init(&p->table, p->owner.procfd);
-    must(describer_init(&p->describer, p->owner.procfd, programs) == 0);
+    must(describer_init(&p->describer, p->owner.procfd, know) == 0);
     caller_init(&p->caller, take_bpf(take_early), &p->describer, &p->table, p->diagfd);
     if (p->caller.bpf)
         caller_seed(&p->caller);
@@ -227,21 +227,6 @@ void platform_history_turn(struct platform *p)
 void platform_history_walk(struct platform *p)
 {
     observer_walk(observer_of(p));
-}
-
-bool platform_history_scan_next(struct platform *p, struct history_scan *ret)
-{
-    return observer_scan_next(observer_of(p), ret);
-}
-
-void platform_history_scan(const struct platform *p, struct history_scan *job)
-{
-    observer_scan(observer_of(p), job);
-}
-
-void platform_history_scan_done(struct platform *p, const struct history_scan *job)
-{
-    observer_scan_done(observer_of(p), job);
 }
 
 bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret)
