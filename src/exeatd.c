@@ -3,6 +3,7 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "run/signer.h"
+#include "run/rules_child.h"
 #include "run/snapshot.h"
 
 #include <getopt.h>
@@ -76,6 +77,9 @@ int main(int argc, char **argv)
     int only_check = 0;
     if (argc > 1 && strcmp(argv[1], "--signer") == 0)
         return signing_main(argc, argv); /* how exeatd starts its signing process; for nobody else */
+    int child = rules_child_main(argc, argv);
+    if (child >= 0)
+        return child;
     log_init("exeatd", LOG_LEVEL_NOTICE);
     for (int o; (o = getopt_long(argc, argv, "c:hV", options, NULL)) != -1;) {
         if (o == 'c')

@@ -29,42 +29,62 @@ static int engine_error(hs_compile_error_t *error, char ret_why[COMPILE_WHY_BYTE
     return -1;
 }
 
-int compile_try(const struct atom *a, char ret_why[COMPILE_WHY_BYTES])
+struct compile_item compile_item_of(const struct atom *a, uint32_t id)
+{
+    bool literal = a->literal.len > 0;
+    return (struct compile_item){.text = literal ? (const char *)a->literal.data : a->pattern,
+                                 .len = literal ? a->literal.len : strlen(a->pattern),
+                                 .flags = literal ? literal_flags(a) : engine_flags(a->flags),
+                                 .id = id};
+}
+
+int64_t compile_items_of(const struct ruleset *s, uint32_t field, enum compile_half half,
+                         struct compile_item **ret)
+{
+    int64_t count = 0;
+    struct compile_item *items = calloc(s->atom_count + 1, sizeof *items);
+    if (!items)
+        return -1;
+    for (uint32_t i = 0; i < s->atom_count; i++) {
+        const struct atom *a = s->atoms[i].atom;
+        if (a->kind == ATOM_PATTERN && s->atoms[i].field == field &&
+            (a->literal.len > 0) == (half == COMPILE_LITERALS))
+            items[count++] = compile_item_of(a, i);
+    }
+    *ret = items;
+    return count;
+}
+
+int compile_try(const struct compile_item *item, char ret_why[COMPILE_WHY_BYTES])
 {
     hs_database_t *database = NULL;
     hs_compile_error_t *error = NULL;
-    if (hs_compile(a->pattern, engine_flags(a->flags), HS_MODE_BLOCK, NULL, &database, &error) != HS_SUCCESS)
+    if (hs_compile(item->text, item->flags, HS_MODE_BLOCK, NULL, &database, &error) != HS_SUCCESS)
         return engine_error(error, ret_why);
     hs_free_database(database);
     return 0;
 }
 
-/* The patterns of one field, as hyperscan wants them. */
+/* The same as four rows, which is how hyperscan takes them. */
 struct batch {
-    const char **texts;    /* owned; each a view into the documents' arena */
+    const char **texts;    /* owned; each a view into an item */
     size_t *lens;          /* owned */
     unsigned *flags, *ids; /* owned */
-    unsigned count;
 };
 
-static bool batch_fill(const struct ruleset *s, uint32_t field, enum compile_half half, struct batch *b)
+static bool batch_fill(struct batch *b, const struct compile_item *items, size_t count)
 {
-    size_t room = s->atom_count + 1;
-    *b = (struct batch){.texts = calloc(room, sizeof *b->texts),
-                        .lens = calloc(room, sizeof *b->lens),
-                        .flags = calloc(room, sizeof *b->flags),
-                        .ids = calloc(room, sizeof *b->ids)};
+    *b = (struct batch){.texts = calloc(count + 1, sizeof *b->texts),
+                        .lens = calloc(count + 1, sizeof *b->lens),
+                        .flags = calloc(count + 1, sizeof *b->flags),
+                        .ids = calloc(count + 1, sizeof *b->ids)};
     if (!b->texts || !b->lens || !b->flags || !b->ids)
         return false;
-    for (uint32_t i = 0; i < s->atom_count; i++) {
-        const struct atom *a = s->atoms[i].atom;
-        bool literal = a->literal.len > 0;
-        if (a->kind != ATOM_PATTERN || s->atoms[i].field != field || literal != (half == COMPILE_LITERALS))
-            continue;
-        b->texts[b->count] = literal ? (const char *)a->literal.data : a->pattern;
-        b->lens[b->count] = a->literal.len;
-        b->flags[b->count] = literal ? literal_flags(a) : engine_flags(a->flags);
-        b->ids[b->count++] = i;
+    for (size_t i = 0; i < count; i++) {
+        b->texts[i] = items[i].text;
+        b->lens[i] = items[i].len;
+        b->flags[i] = items[i].flags;
+        b->ids[i] = items[i].id;
     }
     return true;
 }
@@ -77,16 +97,16 @@ static void batch_free(struct batch *b)
     free(b->ids);
 }
 
-static hs_error_t compile_batch(const struct batch *b, enum compile_half half, hs_database_t **ret,
-                                hs_compile_error_t **ret_error)
+static hs_error_t compile_batch(const struct batch *b, unsigned count, enum compile_half half,
+                                hs_database_t **ret, hs_compile_error_t **ret_error)
 {
     if (half == COMPILE_LITERALS)
-        return hs_compile_lit_multi(b->texts, b->flags, b->ids, b->lens, b->count, HS_MODE_BLOCK, NULL, ret,
+        return hs_compile_lit_multi(b->texts, b->flags, b->ids, b->lens, count, HS_MODE_BLOCK, NULL, ret,
                                     ret_error);
-    return hs_compile_multi(b->texts, b->flags, b->ids, b->count, HS_MODE_BLOCK, NULL, ret, ret_error);
+    return hs_compile_multi(b->texts, b->flags, b->ids, count, HS_MODE_BLOCK, NULL, ret, ret_error);
 }
 
-int compile_field(const struct ruleset *s, uint32_t field, enum compile_half half, char **ret_bytes,
+int compile_items(const struct compile_item *items, size_t count, enum compile_half half, char **ret_bytes,
                   size_t *ret_len, char ret_why[COMPILE_WHY_BYTES])
 {
     struct batch b;
@@ -95,10 +115,10 @@ int compile_field(const struct ruleset *s, uint32_t field, enum compile_half hal
     char *bytes = NULL;
     size_t len = 0;
     int result = 0;
-    if (!batch_fill(s, field, half, &b)) {
+    if (!batch_fill(&b, items, count)) {
         snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
         result = -1;
-    } else if (b.count > 0 && compile_batch(&b, half, &database, &error) != HS_SUCCESS) {
+    } else if (count > 0 && compile_batch(&b, (unsigned)count, half, &database, &error) != HS_SUCCESS) {
         result = engine_error(error, ret_why);
     } else if (database && hs_serialize_database(database, &bytes, &len) != HS_SUCCESS) {
         snprintf(ret_why, COMPILE_WHY_BYTES, "out of memory");
@@ -153,7 +173,10 @@ struct compiled *compile_all(const struct ruleset *s, char ret_why[COMPILE_WHY_B
         char *bytes = NULL;
         size_t len = 0;
         enum compile_half half = (enum compile_half)(n % COMPILE_HALVES);
-        int result = compile_field(s, n / COMPILE_HALVES, half, &bytes, &len, ret_why);
+        struct compile_item *items = NULL;
+        int64_t count = compile_items_of(s, n / COMPILE_HALVES, half, &items);
+        int result = count < 0 ? -1 : compile_items(items, (size_t)count, half, &bytes, &len, ret_why);
+        free(items);
         if (result == 0 && bytes)
             result = compiled_add(c, n / COMPILE_HALVES, half, bytes, len);
         free(bytes);

@@ -419,7 +419,7 @@ class Proxy:
     def counter(self, name):
         return self.status()["totals"][name]
 
-    def reload(self, good=True):
+    def reload(self, good=True, seconds=DEADLINE):
         """HUP, and what came of it: the log's new text."""
         before = len(self.daemon.log)
         self.daemon.child.send_signal(signal.SIGHUP)
@@ -428,7 +428,7 @@ class Proxy:
         def new():
             text = self.daemon.log[before:]
             return text if said in text else None
-        return wait_until(new, f"the reload: {said}")
+        return wait_until(new, f"the reload: {said}", seconds)
 
     def stop(self, check=True, expected=0):
         try:

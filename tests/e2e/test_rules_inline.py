@@ -1,11 +1,9 @@
 """Sigma rules decided while the connection is open: each phase, the actions, modes, what isn't known, reload."""
-import json
-import socket
+import threading
 
 import pytest
 
-import origins
-from harness import Answer, Proxy, default_baseline, read_all, read_head, to_yaml, tool, wait_until
+from harness import Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
 
 HOST = """title: Tunnels to the dump
 id: 11111111-0000-4000-8000-000000000001
@@ -295,3 +293,81 @@ def test_reload(dns, http, name):
         (p.folder / "rules/host.yml").unlink()
         log = p.reload(good=False)
         assert "actions.yaml:" in log and IDS["host"] in log
+
+
+MARK = """title: Policy {n}
+id: 22222222-0000-4000-8000-00000000000{n}
+logsource: {{category: proxy}}
+detection:
+  selection: {{cs-host|startswith: marked-}}
+  condition: selection
+"""
+
+
+def many(count, n):
+    """`count` rules that match nothing here, and one that says which policy it is."""
+    kinds = ("{cs-host|endswith: '.bad%d.example'}", "{c-uri|contains: '/gate%d.php', cs-method: POST}",
+             "{c-useragent|contains: 'agent-%d/'}", "{c-uri|re: '/[a-z]{4,8}%d/[0-9]+\\.bin'}", "{cs-bytes|gt: 1%06d}")
+    rules = [MARK.format(n=n)]
+    for i in range(count):
+        rules.append(f"title: rule {i}\nid: {i:08d}-0000-4000-8000-000000000000\nlogsource: {{category: proxy}}\n"
+                     f"detection: {{s: {kinds[i % len(kinds)] % (i + n)}, condition: s}}\n")
+    return "---\n".join(rules)
+
+
+def test_reload_of_thousands_under_load(dns, http, name):
+    """Nothing is dropped, and no exchange is judged by two policies."""
+    with make(dns, [http.port], rules={"many": many(4000, 1)}, actions=[], name="many") as p:
+        host, going, served, failed = name("marked"), threading.Event(), [0], []
+
+        def ask():
+            while not going.is_set():
+                try:
+                    answer = Answer(_get(p, host, http.port))
+                    assert answer.status == 200 and b"hello" in answer.body
+                    served[0] += 1
+                    going.wait(0.002)  # the compiler wants to have its turn, too
+                except Exception as e:  # pylint: disable=broad-except
+                    failed.append(repr(e))
+                    return
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        s, head = p.connect(name("marked"), http.port)
+        assert " 200 " in head
+        for t in threads:
+            t.start()
+        for n in (2, 3):
+            write_rules(p, {"many": many(4000, n)}, [])
+            p.reload()
+            before = served[0]
+            wait_until(lambda before=before: served[0] > before + 20 or failed, "more answers")
+        going.set()
+        for t in threads:
+            t.join()
+        assert not failed, failed
+        s.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"hello" in read_all(s), "a tunnel that lives through all of it"
+        s.close()
+        xs = wait_until(lambda: [x for x in p.ledger.find(lambda x: x.close) if x.get("dst_endpoint.hostname") == host],
+                        "records")
+        generations = set()
+        for x in xs:
+            for record in filter(None, (x.decision, x.close)):
+                g = record["unmapped"]["policy_generation"]
+                generations.add(g)
+                assert [r["title"] for r in record["unmapped"]["rules"]] == [f"Policy {g}"], record
+        assert generations == {1, 2, 3}
+
+
+def test_a_pathological_rule(dns, http, name):
+    """It costs its own place, or, where it is to block, the reload; never the proxy."""
+    evil = URL.replace("c-uri|contains: '/secret?'", "c-uri|re: '^(.*foo.{0,30000})bar'")
+    with make(dns, [http.port], rules={"host": HOST}, actions=[{"rule": IDS["host"], "action": "block"}], name="evil") as p:
+        write_rules(p, {"evil": evil}, [{"rule": IDS["host"], "action": "block"}])
+        log = p.reload(seconds=60)
+        assert "evil.yml:6:" in log and "rejected" in log and "1 rules" in log
+        host = name("dump")
+        assert p.connect(host, http.port)[1].startswith("HTTP/1.1 403")
+        write_rules(p, {"evil": evil}, [{"level": "high", "action": "block"}])
+        log = p.reload(good=False, seconds=60)
+        assert "evil.yml:6:" in log and "to block" in log
+        assert p.connect(name("dump"), http.port)[1].startswith("HTTP/1.1 403")
