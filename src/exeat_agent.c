@@ -43,9 +43,10 @@ static const char help[] =
     "                     (several times; they come before the defaults: keys, browser profiles,\n"
     "                     cloud credentials, /etc/shadow, documents)\n"
     "  --no-default-watches\n"
+    "  --state FOLDER     keep there how often programs ran and connected, and since when they and\n"
+    "                     the jobs behind them are known here (default: nowhere)\n"
     "  --no-history       remember nothing\n"
     "\n"
-    "  --state FOLDER     where is kept since when a program, and a job behind one, is known here\n"
     "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
     "  --debug            log more\n"
     "  --version, --help\n"
@@ -61,7 +62,7 @@ static const char help[] =
 enum { NOFILE_WANTED = 8192, WATCHES_MAX = 64, WINDOW_MAX_S = 7 * 24 * 3600, DEPTH_MAX = 8 };
 
 struct program {
-    const char *socket_path, *user, *programs_path, *state_path;
+    const char *socket_path, *user, *programs_path;
     const char *first_allowed;
     struct agent_options options;
     struct history_options history;
@@ -95,12 +96,12 @@ static const struct option options[] = {
     {"foreground", no_argument, NULL, OPT_FOREGROUND},
     {"no-bpf", no_argument, NULL, OPT_NO_BPF},
     {"programs", required_argument, NULL, OPT_PROGRAMS},
-    {"state", required_argument, NULL, OPT_STATE},
     {"window", required_argument, NULL, OPT_WINDOW},
     {"depth", required_argument, NULL, OPT_DEPTH},
     {"watch", required_argument, NULL, OPT_WATCH},
     {"no-default-watches", no_argument, NULL, OPT_NO_WATCHES},
     {"no-history", no_argument, NULL, OPT_NO_HISTORY},
+    {"state", required_argument, NULL, OPT_STATE},
     {"debug", no_argument, NULL, OPT_DEBUG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -166,6 +167,9 @@ static int take_history_option(struct program *p, int option)
     case OPT_NO_WATCHES:
         p->history.no_default_watches = true;
         return -1;
+    case OPT_STATE:
+        p->history.state_folder = optarg;
+        return -1;
     case OPT_NO_HISTORY:
         p->no_history = true;
         return -1;
@@ -189,9 +193,6 @@ static int take_option(struct program *p, int option)
         return -1;
     case OPT_NO_BPF:
         p->no_bpf = true;
-        return -1;
-    case OPT_STATE:
-        p->state_path = optarg;
         return -1;
     case OPT_PROGRAMS:
         p->programs_path = optarg;
@@ -296,7 +297,7 @@ static int prepare_and_serve(struct program *p)
         return fail(&e);
     if (p->first_allowed && daemon_find_user(p->first_allowed, &allowed, &e) == 0)
         group = allowed.gid;
-    if (p->state_path && daemon_make_state(p->state_path, self.uid, self.gid, &e) != 0)
+    if (p->history.state_folder && daemon_make_state(p->history.state_folder, self.uid, self.gid, &e) != 0)
         return fail(&e);
     if (daemon_make_folder(p->socket_path, self.uid, group == (gid_t)-1 ? self.gid : group, &e) != 0)
         return fail(&e);
@@ -308,7 +309,8 @@ static int prepare_and_serve(struct program *p)
     int lock = -1, fd = -1;
     if (!p->user || self.uid == geteuid() || daemon_drop_privileges(p->user, &self, &e) == 0)
         fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
-    if (fd >= 0 && p->state_path && !(p->options.take_seen = seen_open(p->state_path, &e))) {
+    if (fd >= 0 && p->history.state_folder &&
+        !(p->options.take_seen = seen_open(p->history.state_folder, &e))) {
         close(fd);
         fd = -1;
     }

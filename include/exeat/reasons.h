@@ -53,6 +53,7 @@
       "The sender is approved, but something makes it another's tool")                                       \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \
+    R(CHAIN_UNTRUSTED, "chain_untrusted", 0, "", "The server's certificates are not to be trusted")          \
     R(ADDRESS_PROHIBITED, "address_prohibited", 403, "destination_ip_prohibited",                            \
       "The destination's address is in a range that is not let out")                                         \
     R(POLICY_CHANGED, "policy_changed", 403, "http_request_denied",                                          \

@@ -12,9 +12,10 @@ struct observe {
     struct platform *platform; /* borrowed */
     uv_poll_t poll;
     uv_timer_t timer;
-    uv_work_t walk;
+    uv_work_t walk, scan;
+    struct history_scan job; /* of the thread that runs `scan`, meanwhile */
     unsigned turns, open_handles;
-    bool walking, stopping;
+    bool walking, scanning, stopping;
 };
 
 static void on_walk(uv_work_t *work)
@@ -23,11 +24,17 @@ static void on_walk(uv_work_t *work)
     platform_history_walk(o->platform);
 }
 
+static void free_when_over(struct observe *o)
+{
+    if (o->open_handles == 0 && !o->walking && !o->scanning)
+        free(o);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct observe *o = handle->data;
-    if (--o->open_handles == 0 && !o->walking)
-        free(o);
+    o->open_handles--;
+    free_when_over(o);
 }
 
 static void on_walked(uv_work_t *work, int status)
@@ -35,8 +42,7 @@ static void on_walked(uv_work_t *work, int status)
     struct observe *o = work->data;
     (void)status;
     o->walking = false;
-    if (o->open_handles == 0)
-        free(o);
+    free_when_over(o);
 }
 
 static void begin_walk(struct observe *o)
@@ -47,10 +53,44 @@ static void begin_walk(struct observe *o)
     o->walking = uv_queue_work(o->timer.loop, &o->walk, on_walk, on_walked) == 0;
 }
 
+static void on_scan(uv_work_t *work)
+{
+    struct observe *o = work->data;
+    platform_history_scan(o->platform, &o->job);
+}
+
+static void begin_scan(struct observe *o);
+
+static void on_scanned(uv_work_t *work, int status)
+{
+    struct observe *o = work->data;
+    (void)status;
+    o->scanning = false;
+    if (!o->stopping) {
+        platform_history_scan_done(o->platform, &o->job);
+        begin_scan(o);
+    }
+    free_when_over(o);
+}
+
+static void begin_scan(struct observe *o)
+{
+    if (o->scanning || o->stopping || !platform_history_scan_next(o->platform, &o->job))
+        return;
+    o->scan.data = o;
+    o->scanning = uv_queue_work(o->timer.loop, &o->scan, on_scan, on_scanned) == 0;
+}
+
+static void take_turn(struct observe *o)
+{
+    platform_history_turn(o->platform);
+    begin_scan(o);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct observe *o = timer->data;
-    platform_history_turn(o->platform);
+    take_turn(o);
     if (++o->turns % WALK_EVERY_TURNS == 0)
         begin_walk(o);
 }
@@ -60,7 +100,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct observe *o = poll->data;
     (void)events;
     if (status == 0)
-        platform_history_turn(o->platform);
+        take_turn(o);
     else
         uv_poll_stop(poll);
 }
@@ -88,6 +128,8 @@ void observe_stop(struct observe *o)
     o->stopping = true;
     if (o->walking)
         uv_cancel((uv_req_t *)&o->walk); /* fails while it runs: then the loop waits for it */
+    if (o->scanning)
+        uv_cancel((uv_req_t *)&o->scan);
     uv_close((uv_handle_t *)&o->poll, on_closed);
     uv_close((uv_handle_t *)&o->timer, on_closed);
 }

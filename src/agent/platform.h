@@ -63,6 +63,18 @@ struct history_options {
     const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
     size_t watch_count;
     bool no_default_watches, no_bpf;
+    const char
+        *state_folder; /* borrowed until the platform is freed: where counts outlive us; NULL: nowhere */
+};
+
+/* A look through an executable for a TLS library inside. */
+struct history_scan {
+    int64_t pid;
+    uint64_t device, inode, size;
+    int64_t ctime_ns;
+    char path[1024];
+    bool looked;        /* it could be read */
+    const char *family; /* a literal; NULL: none */
 };
 
 struct platform;
@@ -107,6 +119,11 @@ void platform_attribute(struct platform *p, struct attribution *const *batch, si
 int platform_history_fd(const struct platform *p);
 void platform_history_turn(struct platform *p);
 void platform_history_walk(struct platform *p);
+
+/* Looks that wait: the next one (false: none), the work itself on any thread, its result. */
+bool platform_history_scan_next(struct platform *p, struct history_scan *ret);
+void platform_history_scan(const struct platform *p, struct history_scan *job);
+void platform_history_scan_done(struct platform *p, const struct history_scan *job);
 
 /* What the lineage of an attributed sender did, as far as it is known now. False: there is no history. *ret's strings are views
  * until the next call of anything here. */

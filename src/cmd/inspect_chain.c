@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "base/rfc3339.h"
 #include "cmd/cmd.h"
+#include "cmd/inspect_host.h"
 #include "wire/host.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 
 enum { FILE_BYTES_MAX = 4 * 1024 * 1024, OUTPUT_BYTES_MAX = 64 * 1024 * 1024, FILES_MAX = 64 };
 
-#define WORDS         "inspect chain"
 #define KNOWN_DEFAULT "/etc/exeat/chain/known.yaml"
 
 static const char help[] =
@@ -59,8 +59,40 @@ static const char help[] =
     "  exeat inspect chain --name intranet.corp.example --trust corp-root.pem --time 2026-01-01T00:00:00Z "
     "chain.pem\n";
 
+static const char host_help[] =
+    "usage: exeat inspect host [OPTION...] NAME[:PORT]\n"
+    "\n"
+    "Connects to a server (port 443 unless said), lets it show its certificates, and judges them as\n"
+    "`exeat inspect chain` does: the same JSON. Nothing is sent but the handshake.\n"
+    "\n"
+    "      --name NAME      judge for another name; NAME[:PORT] is still whom it asks\n"
+    "      --connect NAME   a second name to check\n"
+    "      --time RFC3339   judge as of this time (default: now)\n"
+    "      --trust FILE     roots (PEM) instead of the system's; may be given several times\n"
+    "      --also-trust FILE  roots beside the system's\n"
+    "      --intermediates FILE  certificates (PEM) known from elsewhere, to fill gaps\n"
+    "      --crl FILE       certificate revocation lists (PEM or one in DER)\n"
+    "      --known FILE     known kits and interception roots (default: " KNOWN_DEFAULT ", if it is there)\n"
+    "  -h, --help           this text\n"
+    "\n"
+    "exit codes: 0 trusted   1 not trusted   2 wrong usage, nobody answers, or not with TLS\n"
+    "\n"
+    "examples:\n"
+    "  exeat inspect host example.com | jq '{class,trusted,errors,anomalies}'\n"
+    "  exeat inspect host --trust corp-root.pem intranet.corp.example:8443\n";
+
+/* The two commands. */
+struct wording {
+    const char *words, *help, *wanted;
+};
+static const struct wording chain_wording = {"inspect chain", help, "name a file of certificates, or -"},
+                            host_wording = {"inspect host", host_help, "name one server: NAME or NAME:PORT"};
+
 /* What the arguments say, and what was read for it. */
 struct inspection {
+    const struct wording *wording;
+    struct inspect_target target;   /* of `inspect host` */
+    struct inspect_fetched fetched; /* its chain is `chain`, once taken; ocsp is owned */
     const char *name, *connect, *time, *known_file, *crl_file, *cached_file,
         *file;                          /* borrowed from argv; NULL: not given */
     const char *trust_files[FILES_MAX]; /* likewise */
@@ -137,7 +169,9 @@ static int read_known(struct inspection *in, struct err *reterr)
 
 static int read_inputs(struct inspection *in, struct err *reterr)
 {
-    in->chain = read_chain(in->file, reterr);
+    if (in->wording == &host_wording && inspect_host_fetch(&in->target, &in->fetched, reterr) != 0)
+        return -1;
+    in->chain = in->wording == &host_wording ? in->fetched.chain : read_chain(in->file, reterr);
     if (!in->chain)
         return -1;
     in->trust = trust_new(in->system_roots, in->trust_files, in->trust_count, reterr);
@@ -150,6 +184,7 @@ static int read_inputs(struct inspection *in, struct err *reterr)
 static void free_inspection(struct inspection *in)
 {
     chain_free(in->chain);
+    buf_free(&in->fetched.ocsp);
     chain_free(in->cached);
     trust_free(in->trust);
     chain_crls_free(in->crls);
@@ -273,11 +308,11 @@ int inspect_chain_write(const struct chain *c, const struct chain_report *r, con
 
 /* ---- arguments ---- */
 
-static int read_host(const char *text, struct host *ret, const char **ret_name)
+static int read_host(const struct inspection *in, const char *text, struct host *ret, const char **ret_name)
 {
     enum host_fault fault = host_canonical_bare(span_str(text), ret);
     if (fault != HOST_OK)
-        return cmd_usage(WORDS, "%s: %s", text, host_fault_text(fault));
+        return cmd_usage(in->wording->words, "%s: %s", text, host_fault_text(fault));
     *ret_name = ret->name;
     return CMD_OK;
 }
@@ -288,18 +323,33 @@ static int read_question(struct inspection *in)
     in->question = (struct chain_question){.time_s = (int64_t)time(NULL),
                                            .is_public_suffix = inspect_chain_public_suffix};
     if (in->time && !rfc3339_parse(span_str(in->time), &in->question.time_s))
-        return cmd_usage(WORDS, "%s is not a time as in 2026-03-15T12:00:00Z", in->time);
-    if (in->name && read_host(in->name, &in->host, &in->question.name) != CMD_OK)
+        return cmd_usage(in->wording->words, "%s is not a time as in 2026-03-15T12:00:00Z", in->time);
+    if (in->name && read_host(in, in->name, &in->host, &in->question.name) != CMD_OK)
         return CMD_USAGE;
-    if (in->connect && read_host(in->connect, &in->connect_host, &in->question.connect_name) != CMD_OK)
+    if (in->connect && read_host(in, in->connect, &in->connect_host, &in->question.connect_name) != CMD_OK)
         return CMD_USAGE;
+    return CMD_OK;
+}
+
+/* NAME, NAME:PORT, an address, [IPv6]:PORT. */
+static int read_target(struct inspection *in)
+{
+    enum { HTTPS = 443 };
+    const char *name;
+    struct inspect_target *t = &in->target;
+    if (host_port_parse(span_str(in->file), HTTPS, &t->host, &t->port, NULL) != HOST_OK) {
+        t->port = HTTPS; /* a bare IPv6 address */
+        if (read_host(in, in->file, &t->host, &name) != CMD_OK)
+            return CMD_USAGE;
+    }
+    in->name = in->name ? in->name : t->host.name;
     return CMD_OK;
 }
 
 static int add_trust(struct inspection *in, const char *file, bool with_system)
 {
     if (in->trust_count == FILES_MAX)
-        return cmd_usage(WORDS, "more than %d files of roots", FILES_MAX);
+        return cmd_usage(in->wording->words, "more than %d files of roots", FILES_MAX);
     in->trust_files[in->trust_count++] = file;
     in->system_roots = in->system_roots && with_system;
     return CMD_OK;
@@ -324,20 +374,21 @@ static int read_arguments(struct inspection *in, int argc, char **argv)
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h')
-            return fputs(help, stdout) < 0 ? INSPECT_CHAIN_UNREADABLE : INSPECT_CHAIN_TRUSTED;
+            return fputs(in->wording->help, stdout) < 0 ? INSPECT_CHAIN_UNREADABLE : INSPECT_CHAIN_TRUSTED;
         if (o == 'r' || o == 'a') {
             if (add_trust(in, optarg, o == 'a') != CMD_OK)
                 return CMD_USAGE;
         } else if (o > 0 && o < 128 && texts[o]) {
             *texts[o] = optarg;
         } else {
-            return cmd_bad_option(WORDS, argc, argv);
+            return cmd_bad_option(in->wording->words, argc, argv);
         }
     }
     if (optind != argc - 1)
-        return cmd_usage(WORDS,
-                         optind == argc ? "name a file of certificates, or -" : "one file of certificates");
+        return cmd_usage(in->wording->words, "%s", in->wording->wanted);
     in->file = argv[optind];
+    if (in->wording == &host_wording && read_target(in) != CMD_OK)
+        return CMD_USAGE;
     int result = read_question(in);
     return result == CMD_OK ? -1 : result;
 }
@@ -360,9 +411,9 @@ static int inspect(struct inspection *in)
     return report.trusted ? INSPECT_CHAIN_TRUSTED : INSPECT_CHAIN_UNTRUSTED;
 }
 
-int cmd_inspect_chain(int argc, char **argv)
+static int run(const struct wording *wording, int argc, char **argv)
 {
-    struct inspection in = {.system_roots = true};
+    struct inspection in = {.wording = wording, .system_roots = true};
     int result = read_arguments(&in, argc, argv);
     if (result >= 0)
         return result;
@@ -370,4 +421,14 @@ int cmd_inspect_chain(int argc, char **argv)
     result = inspect(&in);
     free_inspection(&in);
     return result;
+}
+
+int cmd_inspect_chain(int argc, char **argv)
+{
+    return run(&chain_wording, argc, argv);
+}
+
+int cmd_inspect_host(int argc, char **argv)
+{
+    return run(&host_wording, argc, argv);
 }

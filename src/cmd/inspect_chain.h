@@ -18,5 +18,7 @@ bool inspect_chain_public_suffix(const char *domain);
 
 /* argv[0] is the command's name. Returns the exit code. */
 int cmd_inspect_chain(int argc, char **argv);
+/* `exeat inspect host`: the same for what a live server shows. */
+int cmd_inspect_host(int argc, char **argv);
 
 #endif

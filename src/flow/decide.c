@@ -2,6 +2,7 @@
  * when a new policy is published. Within an exchange verdicts only get stricter.
  * Steps of the hub; touches the flow, the snapshot and the facts. */
 #include "flow/inside.h"
+#include "flow/peek.h"
 
 #include "base/must.h"
 
@@ -63,12 +64,13 @@ static enum step fail_by_verdict(struct flow *f)
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 
-void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
-                      struct geo_place *ret_place)
+void decide_set_place(struct flow *f, struct facts *facts, const struct ip *ip, struct geo_place *ret_place)
 {
+    if (f->snapshot->geo)
+        geo_lookup(f->snapshot->geo, ip, ret_place);
+    remember_address(f, facts, ip, f->snapshot->geo ? ret_place->asn : 0);
     if (!f->snapshot->geo)
         return;
-    geo_lookup(f->snapshot->geo, ip, ret_place);
     fact_set_text(facts, FACT_server_country, ret_place->country);
     fact_set_text(facts, FACT_server_city, ret_place->city);
     if (ret_place->asn)
@@ -133,6 +135,7 @@ enum step flow_decide_connect(struct flow *f)
     x->verdict =
         x->decided ? verdict_tighten(x->verdict, v) : v; /* decided before: a request that is repeated */
     x->decided = true;
+    remember_connect(f);
     if (ask_rules(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.action == VERDICT_BLOCK)
@@ -263,18 +266,53 @@ enum step flow_decide_hello(struct flow *f)
         x->verdict.reason = REASON_SNI_MISMATCH;
         return flow_fail(f, REASON_SNI_MISMATCH, NULL);
     }
-    if (judge(f, FACT_HELLO) == MOVE || judge_gate(f) == MOVE)
+    if (judge(f, FACT_HELLO) == MOVE)
         return MOVE;
-    if (x->verdict.handling == HANDLING_TERMINATE)
+    if (f->peek && x->verdict.handling == HANDLING_PEEK && x->verdict.probe == PROBE_WAIT)
+        return flow_goto(f, FLOW_PROBE);
+    if (judge_gate(f) == MOVE)
+        return MOVE;
+    if (x->verdict.handling == HANDLING_TERMINATE) {
+        peek_free(f); /* a rule has raised it */
         return inside_go(f);
+    }
     record_decision(f); /* before the first payload byte leaves */
     return flow_goto(f, FLOW_FORWARD);
 }
 
 /* ---- chain ---- */
 
+/* Certificates that don't verify, where policy doesn't want them. */
+static enum step judge_trust(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct chain_record *r = x->chain;
+    if (!r || r->report.trusted || flow_conf(f)->policy.untrusted_chain != CONF_SNI_MISMATCH_REFUSE)
+        return WAIT;
+    /* what a probe was shown needn't be what the client is shown: it may alert, never more */
+    const struct fact_value *source = &x->facts.values[FACT_chain_source];
+    bool observed = span_is(span_of(source->as.text, source->count), "observed");
+    struct verdict v = x->verdict;
+    if (v.mode == MODE_OPEN)
+        return WAIT;
+    v.reason = REASON_CHAIN_UNTRUSTED;
+    v.action = v.mode == MODE_ENFORCE && observed ? VERDICT_BLOCK : VERDICT_ALERT;
+    v.would_block = v.action == VERDICT_ALERT && observed;
+    x->verdict = verdict_tighten(x->verdict, v);
+    return x->verdict.action == VERDICT_BLOCK ? flow_fail(f, REASON_CHAIN_UNTRUSTED, NULL) : WAIT;
+}
+
+enum step decide_by_chain(struct flow *f)
+{
+    remember_chain(f);
+    return judge_trust(f) == MOVE ? MOVE : judge(f, FACT_CHAIN);
+}
+
 enum step flow_decide_chain(struct flow *f)
 {
+    if (f->peek)
+        return peek_decide(f);
+    remember_chain(f);
     if (decide_catch_up(f) == MOVE || judge(f, FACT_CHAIN) == MOVE)
         return MOVE;
     return inside_chain_known(f);

@@ -1,5 +1,6 @@
 /* env.c: all flows of a worker at once: a new policy, draining, status. Called by run/ on the worker's own thread. */
 #include "flow/inside.h"
+#include "flow/probe.h"
 
 #include "base/must.h"
 
@@ -7,7 +8,8 @@
 
 void flow_env_init(struct flow_env *env)
 {
-    must(env->net && env->ledger && env->limits && env->sightings && env->snapshot);
+    must(env->net && env->ledger && env->limits && env->sightings && env->pairs && env->habits &&
+         env->snapshot);
     env->flows = NULL;
     env->flow_count = 0;
     env->stopping = false;
@@ -59,6 +61,7 @@ void flow_env_abort(struct flow_env *env)
 void flow_env_close(struct flow_env *env)
 {
     must(env->flow_count == 0);
+    probes_free(env);
     auth_cache_free(env->auth_cache);
     env->auth_cache = NULL;
     judges_keep(env, NULL);

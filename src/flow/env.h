@@ -5,7 +5,9 @@
 #include "audit/ledger.h"
 #include "base/counters.h"
 #include "base/json.h"
+#include "flow/habits.h"
 #include "flow/limits.h"
+#include "flow/pairs.h"
 #include "flow/sightings.h"
 #include "flow/snapshot.h"
 #include "net/net.h"
@@ -19,6 +21,8 @@ struct flow_env {
     struct ledger *ledger;       /* borrowed; shared by all workers */
     struct limits *limits;       /* borrowed; shared by all workers */
     struct sightings *sightings; /* borrowed; shared by all workers */
+    struct pairs *pairs;         /* likewise */
+    struct habits *habits;       /* likewise */
     struct store *store;         /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
     struct snapshot *snapshot;   /* counted: the policy for new exchanges */
     struct counters counters;
@@ -30,6 +34,7 @@ struct flow_env {
     struct flow *flows;    /* this worker's, linked */
     unsigned flow_count;
     struct judge *judges;          /* owned by flow/judge.c; freed by flow_env_close() */
+    struct probes *probes;         /* owned by flow/probe.c; freed by flow_env_close() */
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */
     struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
     struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */
@@ -41,7 +46,7 @@ struct flow_listener {
     bool tls; /* TLS to the proxy itself */
 };
 
-/* `env` zeroed, then net, ledger, limits, sightings, store, snapshot (a reference is taken over), worker, uid_prefix, auth_salt set. */
+/* `env` zeroed, then net, ledger, limits, sightings, pairs, habits, store, snapshot (a reference is taken over), worker, uid_prefix, auth_salt set. */
 void flow_env_init(struct flow_env *env);
 
 /* A client connected: the flow takes the stream and lives until its last record. */

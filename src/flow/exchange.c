@@ -1,6 +1,7 @@
 /* exchange.c: an exchange's memory, from the first byte of a request to its close record. See flow.h.
  * Called by the hub and the steps; touches malloc, and cancels what is under way in net/. */
 #include "flow/inside.h"
+#include "flow/peek.h"
 
 #include "base/must.h"
 
@@ -76,8 +77,12 @@ void exchange_end(struct flow *f)
 {
     struct exchange *x = f->x;
     count_outcome(f);
+    peek_settle(f);
     record_close(f);
+    remember_end(f);
     judgement_forget(f);
+    peek_free(f);
+    chain_record_unref(x->chain);
     flow_setup_drop(f);
     auth_cancel(f);
     if (x->sender_counted)
@@ -86,6 +91,7 @@ void exchange_end(struct flow *f)
     http1_body_free(&x->inspect.response_body);
     arena_reset(&x->arena);
     free(x->compacted);
+    free(x->remembered);
     free(x->user);
     free(x);
     f->x = NULL;

@@ -2,6 +2,7 @@
  * the flow's state is run until it waits, and the flow is freed here and nowhere else.
  * run/ calls in by env.h; net/ by the callbacks that were given to it; the steps by flow_goto() and flow_fail(). */
 #include "flow/inside.h"
+#include "flow/peek.h"
 
 #include "base/must.h"
 
@@ -159,6 +160,11 @@ static enum reason awaited(const struct flow *f, uint64_t *limit_ms, uint64_t *s
 static void time_out(struct flow *f)
 {
     f->timed_out = false;
+    if (f->peek && (f->state == FLOW_PROBE || f->state == FLOW_CHAIN || f->state == FLOW_DECIDE_CHAIN ||
+                    f->state == FLOW_AWAIT_CHAIN)) {
+        f->peek->late = true; /* no reason to end: what isn't known by now stays unknown */
+        return;
+    }
     enum reason reason = states[f->state].timeout;
     uint64_t limit_ms = state_deadline_ms(f, f->state), since_ms = f->active_ms;
     if (f->state == FLOW_INSPECT && f->x && !f->x->inspect.response_begun)

@@ -7,9 +7,12 @@
 #define EXEAT_FLOW_FLOW_H
 
 #include "exeat/reasons.h"
+#include "facts/anomaly.h"
 #include "facts/facts.h"
+#include "flow/chain.h"
 #include "flow/env.h"
 #include "flow/judge.h"
+#include "flow/remember.h"
 #include "flow/side.h"
 #include "flow/steps.h"
 #include "wire/host.h"
@@ -93,9 +96,13 @@ struct exchange {
     int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
+    struct remembered *remembered;       /* owned (malloc); NULL before DECIDE_CONNECT */
     void *compacted;                     /* owned (malloc): the facts' texts once the arena is gone */
     uint64_t bytes_out, bytes_in;        /* payload moved outside the lanes */
     uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
+    struct chain_record *chain;          /* counted: the server's certificates; NULL when not known */
+    char chain_detail[96];               /* why a probe failed */
+    struct span chain_anomalies[64];     /* where P17 joins the record's */
     struct inspect inspect;
 };
 
@@ -137,6 +144,7 @@ struct flow {
     struct inside *inside;    /* owned (malloc): inside.h; NULL unless the tunnel's TLS ends here */
     struct flow_setup *setup; /* owned (malloc); NULL when nothing of it is needed */
     struct exchange *x;       /* owned (malloc); NULL between exchanges */
+    struct peek *peek;        /* owned (malloc): peek.h; NULL when no handshake is read */
 };
 
 static inline const struct conf *flow_conf(const struct flow *f)
@@ -205,8 +213,7 @@ void decide_sender_again(struct flow *f);
 enum step decide_catch_up(struct flow *f);
 
 /* Country and autonomous system of an address, as facts; *ret_place is what they are views into. */
-void decide_set_place(const struct flow *f, struct facts *facts, const struct ip *ip,
-                      struct geo_place *ret_place);
+void decide_set_place(struct flow *f, struct facts *facts, const struct ip *ip, struct geo_place *ret_place);
 
 /* ---- judge.c ---- */
 
@@ -233,6 +240,13 @@ void judge_close(struct flow *f);
 void judgement_forget(struct flow *f);
 /* Drops a worker's machinery for all policies but one (NULL: for all). */
 void judges_keep(struct flow_env *env, const struct snapshot *only);
+/* DECIDE(chain): what is known of the server's certificates now. MOVE when the flow is on its way to its end. */
+enum step decide_by_chain(struct flow *f);
+
+/* ---- hello.c ---- */
+
+/* The anomalies known so far, as a fact; before RELAY. */
+void hello_set_anomalies(struct flow *f, const struct anomaly_set *set);
 
 /* ---- guard.c ---- */
 
@@ -259,6 +273,9 @@ void record_decision(struct flow *f); /* once; later calls do nothing */
 void record_close(struct flow *f); /* once; writes the decision first if there was one and it isn't written */
 
 /* ---- relay.c ---- */
+/* `to` is sent what `from` gave; -1 without memory. */
+int relay_hand_over(struct side *from, struct side *to, uint64_t *count);
+enum step relay_enter(struct flow *f); /* what only the set-up needed is given back, then RELAY */
 uint64_t relay_bytes_out(const struct flow *f);
 uint64_t relay_bytes_in(const struct flow *f);
 

@@ -2,6 +2,7 @@
  * pieces it comes, and becomes facts before a byte of it is forwarded.
  * Steps of the hub; touch both sides, wire/ and facts/. */
 #include "flow/flow.h"
+#include "flow/peek.h"
 
 #include "facts/anomaly.h"
 #include "facts/ja3.h"
@@ -20,7 +21,7 @@ enum step flow_established(struct flow *f)
 
 /* ---- facts ---- */
 
-static void set_anomalies(struct flow *f, const struct anomaly_set *set)
+void hello_set_anomalies(struct flow *f, const struct anomaly_set *set)
 {
     struct span *items = arena_alloc(&f->x->arena, ANOMALY_COUNT * sizeof *items);
     size_t count = 0;
@@ -63,8 +64,8 @@ static void set_hello_facts(struct flow *f, const struct client_hello *h)
     counter_add(&f->env->counters, COUNTER_hellos, 1);
 }
 
-/* The reader has come to an end, good or bad: what the client's first bytes are. */
-static void set_client_facts(struct flow *f, enum parse p)
+/* The reader has come to an end, good or bad: what the client's first bytes are. -1 without memory. */
+static int set_client_facts(struct flow *f, enum parse p)
 {
     struct exchange *x = f->x;
     const struct hello_reader *r = &f->setup->hello;
@@ -79,6 +80,8 @@ static void set_client_facts(struct flow *f, enum parse p)
         if (message.data && client_hello_parse(message, &h, &error) == PARSE_OK) {
             anomaly_from_hello(&h, &ctx, &anomalies);
             set_hello_facts(f, &h);
+            if (x->verdict.handling == HANDLING_PEEK && peek_begin(f, &h) != 0)
+                return -1;
         } else if (message.data) {
             anomaly_from_fault(error.fault, &anomalies);
         }
@@ -88,14 +91,15 @@ static void set_client_facts(struct flow *f, enum parse p)
     }
     fact_set_text(&x->facts, FACT_tunnel_protocol, protocol);
     fact_set_text(&x->facts, FACT_first_speaker, "client");
-    set_anomalies(f, &anomalies);
+    hello_set_anomalies(f, &anomalies);
+    return 0;
 }
 
 static void set_server_first_facts(struct flow *f)
 {
     struct anomaly_set anomalies = {0};
     anomaly_set_add(&anomalies, ANOMALY_H09);
-    set_anomalies(f, &anomalies);
+    hello_set_anomalies(f, &anomalies);
     fact_set_text(&f->x->facts, FACT_first_speaker, "server");
     fact_set_text(&f->x->facts, FACT_tunnel_protocol,
                   opening_name(opening_classify(buf_span(&f->server.in))));
@@ -105,10 +109,14 @@ static void set_server_first_facts(struct flow *f)
 static enum step settle(struct flow *f)
 {
     struct facts *facts = &f->x->facts;
+    remember_hello(f);
     facts_settle(facts, FACT_HELLO, FACT_ABSENT);
-    fact_set_text(facts, FACT_chain_source, "unavailable");
-    fact_set_text(facts, FACT_chain_why, "policy"); /* handling tunnel: the server's flight is not read */
-    facts_settle(facts, FACT_CHAIN, FACT_UNOBSERVABLE);
+    if (!f->peek) { /* handling tunnel: the server's flight is not read; nor where there is none that could be */
+        bool policy = f->x->verdict.handling == HANDLING_TUNNEL;
+        fact_set_text(facts, FACT_chain_source, "unavailable");
+        fact_set_text(facts, FACT_chain_why, policy ? "policy" : "not_tls");
+        facts_settle(facts, FACT_CHAIN, FACT_UNOBSERVABLE);
+    }
     facts_settle(facts, FACT_REQUEST, FACT_UNOBSERVABLE);
     facts_settle(facts, FACT_RESPONSE, FACT_UNOBSERVABLE);
     return flow_goto(f, FLOW_DECIDE_HELLO);
@@ -131,8 +139,7 @@ static enum step read_client(struct flow *f, bool *ret_done)
             enum parse p = hello_reader_feed(&s->hello, in);
             *ret_done = p != PARSE_MORE;
             if (*ret_done) {
-                set_client_facts(f, p);
-                return WAIT;
+                return set_client_facts(f, p) == 0 ? WAIT : flow_fail(f, REASON_NO_MEMORY, NULL);
             }
             if (in.len > limit)
                 return flow_fail(f, REASON_HELLO_MALFORMED, "more than %zu bytes", limit);

@@ -360,11 +360,29 @@ static uint64_t doubled(uint64_t value, uint64_t least)
     return value < least ? least : value * 2;
 }
 
+/* What a whole pair has sent grows with what this exchange sends: the bytes out at which a rule asks about that. */
+static uint64_t next_shared_point(const struct flow *f, uint64_t out)
+{
+    static const enum fact shared[] = {FACT_volume_out_1h, FACT_volume_out_24h, FACT_volume_out_30d};
+    uint64_t nearest = UINT64_MAX;
+    for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+        const struct fact_value *v = &f->x->facts.values[shared[i]];
+        uint64_t value = v->state == FACT_KNOWN ? (uint64_t)v->as.integer : 0;
+        uint64_t next = next_point(f->snapshot->rules, shared[i], value);
+        if (next != UINT64_MAX && next - value < nearest)
+            nearest = next - value;
+    }
+    return nearest < UINT64_MAX - out ? out + nearest : UINT64_MAX;
+}
+
 static void plan(struct flow *f, uint64_t out, uint64_t in, uint64_t age_ms)
 {
     const struct rulebook *b = f->snapshot->rules;
     struct judgement *j = &f->x->judgement;
     j->next_out_bytes = next_point(b, FACT_bytes_out, out);
+    uint64_t shared = next_shared_point(f, out);
+    if (shared < j->next_out_bytes)
+        j->next_out_bytes = shared;
     j->next_in_bytes = next_point(b, FACT_bytes_in, in);
     j->next_total_bytes = next_point(b, FACT_bytes_total, out + in);
     uint64_t next_ms = next_point(b, FACT_duration_ms, age_ms);
@@ -372,10 +390,11 @@ static void plan(struct flow *f, uint64_t out, uint64_t in, uint64_t age_ms)
         j->next_total_bytes = doubled(out + in, FIRST_POINT_BYTES);
     if (b->uses_running && doubled(age_ms, FIRST_POINT_MS) < next_ms)
         next_ms = doubled(age_ms, FIRST_POINT_MS);
+    uint64_t now_ms = net_now_ms(f->env->net) - f->x->begun_ms;
     f->judge_due = false;
     f->judge_point.expired = on_point;
     if (next_ms != UINT64_MAX)
-        net_deadline_set(f->env->net, &f->judge_point, next_ms - age_ms);
+        net_deadline_set(f->env->net, &f->judge_point, next_ms > now_ms ? next_ms - now_ms : 1);
     else
         net_deadline_clear(&f->judge_point);
 }
@@ -388,6 +407,7 @@ void judge_set_volume(struct flow *f)
     fact_set_int(&x->facts, FACT_bytes_in, (int64_t)in);
     fact_set_int(&x->facts, FACT_bytes_total, (int64_t)(out + in));
     fact_set_int(&x->facts, FACT_duration_ms, (int64_t)(net_now_ms(f->env->net) - x->begun_ms));
+    remember_moved(f);
 }
 
 enum step judge_moving(struct flow *f)
@@ -400,6 +420,10 @@ enum step judge_moving(struct flow *f)
     if (!f->snapshot->rules) {
         j->next_out_bytes = j->next_in_bytes = j->next_total_bytes = UINT64_MAX;
         return WAIT;
+    }
+    if (j->next_total_bytes == 0) { /* the first time: nothing has been asked of it yet */
+        plan(f, 0, 0, 0);
+        return judge_moving(f);
     }
     judge_set_volume(f);
     if (judge(f, FACT_RELAY) == MOVE)

@@ -64,6 +64,7 @@ static void on_row(void *owner, const struct store_sighting *row)
     struct kept *k = owner;
     struct kept_entry *e = entry_of(table_make(k->table, row->id));
     k->type->clear(e);
+    e->kind = 0;
     e->count = 0;
     if (k->type->read(row->state, e) == PARSE_OK) {
         e->kind = (uint8_t)row->kind;
@@ -203,7 +204,7 @@ struct kept_entry *kept_find(struct kept *k, unsigned kind, struct span name)
     uint8_t id[TABLE_ID_BYTES];
     id_of(k, kind, cut(name), id);
     struct table_entry *head = table_find(k->table, id);
-    if (!head || entry_of(head)->count > 0)
+    if (!head || entry_of(head)->kind)
         return head ? entry_of(head) : NULL;
     table_release(k->table, head, false); /* its row could not be read */
     return NULL;
@@ -215,7 +216,7 @@ struct kept_entry *kept_make(struct kept *k, unsigned kind, struct span name, in
     name = cut(name);
     id_of(k, kind, name, id);
     struct kept_entry *e = entry_of(table_make(k->table, id));
-    if (e->count++ == 0) {
+    if (!e->kind) {
         e->kind = (uint8_t)kind;
         e->first_s = clamp(now_s);
         if (k->store)

@@ -18,8 +18,8 @@ enum { KEPT_NAME_MAX_BYTES = 512 };
 struct kept_entry {
     struct table_entry head;
     uint32_t first_s; /* seconds since 1970 */
-    uint8_t kind;     /* as in the database */
-    uint64_t count;   /* how often it was made or found by kept_make() */
+    uint8_t kind;     /* as in the database; never 0 */
+    uint64_t count;   /* of what, the user of the table says */
     char *name;       /* owned, with `name_len` bytes; NULL when nothing is kept */
     uint32_t name_len;
 };
@@ -40,7 +40,7 @@ void kept_free(struct kept *take_k); /* after store_close() */
 
 /* As in table.h: locked until kept_release(). Names are bytes, cut at KEPT_NAME_MAX_BYTES. */
 struct kept_entry *kept_find(struct kept *k, unsigned kind, struct span name); /* NULL: never noted */
-/* Counts. A new one has count 1, first_s and last_s now. */
+/* A new one has first_s and last_s now, and count 0. */
 struct kept_entry *kept_make(struct kept *k, unsigned kind, struct span name, int64_t now_s);
 void kept_release(struct kept *k, const struct kept_entry *e, bool changed);
 

@@ -2,6 +2,7 @@
  * side has it. Half-close is passed on; a reset on one side resets the other, so that nothing cut short looks whole.
  * Steps of the hub; touch both sides. */
 #include "flow/flow.h"
+#include "flow/peek.h"
 
 enum { COPY_BUDGET_BYTES = 256 << 10 };
 
@@ -17,8 +18,8 @@ uint64_t relay_bytes_in(const struct flow *f)
 
 /* ---- forward ---- */
 
-/* `to` is sent what `from` gave; its `out` is empty most of the time, then nothing is copied. */
-static int hand_over(struct side *from, struct side *to, uint64_t *count)
+/* Its `out` is empty most of the time, then nothing is copied. */
+int relay_hand_over(struct side *from, struct side *to, uint64_t *count)
 {
     size_t len = buf_len(&from->in);
     if (len == 0)
@@ -43,8 +44,12 @@ enum step flow_forward(struct flow *f)
 {
     struct exchange *x = f->x;
     f->answer = ANSWER_NONE; /* from the first byte on, only a reset tells the truth */
-    if (hand_over(&f->client, &f->server, &x->bytes_out) != 0 ||
-        hand_over(&f->server, &f->client, &x->bytes_in) != 0)
+    if (f->peek && !f->peek->forwarded) {
+        peek_note(f, FLIGHT_CLIENT, buf_span(&f->client.in));
+        peek_note(f, FLIGHT_SERVER, buf_span(&f->server.in));
+    }
+    if (relay_hand_over(&f->client, &f->server, &x->bytes_out) != 0 ||
+        relay_hand_over(&f->server, &f->client, &x->bytes_in) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     enum side_io to_server = side_flush(&f->server), to_client = side_flush(&f->client);
     if (to_server == SIDE_FAILED)
@@ -53,6 +58,12 @@ enum step flow_forward(struct flow *f)
         return flow_client_ended(f, SIDE_FAILED);
     if (to_server != SIDE_DONE || to_client != SIDE_DONE)
         return WAIT;
+    return f->peek ? flow_goto(f, FLOW_CHAIN) : relay_enter(f);
+}
+
+enum step relay_enter(struct flow *f)
+{
+    peek_trim(f);
     if (exchange_compact(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     f->in_state = f->out_state = NET_LANE_WAIT_READ; /* told at once when there is something already */
@@ -78,7 +89,7 @@ static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_
         if (io == SIDE_AGAIN)
             return NET_LANE_WAIT_READ;
         size_t len = buf_len(&from->in);
-        hand_over(from, to, moved);
+        relay_hand_over(from, to, moved);
         budget -= len < budget ? len : budget;
     }
     to->want |= NET_WRITABLE; /* the budget is spent: come back after the others */
@@ -150,13 +161,23 @@ enum step flow_relay(struct flow *f)
 
 /* ---- the ends ---- */
 
+/* The end, or the wait for certificates that the last record is to name. */
+static enum step end(struct flow *f)
+{
+    if (!peek_is_pending(f) || f->env->stopping)
+        return flow_goto(f, FLOW_DONE);
+    side_close(&f->client, NET_CLOSE_FIN);
+    side_close(&f->server, NET_CLOSE_FIN);
+    return flow_goto(f, FLOW_AWAIT_CHAIN);
+}
+
 enum step flow_cut(struct flow *f)
 {
     if (f->x && f->x->decision_recorded)
         counter_add(&f->env->counters, COUNTER_cut, 1);
     side_close(&f->client, NET_CLOSE_RST);
     side_close(&f->server, NET_CLOSE_RST);
-    return flow_goto(f, FLOW_DONE);
+    return end(f);
 }
 
 enum { LINGER_READS_PER_TURN = 16 };
@@ -175,9 +196,9 @@ enum step flow_closing(struct flow *f)
     if (io == SIDE_AGAIN)
         return WAIT;
     if (io == SIDE_FAILED)
-        return flow_goto(f, FLOW_DONE);
+        return end(f);
     if (f->client.eof && !f->client.tls)
-        return flow_goto(f, FLOW_DONE); /* nothing is left unread: the close itself says FIN */
+        return end(f); /* nothing is left unread: the close itself says FIN */
     side_finish(&f->client);
     /* a close with unread bytes would be a reset, and the reset can overtake the answer */
     for (int i = 0; i < LINGER_READS_PER_TURN; i++) {
@@ -186,7 +207,7 @@ enum step flow_closing(struct flow *f)
         if (io == SIDE_AGAIN)
             return WAIT;
         if (io != SIDE_MOVED)
-            return flow_goto(f, FLOW_DONE);
+            return end(f);
     }
     f->client.want |= NET_READABLE;
     return WAIT;

@@ -155,6 +155,7 @@ void sightings_note(struct sightings *s, enum sighting_kind kind, struct span na
     if (ret_before)
         sightings_look(s, kind, name, by, now_s, ret_before);
     struct entry *e = entry_of(kept_make(s->kept, kind, name, now_s));
+    e->kept.count++;
     if (by)
         add_by(e, by, kept_day(now_s));
     if (memo.len > 0) {

@@ -10,6 +10,7 @@
 #include "rules/baseline.h"
 #include "rules/rulebook.h"
 #include "tls/ca.h"
+#include "tls/probe.h"
 #include "tls/session.h"
 #include "tls/verify.h"
 
@@ -30,7 +31,9 @@ struct snapshot {
     struct geo *geo;                /* owned; NULL = no database configured */
     struct tls_context *proxy_tls;  /* owned; NULL = no TLS to the proxy itself */
     struct tls_context *server_tls; /* owned: for https:// requests */
-    struct trust *trust;            /* owned: what servers' chains are judged by */
+    struct trust *trust;            /* owned: roots by which servers' chains are judged */
+    struct chain_known *known;      /* owned; NULL = no list of known kits and interception roots */
+    struct tls_prober *prober;      /* owned: for looking at certificates that the wire hides */
     struct ca *ca; /* owned: the inspection CA, without its key; NULL = nothing is terminated */
     struct tls_context *inspect_tls; /* owned, with ca: to the servers of terminated tunnels */
 };

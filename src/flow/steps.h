@@ -38,28 +38,34 @@
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
     STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \
           "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")         \
-    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(FORWARD) T(SERVER_TLS),                \
+    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(PROBE) T(FORWARD) T(SERVER_TLS),       \
           "what the hello shows is judged; the decision is recorded before a byte leaves")                   \
     STATE(MINT, flow_mint, c->timeouts.head_ms, SIGNER_UNAVAILABLE, NONE, NONE, T(DECIDE_CHAIN),             \
           "the server's chain is judged, and a certificate made for the client")                             \
-    STATE(DECIDE_CHAIN, flow_decide_chain, 0, INTERNAL, NONE, NONE, T(CLIENT_TLS),                           \
-          "what the chain shows is judged")                                                                  \
     STATE(CLIENT_TLS, flow_client_tls, c->timeouts.head_ms, CLIENT_TLS_FAILED, CLIENT_TLS_FAILED, NONE,      \
           T(INSIDE) T(REQUEST), "TLS with the client of a terminated tunnel")                                \
     STATE(INSIDE, flow_inside, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE,                    \
           T(REQUEST) T(FORWARD), "whoever speaks first inside decides: HTTP, or bytes to be relayed")        \
-    STATE(FORWARD, flow_forward, c->timeouts.response_ms, WRITE_TIMEOUT, NONE, NONE, T(RELAY),               \
+    STATE(PROBE, flow_probe, c->peek.probe_timeout_ms + 1000, INTERNAL, NONE, NONE, T(DECIDE_CHAIN),         \
+          "chain: wait: a probe of ours is shown the certificates before the hello leaves")                  \
+    STATE(FORWARD, flow_forward, c->timeouts.response_ms, WRITE_TIMEOUT, NONE, NONE, T(CHAIN) T(RELAY),      \
           "the bytes that were read so far go out")                                                          \
+    STATE(CHAIN, flow_chain, c->timeouts.hello_ms, INTERNAL, NONE, NONE, T(DECIDE_CHAIN),                    \
+          "peek: the handshake is read as it passes")                                                        \
+    STATE(DECIDE_CHAIN, flow_decide_chain, 5000, INTERNAL, NONE, NONE, T(FORWARD) T(RELAY) T(CLIENT_TLS),    \
+          "the server's certificates are judged, where they are known by now")                               \
     STATE(RELAY, flow_relay, c->timeouts.tunnel_idle_ms, IDLE_TIMEOUT, NONE, NONE, ,                         \
           "bytes go both ways unread (IDLE)")                                                                \
     STATE(INSPECT, flow_inspect, c->timeouts.idle_ms, IDLE_TIMEOUT, REQUEST_INCOMPLETE, RESPONSE_INCOMPLETE, \
           T(REQUEST) T(DECIDE_CONNECT) T(FORWARD), "one HTTP exchange (IDLE)")                               \
     STATE(REFUSE, flow_refuse, c->timeouts.head_ms, WRITE_TIMEOUT, NONE, NONE, T(REQUEST),                   \
           "the answer that says why not")                                                                    \
-    STATE(CUT, flow_cut, 0, INTERNAL, NONE, NONE, T(DONE),                                                   \
+    STATE(CUT, flow_cut, 0, INTERNAL, NONE, NONE, T(AWAIT_CHAIN) T(DONE),                                    \
           "both sides are reset: what was relayed must not look whole")                                      \
-    STATE(CLOSING, flow_closing, c->timeouts.linger_ms + 1, COMPLETED, NONE, NONE, T(DONE),                  \
+    STATE(CLOSING, flow_closing, c->timeouts.linger_ms + 1, COMPLETED, NONE, NONE, T(AWAIT_CHAIN) T(DONE),   \
           "the last bytes are written and the client's are read, so that it sees the answer")                \
+    STATE(AWAIT_CHAIN, flow_await_chain, c->peek.probe_timeout_ms + 1000, COMPLETED, NONE, NONE, T(DONE),    \
+          "both sides are closed; the last record waits for certificates that are on their way")             \
     STATE(DONE, flow_done, 0, INTERNAL, NONE, NONE, , "the last record is written, everything is given back")
 
 enum flow_state {

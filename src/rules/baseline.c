@@ -252,6 +252,24 @@ static void apply_mode(struct verdict *v)
     v->would_block = v->mode == MODE_REPORT;
 }
 
+/* By how hard it is for somebody else to have it. */
+static const char *strongest_selector(const struct entry *e)
+{
+    static const struct {
+        enum condition condition;
+        const char *name;
+    } order[] = {
+        {CONDITION_SHA256, "sha256"},   {CONDITION_SCRIPT_SHA256, "script_sha256"},
+        {CONDITION_PACKAGE, "package"}, {CONDITION_UNIT, "unit"},
+        {CONDITION_SCRIPT, "script"},   {CONDITION_EXECUTABLE, "executable"},
+        {CONDITION_USER, "user"},
+    };
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+        if (e->conditions[order[i].condition])
+            return order[i].name;
+    return e->proxy_user ? "proxy_user" : e->has_client ? "client" : "confidence";
+}
+
 void baseline_decide(const struct baseline *b, const struct baseline_question *q, struct verdict *ret)
 {
     struct verdict v = {.action = VERDICT_ALLOW, .mode = b->mode, .reason = REASON_NONE};
@@ -270,6 +288,7 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
     }
     if (found) {
         v.entry = found->name;
+        v.entry_by = strongest_selector(found);
         v.entry_line = found->line;
         v.mode = found->has_mode ? found->mode : b->mode;
         v.handling = found->handling;

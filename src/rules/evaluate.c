@@ -15,7 +15,13 @@ struct evaluator {
     uint32_t made[FACT_COUNT]; /* the generation a fact's text was made in */
     struct span one[FACT_COUNT];
     char texts[FACT_COUNT][TEXT_BYTES];
-    struct span *joined; /* owned: the values of fields with several facts */
+    union {
+        int64_t integer;
+        struct ip ip;
+    } written[FACT_COUNT]; /* what stands in texts, of integers and addresses */
+    bool is_written[FACT_COUNT];
+    struct span *joined,
+        *fresh; /* owned: the values of fields with several facts, and those not scanned yet */
     size_t joined_room, joined_count;
 };
 
@@ -44,6 +50,7 @@ void evaluator_free(struct evaluator *take_e)
         return;
     match_free(take_e->match);
     free(take_e->joined);
+    free(take_e->fresh);
     free(take_e);
 }
 
@@ -57,17 +64,24 @@ struct match *evaluator_match(struct evaluator *e)
 static struct span make_text(struct evaluator *e, const struct fact_value *v, enum fact which)
 {
     char *text = e->texts[which];
+    bool again = e->is_written[which];
+    e->is_written[which] = true;
     switch (fact_table[which].type) {
     case FACT_BOOL:
         return span_str(v->as.integer ? "true" : "false");
     case FACT_INT:
-        snprintf(text, TEXT_BYTES, "%lld", (long long)v->as.integer);
+        if (!again || e->written[which].integer != v->as.integer)
+            snprintf(text, TEXT_BYTES, "%lld", (long long)v->as.integer);
+        e->written[which].integer = v->as.integer;
         return span_str(text);
     case FACT_REAL:
         snprintf(text, TEXT_BYTES, "%.15g", v->as.real);
         return span_str(text);
     case FACT_IP:
-        return span_str(ip_format(v->as.ip, text));
+        if (!again || !ip_equal(&e->written[which].ip, v->as.ip))
+            ip_format(v->as.ip, text);
+        e->written[which].ip = *v->as.ip;
+        return span_str(text);
     case FACT_STRING:
     case FACT_STRINGS:
     case FACT_JSON:
@@ -107,32 +121,59 @@ static bool grows(enum fact which, enum fact_phase phase)
     return fact_table[which].moves == FACT_RISING && phase != FACT_CLOSE;
 }
 
+/* The values that are to be scanned: of facts that changed, and not what another source has said already. */
+struct fresh {
+    const struct span *values;
+    size_t count;
+};
+
+static bool is_said(const struct span *values, size_t count, struct span text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i].len == text.len && (text.len == 0 || memcmp(values[i].data, text.data, text.len) == 0))
+            return true;
+    return false;
+}
+
+/* Adds a source's values to those that begin at `first`. */
+static void join(struct evaluator *e, size_t first, const struct span *texts, size_t count, bool fresh,
+                 struct fresh *ret)
+{
+    must(e->joined_count + count <= e->joined_room);
+    for (size_t i = 0; i < count; i++) {
+        if (fresh && !is_said(e->joined + first, e->joined_count - first, texts[i]))
+            e->fresh[ret->count++] = texts[i];
+        e->joined[e->joined_count++] = texts[i];
+    }
+    ret->values = e->fresh;
+}
+
 /* Of several sources one with a value is enough; that there is none, all must show that this path can reach. */
 static struct match_value field_value(struct evaluator *e, const struct rulebook_field *f,
-                                      const struct facts *facts, enum fact_phase phase)
+                                      const struct facts *facts, enum fact_phase phase, const bool *changed,
+                                      struct fresh *ret)
 {
     struct match_value v = {.state = FACT_UNOBSERVABLE};
     bool pending = false, absent = false;
     size_t first = e->joined_count;
     for (uint32_t i = 0; i < f->count; i++) {
-        enum fact_state state = state_at(facts, f->facts[i], phase);
+        enum fact which = f->facts[i];
+        enum fact_state state = state_at(facts, which, phase);
         size_t count;
         pending = pending || state == FACT_PENDING;
         absent = absent || state == FACT_ABSENT;
         if (state != FACT_KNOWN)
             continue;
-        const struct span *texts = evaluator_texts(e, facts, f->facts[i], &count);
+        bool is_fresh = f->running || changed[which];
+        const struct span *texts = evaluator_texts(e, facts, which, &count);
         v.state = FACT_KNOWN;
-        v.rising = v.rising || grows(f->facts[i], phase);
-        v.values = texts;
+        v.rising = v.rising || grows(which, phase);
         v.count += count;
-        if (f->count > 1) {
-            must(e->joined_count + count <= e->joined_room);
-            if (count)
-                memcpy(e->joined + e->joined_count, texts, count * sizeof *texts);
-            e->joined_count += count;
-            v.values = e->joined + first;
-        }
+        if (f->count > 1)
+            join(e, first, texts, count, is_fresh, ret);
+        else if (is_fresh)
+            *ret = (struct fresh){texts, count};
+        v.values = f->count > 1 ? e->joined + first : texts;
     }
     v.more = pending;
     if (v.state != FACT_KNOWN)
@@ -153,9 +194,11 @@ static int reserve_joined(struct evaluator *e, const struct facts *facts)
     if (wanted <= e->joined_room)
         return 0;
     struct span *joined = realloc(e->joined, 2 * wanted * sizeof *joined);
-    if (!joined)
+    e->joined = joined ? joined : e->joined;
+    struct span *fresh = joined ? realloc(e->fresh, 2 * wanted * sizeof *fresh) : NULL;
+    if (!fresh)
         return -1;
-    e->joined = joined;
+    e->fresh = fresh;
     e->joined_room = 2 * wanted;
     return 0;
 }
@@ -193,26 +236,20 @@ static int remember(struct evaluator *e, struct evaluation *x, const struct fact
         if (!e->book->fields[e->book->set->atoms[atoms[i]].field].running)
             x->atoms[kept++] = atoms[i];
     x->count = kept;
-    for (int i = 0; i < FACT_COUNT; i++)
-        x->seen[i] = look(facts, (enum fact)i, phase);
+    for (uint32_t i = 0; i < e->book->used_count; i++)
+        x->seen[e->book->used[i]] = look(facts, e->book->used[i], phase);
     x->begun = true;
     return 0;
 }
 
-static void set_fields(struct evaluator *e, const struct evaluation *x, const struct facts *facts,
-                       enum fact_phase phase, const bool *changed)
+static void set_fields(struct evaluator *e, const struct facts *facts, enum fact_phase phase,
+                       const bool *changed)
 {
     const struct rulebook *b = e->book;
     for (uint32_t i = 1; i < b->set->fields.count; i++) {
-        const struct rulebook_field *f = &b->fields[i];
-        const struct match_value v = field_value(e, f, facts, phase);
-        bool fresh = !x->begun || f->running;
-        for (uint32_t n = 0; n < f->count && !fresh; n++)
-            fresh = changed[f->facts[n]];
-        if (fresh)
-            match_set(e->match, i, &v);
-        else
-            match_set_again(e->match, i, &v);
+        struct fresh fresh = {0};
+        const struct match_value v = field_value(e, &b->fields[i], facts, phase, changed, &fresh);
+        match_set_again(e->match, i, &v, fresh.values, fresh.count);
     }
 }
 
@@ -222,9 +259,10 @@ int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *fact
     bool changed[FACT_COUNT], any = !x->begun || how.always;
     *ret_rules = NULL;
     *ret_count = 0;
-    for (int i = 0; i < FACT_COUNT; i++) {
-        changed[i] = e->book->uses[i] && has_changed(x, facts, (enum fact)i, how.phase);
-        any = any || changed[i];
+    for (uint32_t i = 0; i < e->book->used_count; i++) {
+        enum fact which = e->book->used[i];
+        changed[which] = has_changed(x, facts, which, how.phase);
+        any = any || changed[which];
     }
     if (!any)
         return 0;
@@ -238,7 +276,7 @@ int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *fact
     match_begin(e->match, false);
     for (size_t i = 0; i < x->count; i++)
         match_note(e->match, x->atoms[i]);
-    set_fields(e, x, facts, how.phase, changed);
+    set_fields(e, facts, how.phase, changed);
     *ret_rules = match_run(e->match, ret_count);
     return how.only_try ? 0 : remember(e, x, facts, how.phase);
 }

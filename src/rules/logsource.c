@@ -154,9 +154,78 @@ struct logsource *logsource_read(struct arena *a, struct span text, const char *
     return l;
 }
 
+/* ---- our own: product exeat, whose fields are the facts themselves, by their names and by what Sigma calls them ---- */
+
+enum { OWN_FIELDS_MAX = FACT_COUNT * 6 };
+
+static int add_own(struct arena *a, struct logsource *l, struct span name, enum fact fact)
+{
+    struct logsource_field *f = NULL;
+    for (size_t i = 0; i < l->field_count && !f; i++)
+        if (span_is(name, l->fields[i].name))
+            f = &l->fields[i];
+    if (!f && l->field_count < OWN_FIELDS_MAX) {
+        f = &l->fields[l->field_count++];
+        f->name = arena_strndup(a, (const char *)name.data, name.len);
+    }
+    if (!f || !f->name)
+        return -1;
+    for (size_t i = 0; i < f->count; i++)
+        if (f->facts[i] == fact)
+            return 0;
+    if (f->count == LOGSOURCE_FACTS_MAX)
+        return -1;
+    f->facts[f->count++] = fact;
+    return 0;
+}
+
+static int add_fact(struct arena *a, struct logsource *l, enum fact fact)
+{
+    int result = add_own(a, l, span_str(fact_table[fact].name), fact);
+    for (const char *at = fact_table[fact].sigma; *at;) {
+        size_t len = strcspn(at, "|");
+        result |= add_own(a, l, span_of(at, len), fact);
+        at += len + (at[len] == '|');
+    }
+    return result;
+}
+
+static struct logsource *make_own(struct arena *a, struct logsource *next, struct err *reterr)
+{
+    bool wanted[FACT_COUNT];
+    struct logsource *l = arena_alloc(a, sizeof *l);
+    int result = l ? 0 : -1;
+    if (l) {
+        l->next = next;
+        l->of = arena_alloc(a, sizeof *l->of);
+        l->fields = arena_alloc(a, OWN_FIELDS_MAX * sizeof *l->fields);
+        result = l->of && l->fields ? 0 : -1;
+    }
+    for (int i = 0; i < FACT_COUNT && result == 0; i++) {
+        wanted[i] = true;
+        result = add_fact(a, l, (enum fact)i);
+    }
+    if (result == 0) {
+        l->of->product = "exeat";
+        l->of_count = 1;
+        l->any = join_facts(a, wanted);
+        result = l->any ? 0 : -1;
+    }
+    for (size_t i = 0; result == 0 && i < l->field_count; i++) {
+        memset(wanted, 0, sizeof wanted);
+        for (size_t k = 0; k < l->fields[i].count; k++)
+            wanted[l->fields[i].facts[k]] = true;
+        l->fields[i].joined = join_facts(a, wanted);
+        result = l->fields[i].joined ? 0 : -1;
+    }
+    return result == 0 ? l : (err_set(reterr, NULL, 0, 0, "no memory for the table of facts"), NULL);
+}
+
 struct logsource *logsource_read_all(struct arena *a, struct err *reterr)
 {
-    struct logsource *tables = NULL;
+    struct logsource *tables = make_own(a, NULL, reterr);
+    if (!tables)
+        return NULL;
     for (const struct logsource_file *f = logsource_files; f->name; f++) {
         tables = logsource_read(a, span_of(f->bytes, f->len), f->name, tables, reterr);
         if (!tables)

@@ -36,7 +36,8 @@ struct logsource {
 /* Reads one table and puts it before `next`. NULL fills reterr. */
 struct logsource *logsource_read(struct arena *a, struct span text, const char *file, struct logsource *next,
                                  struct err *reterr);
-/* All that are built in. NULL fills reterr. */
+/* All that are built in, and `product: exeat`, whose fields are the facts by their own names and by those that Sigma has for them. NULL fills
+ * reterr. */
 struct logsource *logsource_read_all(struct arena *a, struct err *reterr);
 
 /* The table for a rule's logsource: the most particular one whose words the rule's logsource has all. NULL: none. */

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "rules/date.h"
 #include "rules/networks.h"
+#include "rules/numbers.h"
 
 #include <hs.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct match {
     size_t clean_room;
     struct reading reading;
     struct networks networks;
+    struct numbers numbers;
 };
 
 static void *array(size_t count, size_t size)
@@ -49,7 +51,8 @@ static void *array(size_t count, size_t size)
 
 static bool is_eager(const struct ruleset_atom *a)
 {
-    return a->count > 0 && a->atom->kind != ATOM_PATTERN && a->atom->kind != ATOM_CIDR;
+    return a->count > 0 && a->atom->kind != ATOM_PATTERN && a->atom->kind != ATOM_CIDR &&
+           a->atom->kind != ATOM_COMPARE;
 }
 
 static bool sort_eager(struct match *m)
@@ -104,7 +107,8 @@ struct match *match_new(const struct ruleset *s, const struct compiled *c)
     m->candidates = array(s->rule_count, sizeof *m->candidates);
     m->matched = array(s->rule_count, sizeof *m->matched);
     if (m->values && m->value_stamps && m->atom_stamps && m->rule_stamps && m->found && m->candidates &&
-        m->matched && sort_eager(m) && networks_init(&m->networks, s) && make_scratch(m))
+        m->matched && sort_eager(m) && networks_init(&m->networks, s) && numbers_init(&m->numbers, s) &&
+        make_scratch(m))
         return m;
     match_free(m);
     return NULL;
@@ -126,6 +130,7 @@ void match_free(struct match *m)
     free(m->eager_from);
     free(m->clean);
     networks_free(&m->networks);
+    numbers_free(&m->numbers);
     free(m);
 }
 
@@ -232,46 +237,84 @@ static void scan(struct match *m, uint32_t field, struct span text)
         hs_scan(patterns, (const char *)data, (unsigned)text.len, 0, m->scratch, on_pattern, m);
 }
 
-static void scan_all(struct match *m, uint32_t field, const struct match_value *v)
+static void scan_all(struct match *m, uint32_t field, const struct span *values, size_t count)
 {
-    /* a number that can still grow has no text yet */
-    for (size_t i = 0; i < v->count && v->state == FACT_KNOWN && !v->rising; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (field != RULESET_KEYWORD)
-            scan(m, field, v->values[i]);
-        scan(m, RULESET_KEYWORD, v->values[i]);
+            scan(m, field, values[i]);
+        scan(m, RULESET_KEYWORD, values[i]);
     }
 }
 
-static void find_networks(struct match *m, uint32_t field, const struct match_value *v)
+static void find_networks(struct match *m, uint32_t field, const struct span *values, size_t count)
 {
     uint32_t found[NETWORKS_FOUND_MAX];
     struct ip ip;
-    if (v->state != FACT_KNOWN || v->rising || !networks_has(&m->networks, field))
+    if (count == 0 || !networks_has(&m->networks, field))
         return;
-    for (size_t i = 0; i < v->count; i++) {
-        size_t count = ip_parse(v->values[i], &ip) ? networks_find(&m->networks, field, &ip, found) : 0;
-        while (count > 0)
-            note_true(m, found[--count]);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = ip_parse(values[i], &ip) ? networks_find(&m->networks, field, &ip, found) : 0;
+        while (n > 0)
+            note_true(m, found[--n]);
     }
 }
 
-void match_set(struct match *m, uint32_t field, const struct match_value *v)
+static struct reading *read_text(struct match *m, struct span text)
+{
+    struct reading *r = &m->reading;
+    if (r->generation != m->generation || r->text.data != text.data || r->text.len != text.len)
+        *r = (struct reading){.text = text, .generation = m->generation};
+    return r;
+}
+
+static bool read_number(struct reading *r)
+{
+    if (!r->number_read)
+        r->is_number = number_parse(r->text, &r->number);
+    r->number_read = true;
+    return r->is_number;
+}
+
+/* The number is equal to one asked about; whether it must be more or less than it, the atom knows. */
+static void on_number(void *context, uint32_t atom)
+{
+    struct match *m = context;
+    const struct atom *a = m->set->atoms[atom].atom;
+    if (number_holds(&m->reading.number, a->compare, &a->number))
+        note_true(m, atom);
+}
+
+static void find_numbers(struct match *m, uint32_t field, const struct span *values, size_t count,
+                         bool rising)
+{
+    if (count == 0 || !numbers_has(&m->numbers, field))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct reading *r = read_text(m, values[i]);
+        if (read_number(r))
+            numbers_find(&m->numbers, field, &r->number, rising, on_number, m);
+    }
+}
+
+void match_set_again(struct match *m, uint32_t field, const struct match_value *v, const struct span *fresh,
+                     size_t count)
 {
     must(field != RULESET_KEYWORD && field < m->set->fields.count);
     m->values[field] = *v;
     m->value_stamps[field] = m->generation;
-    scan_all(m, field, v);
-    find_networks(m, field, v);
-    for (uint32_t i = m->eager_from[field]; i < m->eager_from[field + 1]; i++)
+    if (!v->rising) { /* a number that can still grow has no text yet */
+        scan_all(m, field, fresh, count);
+        find_networks(m, field, fresh, count);
+    }
+    find_numbers(m, field, fresh, count, v->rising);
+    for (uint32_t i = m->eager_from[field]; v->state == FACT_KNOWN && i < m->eager_from[field + 1]; i++)
         if (match_atom(m, m->eager[i]) == TRUTH_TRUE)
             note_true(m, m->eager[i]);
 }
 
-void match_set_again(struct match *m, uint32_t field, const struct match_value *v)
+void match_set(struct match *m, uint32_t field, const struct match_value *v)
 {
-    must(field < m->set->fields.count);
-    m->values[field] = *v;
-    m->value_stamps[field] = m->generation;
+    match_set_again(m, field, v, v->values, v->state == FACT_KNOWN ? v->count : 0);
 }
 
 void match_note(struct match *m, uint32_t atom)
@@ -288,7 +331,8 @@ const uint32_t *match_atoms(const struct match *m, size_t *ret_count)
 
 void match_set_unnamed(struct match *m, const struct match_value *v)
 {
-    scan_all(m, RULESET_KEYWORD, v);
+    if (v->state == FACT_KNOWN && !v->rising)
+        scan_all(m, RULESET_KEYWORD, v->values, v->count);
 }
 
 const struct match_value *match_value(const struct match *m, uint32_t field)
@@ -298,20 +342,9 @@ const struct match_value *match_value(const struct match *m, uint32_t field)
 
 /* ---- atoms ---- */
 
-static struct reading *read_text(struct match *m, struct span text)
-{
-    struct reading *r = &m->reading;
-    if (r->generation != m->generation || r->text.data != text.data || r->text.len != text.len)
-        *r = (struct reading){.text = text, .generation = m->generation};
-    return r;
-}
-
 static bool compare_holds(const struct atom *a, struct reading *r)
 {
-    if (!r->number_read)
-        r->is_number = number_parse(r->text, &r->number);
-    r->number_read = true;
-    return r->is_number && number_holds(&r->number, a->compare, &a->number);
+    return read_number(r) && number_holds(&r->number, a->compare, &a->number);
 }
 
 static bool network_holds(const struct atom *a, struct reading *r)

@@ -32,9 +32,10 @@ void match_set(struct match *m, uint32_t field, const struct match_value *v);
 /* A field no rule asks for: keywords look into it too. */
 void match_set_unnamed(struct match *m, const struct match_value *v);
 
-/* For an event that is looked at again when more of it is known: what was set and scanned before is set without scanning, and atoms that
- * were found true are said to be. Only for values that don't change any more. */
-void match_set_again(struct match *m, uint32_t field, const struct match_value *v);
+/* For an event that is looked at again when more of it is known: of the field's values only the `fresh` ones, `count` of them, are scanned; what
+ * was found true before match_note() says. Only for values that don't change any more. */
+void match_set_again(struct match *m, uint32_t field, const struct match_value *v, const struct span *fresh,
+                     size_t count);
 void match_note(struct match *m, uint32_t atom);
 /* The atoms found true since begin(), of those that rules are found by or that are patterns: a view that lasts until the next begin(). */
 const uint32_t *match_atoms(const struct match *m, size_t *ret_count);

@@ -35,6 +35,8 @@ static int split_field(struct rulebook *b, const char *joined, struct rulebook_f
         const enum fact *f = find_fact(span_of(at, len));
         if (f) {
             facts[ret->count++] = *f;
+            if (!b->uses[*f])
+                b->used[b->used_count++] = *f;
             b->uses[*f] = true;
             b->uses_phase[fact_table[*f].phase] = true;
             ret->running = ret->running || fact_table[*f].moves == FACT_RUNNING;

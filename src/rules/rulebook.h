@@ -23,13 +23,15 @@ struct rulebook_point {
 };
 
 struct rulebook {
-    struct arena arena;              /* the documents, and what is below */
-    struct ruleset *set;             /* owned */
-    struct compiled *compiled;       /* owned */
-    struct action *actions;          /* view into the arena: by rule */
-    enum fact_phase *phases;         /* view into the arena: by rule, the earliest in which it can be true */
-    struct rulebook_field *fields;   /* view into the arena: by field of the set */
-    bool uses[FACT_COUNT];           /* some rule asks for it */
+    struct arena arena;            /* the documents, and what is below */
+    struct ruleset *set;           /* owned */
+    struct compiled *compiled;     /* owned */
+    struct action *actions;        /* view into the arena: by rule */
+    enum fact_phase *phases;       /* view into the arena: by rule, the earliest in which it can be true */
+    struct rulebook_field *fields; /* view into the arena: by field of the set */
+    bool uses[FACT_COUNT];         /* some rule asks for it */
+    enum fact used[FACT_COUNT];    /* the same as a list */
+    uint32_t used_count;
     bool uses_phase[FACT_CLOSE + 1]; /* some rule asks for a fact of that phase */
     bool uses_running;
     struct rulebook_point *points; /* view into the arena: by fact, then ascending */

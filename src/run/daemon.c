@@ -46,6 +46,8 @@ struct daemon {
     struct store *store;         /* owned */
     struct sightings *sightings; /* owned */
     struct signing *signing;     /* owned; NULL: there is no inspection CA */
+    struct pairs *pairs;         /* owned */
+    struct habits *habits;       /* owned */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -122,6 +124,8 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .ledger = d->ledger,
                                    .limits = d->limits,
                                    .sightings = d->sightings,
+                                   .pairs = d->pairs,
+                                   .habits = d->habits,
                                    .store = d->store,
                                    .signer = signing_signer(d->signing),
                                    .snapshot = d->snapshot,
@@ -149,6 +153,19 @@ static int prepare(struct daemon *d, struct err *reterr)
     return bind_all(d, reterr);
 }
 
+static int open_history(struct daemon *d)
+{
+    const struct conf *c = d->snapshot->conf;
+    size_t entries = (size_t)c->history.entries;
+    d->store = store_open(c->history.database);
+    if (!d->store)
+        return -1;
+    d->sightings = sightings_new(d->store, entries);
+    d->pairs = pairs_new(d->store, entries / 4);
+    d->habits = habits_new(d->store, entries / 8);
+    return d->sightings && d->pairs && d->habits ? 0 : -1;
+}
+
 /* As the user. */
 static int open_all(struct daemon *d, struct err *reterr)
 {
@@ -162,11 +179,9 @@ static int open_all(struct daemon *d, struct err *reterr)
     if (!d->ledger)
         return -1;
     d->limits = limits_new((unsigned)c->limits.flows);
-    d->store = store_open(c->history.database);
-    d->sightings = d->store ? sightings_new(d->store, (size_t)c->history.entries) : NULL;
-    if (!d->limits || !d->sightings)
-        return err_set(reterr, NULL, 0, 0, "no memory");
-    return store_start(d->store, reterr) == 0 ? make_workers(d, reterr) : -1;
+    return d->limits && open_history(d) == 0 && store_start(d->store, reterr) == 0
+               ? make_workers(d, reterr)
+               : err_set(reterr, NULL, 0, 0, "no memory");
 }
 
 static void block_signals(void)
@@ -379,8 +394,11 @@ enum daemon_exit daemon_free(struct daemon *take_d)
     unsigned lost = ledger_close(d->ledger, LEDGER_CLOSE_MS);
     if (lost)
         log_error("exeatd", "%u records could not be written", lost);
-    if (store_close(d->store, STORE_CLOSE_MS))
+    if (store_close(d->store, STORE_CLOSE_MS)) {
         sightings_free(d->sightings);
+        pairs_free(d->pairs);
+        habits_free(d->habits);
+    }
     limits_free(d->limits);
     signing_stop(d->signing);
     snapshot_unref(d->snapshot);

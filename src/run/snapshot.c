@@ -9,6 +9,7 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BASELINE_MAX_BYTES = 8 * 1024 * 1024 };
 
@@ -18,6 +19,8 @@ static void snapshot_destroy(struct snapshot *s)
     tls_context_free(s->server_tls);
     tls_context_free(s->inspect_tls);
     trust_free(s->trust);
+    chain_known_free(s->known);
+    tls_prober_free(s->prober);
     ca_free(s->ca);
     geo_close(s->geo);
     free(s->own_addresses);
@@ -103,8 +106,7 @@ static int load_inspection(struct snapshot *s, struct err *reterr)
                        "terminate needs inspection.ca_certificate and ca_key");
     if (!c->inspection.ca_certificate)
         return 0;
-    s->trust = trust_new(true, &c->tls_origin.ca_file, c->tls_origin.ca_file ? 1 : 0, reterr);
-    s->ca = s->trust ? ca_read(c->inspection.ca_certificate, reterr) : NULL;
+    s->ca = ca_read(c->inspection.ca_certificate, reterr);
     s->inspect_tls = s->ca ? tls_context_new_unverified(reterr) : NULL;
     return s->inspect_tls ? 0 : -1;
 }
@@ -123,6 +125,27 @@ static int load_tls(struct snapshot *s, struct err *reterr)
     return s->proxy_tls ? 0 : -1;
 }
 
+/* What chains are judged by. */
+static int load_trust(struct snapshot *s, struct err *reterr)
+{
+    static const char usual[] = "/etc/exeat/chain/known.yaml";
+    const struct conf *c = s->conf;
+    const char *path = c->peek.known ? c->peek.known : usual;
+    const char *const files[] = {c->tls_origin.ca_file};
+    s->trust = trust_new(true, files, c->tls_origin.ca_file ? 1 : 0, reterr);
+    s->prober = s->trust ? tls_prober_new(reterr) : NULL;
+    if (!s->prober)
+        return -1;
+    if (!c->peek.known && access(usual, F_OK) != 0)
+        return 0;
+    struct buf text;
+    buf_init(&text, BASELINE_MAX_BYTES);
+    if (conf_file_read(path, false, &text, reterr) == 0)
+        s->known = chain_known_parse(buf_span(&text), path, reterr);
+    buf_free(&text);
+    return s->known ? 0 : -1;
+}
+
 struct snapshot *snapshot_load(const char *config_file, uint64_t generation, struct err *reterr)
 {
     struct net_settings settings;
@@ -134,8 +157,8 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->generation = generation;
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
-        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 && load_rules(s, reterr) == 0 &&
-        settings_from_conf(s->conf, 1, &settings, reterr) == 0)
+        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 && load_trust(s, reterr) == 0 &&
+        load_rules(s, reterr) == 0 && settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);
     return NULL;

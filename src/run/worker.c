@@ -174,6 +174,8 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .ledger = o->ledger,
                                .limits = o->limits,
                                .sightings = o->sightings,
+                               .pairs = o->pairs,
+                               .habits = o->habits,
                                .store = o->store,
                                .signer = o->signer,
                                .snapshot = snapshot_ref(o->snapshot),

@@ -14,6 +14,8 @@ struct worker_options {
     struct ledger *ledger;         /* borrowed, like the limits, until worker_free() */
     struct limits *limits;
     struct sightings *sightings;
+    struct pairs *pairs;
+    struct habits *habits;
     struct store *store;
     struct signer *signer;                 /* borrowed likewise; NULL: nothing is terminated */
     struct snapshot *snapshot;             /* the worker takes a reference of its own */

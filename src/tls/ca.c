@@ -140,9 +140,14 @@ static char *constraints_as_text(X509 *c)
         long len = BIO_get_mem_data(out, &data);
         text = strndup(data, len > 0 ? (size_t)len : 0);
     }
-    for (char *p = text; p && *p; p++)
-        if (*p == '\n')
-            *p = ' ';
+    size_t kept = 0;
+    for (char *p = text; p && *p; p++) {
+        char one = *p == '\n' ? ' ' : *p;
+        if (one != ' ' || (kept > 0 && text[kept - 1] != ' '))
+            text[kept++] = one;
+    }
+    if (text)
+        text[kept] = '\0';
     BIO_free(out);
     return text;
 }

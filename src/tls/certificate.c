@@ -75,8 +75,11 @@ int certificate_write_files(X509 *certificate, EVP_PKEY *key, const char *certif
             return err_set(reterr, key_file, 0, 0, "cannot be written");
     }
     FILE *f = certificate_create_file(certificate_file, 0644, reterr);
-    if (!f)
+    if (!f) {
+        if (key && key_file)
+            unlink(key_file); /* made a moment ago, and of no use alone */
         return -1;
+    }
     bool ok = PEM_write_X509(f, certificate) == 1;
     if ((fclose(f) != 0) | !ok)
         return err_set(reterr, certificate_file, 0, 0, "cannot be written");

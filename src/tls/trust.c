@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ANCHORS_MAX = 16384, PATH_BYTES = 1024 };
 
@@ -101,15 +102,29 @@ static void add_folder(struct trust *t, const char *folder)
         closedir(dir);
 }
 
-static int add_system(struct trust *t, struct err *reterr)
+/* Where the system's bundle may be; NULL: nowhere else. */
+static const char *bundle_at(size_t i)
 {
-    const char *given = secure_getenv(X509_get_default_cert_file_env());
     const char *const bundles[] = {X509_get_default_cert_file(), "/etc/ssl/certs/ca-certificates.crt",
                                    "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
                                    "/etc/ssl/cert.pem"};
+    return i < ARRAY_LEN(bundles) ? bundles[i] : NULL;
+}
+
+const char *trust_system_file(void)
+{
+    const char *file = secure_getenv(X509_get_default_cert_file_env());
+    for (size_t i = 0; !file && bundle_at(i); i++)
+        file = access(bundle_at(i), R_OK) == 0 ? bundle_at(i) : NULL;
+    return file;
+}
+
+static int add_system(struct trust *t, struct err *reterr)
+{
+    const char *given = secure_getenv(X509_get_default_cert_file_env()), *file = given;
     long added = given ? add_file(t, given, true, reterr) : 0;
-    for (size_t i = 0; !given && added <= 0 && i < ARRAY_LEN(bundles); i++)
-        added = add_file(t, bundles[i], true, NULL);
+    for (size_t i = 0; !given && added <= 0 && (file = bundle_at(i)); i++)
+        added = add_file(t, file, true, NULL);
     if (added <= 0)
         return err_set(reterr, given, 0, 0, "the system's root certificates are not to be found");
     struct trust local = {0};

@@ -27,6 +27,9 @@ struct trust;
  * $SSL_CERT_FILE, OpenSSL's default or a usual place. NULL with reterr: a file without a certificate, or one that can't be read. */
 struct trust *trust_new(bool with_system, const char *const *files, size_t count, struct err *reterr);
 
+/* The PEM file of the system's roots; NULL: there is none. */
+const char *trust_system_file(void);
+
 /* The same from memory: every certificate of `public_roots` and of `configured` (each may be NULL); copied. */
 struct trust *trust_new_from(const struct chain *public_roots, const struct chain *configured,
                              struct err *reterr);

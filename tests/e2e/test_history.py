@@ -1,6 +1,7 @@
 """What a sender's lineage did before it connected: told by exeat-agent, written into the records. Needs root, BPF and fanotify;
 skipped otherwise."""
 import os
+import signal
 import subprocess
 import time
 
@@ -134,3 +135,115 @@ def test_told_to_go_without(tmp_path):
     assert any("told to go without" in s for s in agent.hello["capabilities"]["degraded"])
     assert "history" not in run_session(agent, tmp_path, "$CONNECT")
     agent.end()
+
+
+def compiled(tmp_path, name, source, *options):
+    path = tmp_path / (name + ".c")
+    path.write_text(source)
+    made = subprocess.run(["cc", "-O1", "-o", tmp_path / name, path, *options], capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"{name} cannot be compiled: {made.stderr[-300:]}")
+    return tmp_path / name
+
+
+CLIENT = r"""
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+%s
+int main(int argc, char **argv)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 1), .sin_addr.s_addr = htonl(0x7f000001)};
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    char byte;
+    %s
+    if (connect(s, (struct sockaddr *)&a, sizeof a) != 0)
+        return 1;
+    return read(0, &byte, 1) < 0;
+}
+"""
+
+
+def ask_program(agent, argv, until=None):
+    """Runs a client that connects to the port behind its arguments; asks until `until(rows)`, and answers."""
+    listener = listen()
+    port = listener.getsockname()[1]
+    agent.greet("127.0.0.1:%d" % port)
+    client = subprocess.Popen([*map(str, argv), str(port)], stdin=subprocess.PIPE, start_new_session=True)
+    accepted = listener.accept()[0]
+    answers = []
+
+    def asked():
+        answers.append(agent.ask(accepted, **cookie(accepted)))
+        return until is None or until(seen(answers[-1]))
+    harness.wait_until(asked, "what the client did")
+    client.communicate()
+    return answers[-1]
+
+
+def test_libraries_that_a_client_loads(agent):
+    rows = seen(ask_program(agent, ["/usr/bin/python3", "-c", "import ssl\n" + CONNECT]))
+    assert rows["tls_library"]["class"] == "openssl" and "/libssl.so" in rows["tls_library"]["path"]
+    assert rows["crypto_library"]["class"] == "openssl" and "/libcrypto.so" in rows["crypto_library"]["path"]
+    assert not seen(ask_program(agent, ["/usr/bin/python3", "-c", CONNECT]))
+
+
+def test_libraries_from_before_the_agent(tmp_path):
+    """The client was there first: its mappings are looked at when it is asked about, after the answer."""
+    listener = listen()
+    port = listener.getsockname()[1]
+    client = subprocess.Popen(["/usr/bin/python3", "-c", "import ssl\nprint('x', flush=True)\nimport sys\nsys.stdin.readline()\n" + CONNECT,
+                               str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert client.stdout.readline() == b"x\n"
+    agent = start(tmp_path)
+    agent.greet("127.0.0.1:%d" % port)
+    client.stdin.write(b"\n")
+    client.stdin.flush()
+    accepted = listener.accept()[0]
+    harness.wait_until(lambda: "tls_library" in seen(agent.ask(accepted, **cookie(accepted))), "its libraries")
+    client.communicate()
+    agent.end()
+
+
+def test_tls_inside_an_executable(agent, tmp_path):
+    """A static TLS client, as Go and Rust make them: nothing is loaded, yet it is there."""
+    client = compiled(tmp_path, "static", CLIENT % ("#include <openssl/ssl.h>", "SSL_CTX_free(SSL_CTX_new(TLS_client_method()));"),
+                      "-static", "-lssl", "-lcrypto", "-ldl", "-lpthread")
+    answer = ask_program(agent, [client], lambda rows: "tls_library" in rows)
+    assert seen(answer)["tls_library"]["path"] == str(client)
+    answer = ask_program(agent, [client])  # known at once now
+    assert seen(answer)["tls_library"]["class"] == "openssl"
+
+
+def test_how_often_it_runs_and_connects(tmp_path):
+    (tmp_path / "state").mkdir()
+    agent = start(tmp_path, "--state", str(tmp_path / "state"))
+    program = compiled(tmp_path, "rare", CLIENT % ("", "if (argc < 2) return 0;"))
+    for _ in range(3):
+        subprocess.run([program], check=True)
+    usage = ask_program(agent, [program])["history"]["usage"]
+    assert usage["executions"]["count"] == 4 and usage["connections"]["count"] == 0 and usage["connected_executions"] == 0
+    agent.end()
+    agent = Agent(tmp_path, "--state", str(tmp_path / "state"))
+    usage = ask_program(agent, [program])["history"]["usage"]
+    assert usage["executions"]["count"] == 5 and usage["connections"]["count"] == 1 and usage["connected_executions"] == 1
+    assert usage["executions"]["first_ms"] <= usage["connections"]["first_ms"] <= usage["executions"]["last_ms"]
+    agent.end()
+
+
+def test_what_is_missed_is_counted(agent, tmp_path):
+    """The agent sleeps through more than the kernel keeps for it: said in the answer, and it goes on."""
+    agent.process.send_signal(signal.SIGSTOP)
+    for _ in range(3000):
+        subprocess.run(["/bin/true", "x" * 250], check=True)
+    for i in range(17000):
+        (tmp_path / f"f{i % 17000}").write_text("x")
+    agent.process.send_signal(signal.SIGCONT)
+    harness.wait_until(lambda: ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])["history"]["losses"]["files"] > 0,
+                       "losses of files")
+    answer = ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])
+    assert answer["history"]["losses"]["events"] > 0 and answer["confidence"] == "exact"
+    archive = tmp_path / "after.tar"
+    rows = seen(run_session(agent, tmp_path, f"tar cf {archive} -C /usr/share/common-licenses .; $CONNECT"))
+    assert rows["archive_written"]["path"] == str(archive) and "exec_archiver" in rows

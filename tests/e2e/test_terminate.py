@@ -2,15 +2,14 @@
 import json
 import os
 import pathlib
-import shutil
-import socket
 import ssl
 import subprocess
+import tempfile
 
 import pytest
 
 import origins
-from harness import (PLACES, RAW_CLIENT, default_baseline, read_head, tool, wait_until)
+from harness import BUILD, RAW_CLIENT, default_baseline, read_head, tool, wait_until
 
 
 class Inspection:
@@ -241,3 +240,79 @@ def test_a_dead_signing_process_is_replaced(make_proxy, https, inspection, autho
                 assert tunnel_of(p, host).reason == "signer_unavailable"
             else:
                 assert b"hello" in r.stdout, (r, p.daemon.log)
+
+
+def exeat_ca(*argv, expected=0, **more):
+    r = subprocess.run([str(BUILD / "exeat"), "ca", *map(str, argv)], capture_output=True, timeout=30, **more)
+    assert r.returncode == expected, r
+    assert b"PRIVATE KEY" not in r.stdout + r.stderr
+    return r.stdout
+
+
+def test_exeat_ca(make_proxy, https, authority, name):
+    """Made, shown, exported, used, and rotated under a running proxy."""
+    with tempfile.TemporaryDirectory(prefix="exeat-state-") as folder:
+        os.chmod(folder, 0o755)
+        life_of_a_ca(make_proxy, https, authority, name, pathlib.Path(folder))
+
+
+def life_of_a_ca(make_proxy, https, authority, name, state):
+    exeat_ca("show", "--state", state, expected=1)
+    exeat_ca("init", "--state", state, "--name", "First")
+    os.chmod(state / "ca", 0o755)
+    key = state / "ca/inspection-ca.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_bytes()
+    exeat_ca("init", "--state", state, expected=1)
+    assert key.read_bytes() == before
+    first = json.loads(exeat_ca("show", "--state", state, "--json"))["current"]
+    assert first["subject"] == "CN=First" and first["state"] == "valid"
+    bundle = state / "bundle.pem"
+    config = {"policy": {"handling": "terminate"}, "tls_origin": {"ca_file": authority.ca},
+              "inspection": {"ca_certificate": str(state / "ca/inspection-ca.pem"), "ca_key": str(key)}}
+    with make_proxy("ca", config=config) as p:
+        def curl(works=True):
+            host = name()
+            r = p.run(tool("curl"), "-sSv", f"https://{host}:{https.port}/hello",
+                      env=p.environment(CURL_CA_BUNDLE=str(bundle)))
+            assert (b"hello" in r.stdout) == works, (r, p.daemon.log)
+            return r.stderr
+        exeat_ca("export", "--state", state, "--format", "bundle", "--output", bundle)
+        assert b"CN=First" in curl()
+        exeat_ca("rotate", "--state", state, "--now", expected=1)  # clients don't know the next one yet
+        exeat_ca("rotate", "--state", state, "--name", "Second")
+        exeat_ca("export", "--state", state, "--format", "bundle", "--output", bundle)
+        assert b"CN=First" in curl()
+        exeat_ca("rotate", "--state", state, "--now")
+        assert key.read_bytes() != before and json.loads(exeat_ca("show", "--state", state, "--json"))["next"] is None
+        p.reload()
+        assert b"CN=Second" in curl()
+    env = exeat_ca("export", "--state", state, "--format", "env", "--bundle", bundle).decode()
+    out = subprocess.run(["sh", "-ec", env + "\nprintf %s \"$NODE_EXTRA_CA_CERTS\""], capture_output=True, check=True).stdout.decode()
+    assert out == str(state / "ca/inspection-ca.pem")
+    exeat_ca("export", "--state", state, "--format", "der", "--output", state / "x.der")
+    assert (state / "x.der").read_bytes()[:1] == b"\x30"
+
+
+@pytest.mark.parametrize("what", ["missing", "other key", "not a ca", "readable"])
+def test_a_ca_that_cannot_be_used(make_proxy, authority, tmp_path, what):
+    """Said at the start, with the file."""
+    for path in (tmp_path, tmp_path.parent):
+        os.chmod(path, 0o755)
+    ca, other = Inspection(tmp_path), tmp_path / "other"
+    other.mkdir()
+    key = ca.key
+    if what == "missing":
+        ca.certificate.unlink()
+    elif what == "other key":
+        key = Inspection(other).key
+    elif what == "not a ca":
+        subprocess.run(["openssl", "req", "-x509", "-key", ca.key, "-out", ca.certificate, "-days", "30", "-subj", "/CN=x",
+                        "-addext", "basicConstraints=critical,CA:FALSE"], check=True, capture_output=True)
+    elif what == "readable":
+        os.chmod(key, 0o644)
+    config = terminating(ca, authority)
+    config["inspection"]["ca_key"] = str(key)
+    with pytest.raises(AssertionError, match="did not become ready"):
+        with make_proxy("bad", config=config):
+            pass

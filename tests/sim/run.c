@@ -652,6 +652,7 @@ static void send_something(struct run *r, struct peer *p)
 }
 
 /* CLIENT or SERVER does something */
+
 static void do_peer(struct run *r)
 {
     bool client;

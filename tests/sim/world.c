@@ -38,6 +38,7 @@ static void remove_fixture(void)
     tls_context_free(fixture.inspect);
     ca_free(fixture.ca);
     trust_free(fixture.trust);
+    tls_prober_free(fixture.prober);
     for (size_t i = 0; i < ARRAY_LEN(fixture_files); i++)
         unlink(path_of(fixture_files[i], path));
     rmdir(fixture.folder);
@@ -81,7 +82,7 @@ static void make_inspection(const char *roots)
     path_of("inspection.pem", pem);
     path_of("inspection.key", key);
     if (ca_create(&plan, pem, key, &e) != 0 || !(fixture.ca = ca_read_with_key(pem, key, &e)) ||
-        !(fixture.trust = trust_new(false, &roots, 1, &e)) ||
+        !(fixture.trust = trust_new(false, &roots, 1, &e)) || !(fixture.prober = tls_prober_new(&e)) ||
         !(fixture.inspected = tls_context_new_client(pem, &e)) ||
         !(fixture.inspect = tls_context_new_unverified(&e)))
         stop_for(&e);
@@ -150,6 +151,7 @@ struct snapshot *world_snapshot(const char *name, const char *conf, const char *
     s->own_addresses = calloc(1, sizeof *s->own_addresses); /* what the scenarios take for this host */
     must(s->own_addresses && ip_parse(span_str("192.0.2.1"), &s->own_addresses[0]));
     s->own_count = 1;
+    s->prober = x->prober;
     s->proxy_tls = x->servers[CERTIFICATE_GOOD];
     s->server_tls = x->client;
     s->trust = x->trust;
@@ -221,8 +223,13 @@ static void check_to_server(void *owner, void *flow, struct peer *server, struct
     struct sim *s = *(struct sim **)owner;
     const struct flow *f = flow;
     char uid[64];
+    bool ours = false;
     (void)server;
     (void)data;
+    for (const struct flow *each = s->env.flows; each && !ours; each = each->next)
+        ours = each == f;
+    if (!ours) /* a probe's: none of a client's bytes */
+        return;
     if (f->state == FLOW_PARENT || f->state == FLOW_SERVER_TLS)
         return;
     if (!f->x)
@@ -289,12 +296,16 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};
     must(s->limits);
     s->sightings = sightings_new(NULL, 1024);
-    must(s->sightings);
+    s->pairs = pairs_new(NULL, 1024);
+    s->habits = habits_new(NULL, 1024);
+    must(s->sightings && s->pairs && s->habits);
     s->env = (struct flow_env){.net = s->net,
                                .ledger = s->ledger,
                                .limits = s->limits,
                                .sightings = s->sightings,
                                .signer = &s->signer.signer,
+                               .pairs = s->pairs,
+                               .habits = s->habits,
                                .snapshot = snapshot_ref(snapshot),
                                .uid_prefix = "sim"};
     s->plain = s->tls = (struct flow_listener){{{4, {192, 0, 2, 1}}, 3128}, false};
@@ -366,4 +377,6 @@ void sim_close(struct sim *s)
     fake_ledger_free(s->ledger);
     limits_free(s->limits);
     sightings_free(s->sightings);
+    pairs_free(s->pairs);
+    habits_free(s->habits);
 }

@@ -25,6 +25,7 @@ struct fixture {
     struct tls_context
         *inspected; /* owned: trusts the inspection CA alone, as the client of a terminated tunnel does */
     struct ca *ca;  /* owned: the inspection CA, with its key */
+    struct tls_prober *prober;   /* owned */
     struct trust *trust;         /* owned: what the proxy trusts */
     struct tls_context *inspect; /* owned: the proxy's, to servers of terminated tunnels */
 };
@@ -53,6 +54,8 @@ struct sim {
     struct limits *limits;       /* owned */
     struct sightings *sightings; /* owned */
     struct fake_signer signer;
+    struct pairs *pairs;         /* owned */
+    struct habits *habits;       /* owned */
     struct flow_env env;
     struct flow_listener plain, tls;           /* listeners */
     struct snapshot *revoke_cut, *revoke_keep; /* borrowed: what the injections publish; NULL */

@@ -81,7 +81,8 @@ static __always_inline void fill(struct exec_record *r, __u32 type, struct task_
     r->session = (__u32)BPF_CORE_READ(session, numbers[0].nr);
     r->has_terminal = BPF_CORE_READ(signal, tty) != NULL;
     r->device = 0;
-    r->inode = 0;
+    r->inode = r->size = 0;
+    r->ctime_ns = 0;
     r->path_bytes = r->arguments_bytes = 0;
     bpf_probe_read_kernel_str(r->name, sizeof r->name, task->comm);
 }
@@ -131,7 +132,10 @@ int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binp
         return 0;
     struct file *file = BPF_CORE_READ(program, file);
     fill(r, EXEC_EXEC, task, BPF_CORE_READ(task, real_parent));
-    r->inode = BPF_CORE_READ(file, f_inode, i_ino);
+    struct inode *inode = BPF_CORE_READ(file, f_inode);
+    r->inode = BPF_CORE_READ(inode, i_ino);
+    r->size = (__u64)BPF_CORE_READ(inode, i_size);
+    r->ctime_ns = read_ctime(inode);
     r->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
     read_arguments(task, r);
     r->path_bytes = read_path(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt), r->path);

@@ -95,6 +95,8 @@ static void fill_executed(const struct exec_record *r, size_t size, char path[EX
                                                                                     : sizeof r->arguments);
     out->device = (uint64_t)(r->device >> 20) << 32 | (r->device & 0xfffff);
     out->inode = r->inode;
+    out->size = r->size;
+    out->ctime_ns = r->ctime_ns;
 }
 
 bool exec_record_take(struct history *h, int procfd, const void *data, size_t size,
@@ -130,6 +132,7 @@ bool exec_record_take(struct history *h, int procfd, const void *data, size_t si
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 /* The compiled program is a part of this one: an object file that lies beside could be another's. */
 __asm__(".pushsection .rodata\n"
@@ -148,7 +151,7 @@ struct exec_watch {
     struct bpf_link *links[PROGRAMS_MAX]; /* owned */
     size_t link_count;
     struct ring_buffer *ring;      /* owned */
-    const volatile uint64_t *lost; /* view into the object: the kernel counts there */
+    const volatile uint64_t *lost; /* owned mapping of one page: the kernel counts there */
     struct history *history;       /* borrowed until freed */
     int procfd;                    /* owned */
     void (*each)(void *context, const struct executed *e);
@@ -187,7 +190,6 @@ static int attach(struct exec_watch *w)
 static int load(struct exec_watch *w)
 {
     struct bpf_object_open_opts options = {.sz = sizeof options, .object_name = "exeat_exec"};
-    size_t size = 0;
     w->object = bpf_object__open_mem(exeat_exec_object, (size_t)(exeat_exec_object_end - exeat_exec_object),
                                      &options);
     if (!w->object)
@@ -197,8 +199,11 @@ static int load(struct exec_watch *w)
         return result;
     struct bpf_map *map = bpf_object__find_map_by_name(w->object, "ring");
     struct bpf_map *counts = bpf_object__find_map_by_name(w->object, ".bss");
-    w->lost = counts ? bpf_map__initial_value(counts, &size) : NULL;
-    if (!map || !w->lost || size < sizeof *w->lost)
+    void *page =
+        counts ? mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, bpf_map__fd(counts), 0)
+               : MAP_FAILED;
+    w->lost = page == MAP_FAILED ? NULL : page;
+    if (!map || !w->lost)
         return -ENOENT;
     w->ring = ring_buffer__new(bpf_map__fd(map), on_record, w, NULL);
     return w->ring ? attach(w) : -errno;
@@ -232,6 +237,8 @@ void exec_watch_free(struct exec_watch *w)
         bpf_link__destroy(w->links[i]);
     ring_buffer__free(w->ring);
     bpf_object__close(w->object);
+    if (w->lost)
+        munmap((void *)(uintptr_t)w->lost, (size_t)sysconf(_SC_PAGESIZE));
     if (w->procfd >= 0)
         close(w->procfd);
     free(w);

@@ -12,9 +12,10 @@ enum { EXEC_WHY_BYTES = 160 };
 /* A program that was just executed. Views for the call. */
 struct executed {
     struct history_id id;
-    const char *path;       /* "": too long to be told */
-    struct span arguments;  /* each ends with a NUL; the first EXEC_ARGUMENTS_BYTES of them */
-    uint64_t device, inode; /* device as file_key has it */
+    const char *path;             /* "": too long to be told */
+    struct span arguments;        /* each ends with a NUL; the first EXEC_ARGUMENTS_BYTES of them */
+    uint64_t device, inode, size; /* device as file_key has it */
+    int64_t ctime_ns;
     int64_t now_ms;
 };
 

@@ -23,7 +23,8 @@ struct exec_record {
     __u32 parent, session;
     __u32 has_terminal;
     __u32 device; /* of the executable, as the kernel writes it */
-    __u64 inode;
+    __u64 inode, size;
+    __s64 ctime_ns;
     char name[16];
     __u32 path_bytes, arguments_bytes;
     /* what follows comes with EXEC_EXEC alone */

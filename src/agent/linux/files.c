@@ -38,7 +38,7 @@ struct file_watch {
 
 /* ---- marks ---- */
 
-static bool is_local(int fd)
+bool file_is_local(int fd)
 {
     static const long types[] = {
         EXT4_SUPER_MAGIC,  XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
@@ -58,7 +58,7 @@ static bool mark_fd(struct file_watch *w, int fd)
 {
     char path[40];
     struct stat st;
-    if (fstat(fd, &st) != 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) || !is_local(fd))
+    if (fstat(fd, &st) != 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) || !file_is_local(fd))
         return false;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     uint64_t mask = S_ISDIR(st.st_mode) ? FAN_OPEN | FAN_EVENT_ON_CHILD | FAN_ONDIR : FAN_OPEN;
@@ -140,7 +140,7 @@ static unsigned mark_file_systems(const struct file_watch *w)
             continue;
         int fd =
             open(path, O_PATH | O_CLOEXEC); /* a path with escapes is not found: told by the count alone */
-        if (fd >= 0 && is_local(fd) &&
+        if (fd >= 0 && file_is_local(fd) &&
             fanotify_mark(w->written, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_CLOSE_WRITE, AT_FDCWD, path) ==
                 0)
             count++;

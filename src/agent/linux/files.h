@@ -28,6 +28,9 @@ bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max,
 /* Marks what the globs name now. On any thread, one at a time: it walks folders, which takes as long as it takes. */
 void file_watch_walk(struct file_watch *w);
 
+/* Is the file on a file system whose data lies here? The descriptor may be O_PATH. */
+bool file_is_local(int fd);
+
 uint64_t file_watch_lost(const struct file_watch *w);
 unsigned file_watch_marks(const struct file_watch *w); /* folders and files of the last walk */
 

@@ -6,25 +6,94 @@
 #include "agent/history.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/files.h"
+#include "agent/linux/libraries.h"
+#include "agent/linux/scans.h"
+#include "agent/usage.h"
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { RECORDS_A_TURN = 512, FILES_A_TURN = 32, AGE_EVERY_MS = 10000 };
+enum {
+    RECORDS_A_TURN = 512,
+    FILES_A_TURN = 32,
+    NOTES_A_TURN = 512,
+    LOOKS_MAX = 8,
+    AGE_EVERY_MS = 10000,
+    SAVE_EVERY_MS = 300000,
+    PATH_BYTES = 512
+};
 
 struct observer {
-    struct history *history;  /* owned, like the next two */
-    struct exec_watch *execs; /* NULL: why_no_execs says why, like the other */
+    struct history *history;  /* owned, like all that follow here */
+    struct exec_watch *execs; /* NULL: why_no_execs says why, like the others */
     struct file_watch *files;
-    char why_no_execs[EXEC_WHY_BYTES], why_no_files[FILES_WHY_BYTES];
+    struct library_watch *libraries;
+    struct scans *scans;
+    struct usage *usage;
+    char why_no_execs[EXEC_WHY_BYTES], why_no_files[FILES_WHY_BYTES], why_no_libraries[LIBRARIES_WHY_BYTES];
+    char usage_path[PATH_BYTES]; /* "": not kept */
+    int64_t looks[LOOKS_MAX];    /* processes whose mappings are to be looked at */
+    size_t look_count;
+    int64_t begun_ticks, saved_ms;
+    bool usage_changed;
     int epollfd; /* owned */
     int procfd;  /* borrowed */
     int64_t aged_ms;
     uint64_t lost_said;
 };
+
+static int64_t wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- counts that outlive us ---- */
+
+static void load_usage(struct observer *o)
+{
+    struct stat st;
+    int fd = o->usage_path[0] ? open(o->usage_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0)
+        return;
+    char *text = fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= USAGE_TEXT_BYTES
+                     ? malloc((size_t)st.st_size)
+                     : NULL;
+    ssize_t n = text ? read(fd, text, (size_t)st.st_size) : -1;
+    if (n > 0)
+        log_info("history", "%zu programs were known before", usage_read(o->usage, span_of(text, (size_t)n)));
+    free(text);
+    close(fd);
+}
+
+/* The whole file anew, then a rename. */
+static void save_usage(struct observer *o)
+{
+    struct buf out;
+    char path[PATH_BYTES + 8];
+    o->usage_changed = false;
+    if (!o->usage_path[0])
+        return;
+    buf_init(&out, USAGE_TEXT_BYTES);
+    snprintf(path, sizeof path, "%s.new", o->usage_path);
+    int fd = usage_write(o->usage, &out) == 0
+                 ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)
+                 : -1;
+    struct span text = buf_span(&out);
+    bool written = fd >= 0 && write(fd, text.data, text.len) == (ssize_t)text.len;
+    if (fd >= 0)
+        close(fd);
+    if (!written || rename(path, o->usage_path) != 0)
+        log_warning("history", "how often programs run cannot be kept in %s", o->usage_path);
+    buf_free(&out);
+}
 
 /* ---- begin and end ---- */
 
@@ -32,13 +101,19 @@ struct observer *observer_new(const struct history_options *options)
 {
     struct observer *o = calloc(1, sizeof *o);
     struct globs *globs = calloc(1, sizeof *globs);
-    if (o)
+    if (o) {
+        o->epollfd = o->procfd = -1;
         o->history = history_new(options->depth, (int64_t)options->window_s * 1000);
-    if (!globs || !o || !o->history) {
+        o->scans = scans_new();
+        o->usage = usage_new();
+    }
+    if (!globs || !o || !o->history || !o->scans || !o->usage) {
         free(globs);
-        free(o);
+        observer_free(o);
         return NULL;
     }
+    if (options->state_folder)
+        snprintf(o->usage_path, sizeof o->usage_path, "%s/usage", options->state_folder);
     if (!options->no_default_watches)
         globs_add_defaults(globs);
     for (size_t i = 0; i < options->watch_count; i++)
@@ -49,7 +124,7 @@ struct observer *observer_new(const struct history_options *options)
     else
         o->execs = exec_watch_new(o->why_no_execs);
     o->files = file_watch_new(globs, o->why_no_files);
-    o->epollfd = o->procfd = -1;
+    o->libraries = library_watch_new(o->why_no_libraries);
     free(globs);
     return o;
 }
@@ -58,6 +133,11 @@ void observer_free(struct observer *o)
 {
     if (!o)
         return;
+    if (o->usage && o->usage_changed)
+        save_usage(o);
+    usage_free(o->usage);
+    scans_free(o->scans);
+    library_watch_free(o->libraries);
     history_free(o->history);
     exec_watch_free(o->execs);
     file_watch_free(o->files);
@@ -85,13 +165,26 @@ static void note_archiver(struct observer *o, const struct executed *e)
 
 static void on_executed(void *context, const struct executed *e)
 {
-    note_archiver(context, e);
+    struct observer *o = context;
+    note_archiver(o, e);
+    scans_ask(o->scans, o->history, e);
+    usage_execute(o->usage, e->path, wall_ms());
+    o->usage_changed = true;
+}
+
+static int64_t ticks_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (t.tv_sec * 1000 + t.tv_nsec / 1000000) * sysconf(_SC_CLK_TCK) / 1000;
 }
 
 void observer_begin(struct observer *o, int procfd)
 {
     o->procfd = procfd;
     o->epollfd = epoll_create1(EPOLL_CLOEXEC);
+    o->begun_ticks = ticks_now();
+    load_usage(o);
     if (o->execs) {
         exec_watch_begin(o->execs, o->history, on_executed, o);
         poll_fd(o, exec_watch_fd(o->execs));
@@ -108,8 +201,8 @@ void observer_begin(struct observer *o, int procfd)
         history_cannot_see(o->history, AGENT_HISTORY_ARCHIVE_WRITTEN);
         history_cannot_see(o->history, AGENT_HISTORY_SENSITIVE_ACCESS);
     }
-    history_cannot_see(o->history, AGENT_HISTORY_TLS_LIBRARY);
-    history_cannot_see(o->history, AGENT_HISTORY_CRYPTO_LIBRARY);
+    for (size_t i = 0; o->libraries && i < library_watch_fd_count(o->libraries); i++)
+        poll_fd(o, library_watch_fd(o->libraries, i));
     history_cannot_see(o->history, AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS);
     history_cannot_see(o->history, AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS);
 }
@@ -121,6 +214,8 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
         ret[count++] = o->why_no_execs;
     if (!o->files)
         ret[count++] = o->why_no_files;
+    if (!o->libraries)
+        ret[count++] = o->why_no_libraries;
     return count;
 }
 
@@ -148,6 +243,8 @@ static void take_some(struct observer *o)
 {
     if (o->execs)
         exec_watch_turn(o->execs, RECORDS_A_TURN);
+    if (o->libraries)
+        library_watch_turn(o->libraries, o->history, NOTES_A_TURN);
     if (o->files)
         file_watch_turn(o->files, o->history, FILES_A_TURN, learn, o);
 }
@@ -161,6 +258,12 @@ void observer_turn(struct observer *o)
 {
     int64_t now_ms = exec_now_ms();
     take_some(o);
+    if (o->look_count > 0)
+        library_look(o->history, o->procfd, o->looks[--o->look_count]);
+    if (o->usage_changed && now_ms - o->saved_ms > SAVE_EVERY_MS) {
+        o->saved_ms = now_ms;
+        save_usage(o);
+    }
     if (now_ms - o->aged_ms < AGE_EVERY_MS)
         return;
     o->aged_ms = now_ms;
@@ -174,6 +277,31 @@ void observer_walk(struct observer *o)
         file_watch_walk(o->files);
 }
 
+bool observer_scan_next(struct observer *o, struct history_scan *ret)
+{
+    return scans_next(o->scans, o->history, ret);
+}
+
+void observer_scan(const struct observer *o, struct history_scan *job)
+{
+    library_scan(o->procfd, job);
+}
+
+void observer_scan_done(struct observer *o, const struct history_scan *job)
+{
+    scans_done(o->scans, o->history, job);
+}
+
+/* ---- questions ---- */
+
+/* What was loaded before we watched is looked for, after the answer. */
+static void look_later(struct observer *o, const struct history_id *id)
+{
+    bool watched = o->libraries && id->start_ticks >= o->begun_ticks;
+    if (!watched && o->look_count < LOOKS_MAX)
+        o->looks[o->look_count++] = id->pid;
+}
+
 bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret)
 {
     struct history_id id = {s->pid, s->start_ticks};
@@ -182,6 +310,13 @@ bool observer_ask(struct observer *o, const struct sender *s, struct agent_histo
         learn(o, id.pid);
     say_losses(o);
     history_ask(o->history, &id, exec_now_ms(), ret);
-    history_connect(o->history, &id);
+    bool first = history_connect(o->history, &id);
+    if (first)
+        look_later(o, &id);
+    ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
+    if (s->executable) {
+        usage_connect(o->usage, s->executable, first, wall_ms());
+        o->usage_changed = true;
+    }
     return true;
 }

@@ -20,6 +20,10 @@ int observer_fd(const struct observer *o); /* readable when there is something t
 void observer_turn(struct observer *o);    /* a bounded part of it; also every second */
 void observer_walk(struct observer *o);    /* marks new folders; on any thread, one at a time */
 
+bool observer_scan_next(struct observer *o, struct history_scan *ret); /* as platform.h has them */
+void observer_scan(const struct observer *o, struct history_scan *job);
+void observer_scan_done(struct observer *o, const struct history_scan *job);
+
 /* What the sender's lineage did. False: it is not known. *ret's strings are views until the next call. */
 bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret);
 

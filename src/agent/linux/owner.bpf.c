@@ -21,7 +21,6 @@
 #include "kernel_path.bpf.h"
 
 #define KERNEL_THREAD 0x00200000u /* PF_KTHREAD */
-#define CTIME_QUERIED (1u << 31)  /* I_CTIME_QUERIED: a note of the kernel's inside the nanoseconds */
 
 #define MODE_FORMAT   0xf000u /* S_IFMT */
 #define MODE_SOCKET   0xc000u /* S_IFSOCK */
@@ -126,21 +125,6 @@ static __u64 new_image(void)
 }
 
 /* ---- files ---- */
-
-static __s64 read_ctime(struct inode *inode)
-{
-    struct inode___6_6 *middle = (void *)inode;
-    struct inode___5 *old = (void *)inode;
-    if (bpf_core_field_exists(inode->i_ctime_sec))
-        return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000 +
-               (BPF_CORE_READ(inode, i_ctime_nsec) & ~CTIME_QUERIED);
-    if (bpf_core_field_exists(middle->__i_ctime))
-        return BPF_CORE_READ(middle, __i_ctime.tv_sec) * 1000000000 +
-               BPF_CORE_READ(middle, __i_ctime.tv_nsec);
-    if (bpf_core_field_exists(old->i_ctime))
-        return BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000 + BPF_CORE_READ(old, i_ctime.tv_nsec);
-    return -1;
-}
 
 static void read_file(struct task_struct *task, struct file *file, struct owner_file *out)
 {

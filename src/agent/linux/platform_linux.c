@@ -229,6 +229,21 @@ void platform_history_walk(struct platform *p)
     observer_walk(observer_of(p));
 }
 
+bool platform_history_scan_next(struct platform *p, struct history_scan *ret)
+{
+    return observer_scan_next(observer_of(p), ret);
+}
+
+void platform_history_scan(const struct platform *p, struct history_scan *job)
+{
+    observer_scan(observer_of(p), job);
+}
+
+void platform_history_scan_done(struct platform *p, const struct history_scan *job)
+{
+    observer_scan_done(observer_of(p), job);
+}
+
 bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret)
 {
     return observer_of(p) && observer_ask(observer_of(p), s, ret);

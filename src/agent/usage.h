@@ -1,0 +1,25 @@
+/* usage.h: how often each program was executed on this host, and how often it connected to the proxy: so that "normally doesn't
+ * connect" is a number. By the executable's path (all scripts of an interpreter are one). Bounded: the program that was used
+ * least recently goes. Kept in a file as lines of text. Pure but for malloc; times are Unix milliseconds. */
+#ifndef EXEAT_AGENT_USAGE_H
+#define EXEAT_AGENT_USAGE_H
+
+#include "base/buf.h"
+#include "wire/agent_history.h"
+
+enum { USAGE_MAX = 4096, USAGE_PATH_BYTES = 1024, USAGE_TEXT_BYTES = USAGE_MAX * (USAGE_PATH_BYTES + 160) };
+
+struct usage;
+
+struct usage *usage_new(void);
+void usage_free(struct usage *u); /* NULL is fine */
+
+void usage_execute(struct usage *u, const char *path, int64_t now_ms);
+void usage_connect(struct usage *u, const char *path, bool first_of_process, int64_t now_ms);
+bool usage_find(const struct usage *u, const char *path, struct agent_usage *ret);
+
+/* One program a line: seven numbers and the path. What is malformed is skipped; the number of programs read. */
+size_t usage_read(struct usage *u, struct span text);
+int usage_write(const struct usage *u, struct buf *out);
+
+#endif

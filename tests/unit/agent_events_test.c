@@ -1,0 +1,243 @@
+/* agent_events_test.c: readers of what the kernel and files tell the agent about processes: archives by their first bytes, archivers,
+ * globs, records of executions, mapped libraries, counts of programs. */
+#include "agent/archive.h"
+#include "agent/crypto_names.h"
+#include "agent/linux/exec.h"
+#include "agent/linux/globs.h"
+#include "agent/linux/libraries.h"
+#include "agent/usage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define BYTES(text) span_of(text, sizeof(text) - 1)
+
+static void archives_by_their_first_bytes(void **state)
+{
+    (void)state;
+    char tar[512] = "name";
+    memcpy(tar + 257, "ustar", 5);
+    assert_string_equal(archive_kind(BYTES("\x1f\x8b\x08\0\0\0")), "gzip");
+    assert_string_equal(archive_kind(BYTES("PK\3\4....")), "zip");
+    assert_string_equal(archive_kind(BYTES("\xfd"
+                                           "7zXZ\0\0")),
+                        "xz");
+    assert_string_equal(archive_kind(BYTES("\x28\xb5\x2f\xfd.")), "zstd");
+    assert_string_equal(archive_kind(BYTES("7z\xbc\xaf\x27\x1c")), "7z");
+    assert_string_equal(archive_kind(BYTES("Rar!\x1a\7\1\0")), "rar");
+    assert_string_equal(archive_kind(BYTES("BZh9\x31\x41\x59\x26")), "bzip2");
+    assert_string_equal(archive_kind(span_of(tar, sizeof tar)), "tar");
+    assert_null(archive_kind(span_of(tar, 260)));
+    assert_null(archive_kind(BYTES("BZh and so on")));
+    assert_null(archive_kind(BYTES("\x1f\x8b")));
+    assert_null(archive_kind(span_of(NULL, 0)));
+}
+
+static void archivers_by_name(void **state)
+{
+    (void)state;
+    assert_string_equal(archiver_kind("/usr/bin/tar", BYTES("x\0")), "tar");
+    assert_string_equal(archiver_kind("/usr/lib/p7zip/7z", BYTES("")), "7z");
+    assert_string_equal(archiver_kind("/bin/busybox", BYTES("/bin/gzip\0-9\0")), "gzip");
+    assert_string_equal(archiver_kind("/bin/busybox", BYTES("busybox\0tar\0c\0")), "tar");
+    assert_null(archiver_kind("/bin/busybox", BYTES("sh\0")));
+    assert_null(archiver_kind("/usr/bin/target", BYTES("tar\0")));
+    assert_null(archiver_kind("", span_of(NULL, 0)));
+}
+
+static void places_by_glob(void **state)
+{
+    (void)state;
+    static struct globs g;
+    bool in_folder;
+    g.count = 0;
+    globs_add_defaults(&g);
+    assert_string_equal(globs_class(&g, "/home/a/.ssh/id_ed25519", &in_folder), "ssh_key");
+    assert_null(globs_class(&g, "/home/a/.ssh/id_ed25519.pub", &in_folder));
+    assert_true(in_folder);
+    assert_null(globs_class(&g, "/home/a/.ssh/known_hosts", &in_folder));
+    assert_true(in_folder);
+    assert_null(globs_class(&g, "/tmp/id_rsa", &in_folder));
+    assert_false(in_folder);
+    assert_string_equal(globs_class(&g, "/home/a/Documents/x/y/z.odt", &in_folder), "documents");
+    assert_null(globs_class(&g, "/home/a/b/Documents/x", &in_folder));
+    assert_string_equal(globs_class(&g, "/etc/shadow", &in_folder), "shadow");
+    assert_string_equal(globs_class(&g, "/home/a/.config/google-chrome/Default/Login Data", &in_folder),
+                        "browser_profile");
+    assert_int_equal(globs_add_text(&g, "plans=/var/plans/**"), 0);
+    assert_int_equal(globs_add_text(&g, "mine=/etc/shadow"), 0);
+    assert_string_equal(globs_class(&g, "/var/plans/2027/q1", &in_folder), "plans");
+    assert_string_equal(globs_class(&g, "/etc/shadow", &in_folder), "mine"); /* the newest first */
+    assert_int_equal(globs_add_text(&g, "=/x"), -1);
+    assert_int_equal(globs_add_text(&g, "x=relative"), -1);
+    assert_int_equal(globs_add_text(&g, "x=/"), -1);
+    assert_int_equal(globs_add_text(&g, "nothing"), -1);
+    while (globs_add(&g, "x", "/x") == 0)
+        ;
+    assert_int_equal(g.count, GLOBS_MAX);
+}
+
+static void libraries_by_name(void **state)
+{
+    (void)state;
+    assert_true(crypto_name_of("/usr/lib/libssl.so.3").is_tls);
+    assert_false(crypto_name_of("/usr/lib/libssl.so.3").is_cipher);
+    assert_string_equal(crypto_name_of("/x/libcrypto-1a2b.so.1.1").family,
+                        "openssl"); /* as wheels bundle it */
+    assert_string_equal(crypto_name_of("/x/libgnutls.so.30").family, "gnutls");
+    assert_null(crypto_name_of("/x/libsslscan.so").family);
+    assert_null(crypto_name_of("/x/libcrypto.a").family);
+    assert_null(crypto_name_of("/libssl/libc.so.6").family);
+    assert_string_equal(crypto_mark_in(BYTES("..crypto/tls.(*Conn).Handshake..")), "go");
+    assert_null(crypto_mark_in(BYTES("SSL_connect")));
+}
+
+static struct history *h;
+static struct agent_history told;
+static const struct history_id self = {1234, 100};
+
+static int begin(void **state)
+{
+    (void)state;
+    h = history_new(4, 3600000);
+    struct history_process p = {.id = self, .parent = {7, 1}, .session = 7, .name = "client"};
+    history_tell(h, &p, 1000);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    history_free(h);
+    return 0;
+}
+
+static size_t ask(const struct history_id *id)
+{
+    history_ask(h, id, exec_now_ms(), &told);
+    return told.row_count;
+}
+
+static void mapped_libraries(void **state)
+{
+    (void)state;
+    static const char maps[] = "7f00-7f01 r--p 00000000 08:01 99      /usr/lib/libssl.so.3\n"
+                               "7f01-7f02 r-xp 00001000 08:01 99      /usr/lib/libcrypto.so.3\n"
+                               "7f02-7f03 r-xp 00000000 00:00 0       [vdso]\n";
+    library_maps_take(h, 1234, BYTES(maps));
+    assert_int_equal(ask(&self), 1); /* what is not executable was only opened */
+    assert_int_equal(told.rows[0].kind, AGENT_HISTORY_CRYPTO_LIBRARY);
+    assert_string_equal(told.rows[0].path, "/usr/lib/libcrypto.so.3");
+    struct {
+        uint32_t type;
+        uint16_t misc, size;
+        uint32_t pid, tid;
+        uint64_t address, length, offset;
+        uint32_t major, minor;
+        uint64_t inode, generation;
+        uint32_t prot, flags;
+        char path[24];
+    } note = {.type = 10, .size = sizeof note, .pid = 1234, .path = "/usr/lib/libssl.so.3"};
+    assert_int_equal(library_note_take(h, span_of(&note, sizeof note)), 0);
+    assert_int_equal(ask(&self), 2);
+    uint64_t lost[3] = {2 | (uint64_t)24 << 48, 1, 500};
+    assert_int_equal(library_note_take(h, span_of(lost, sizeof lost)), 500);
+    assert_int_equal(library_note_take(h, span_of(&note, 40)), 0); /* cut */
+}
+
+static struct exec_record record_of(uint32_t type, uint32_t pid, uint32_t parent, uint32_t session)
+{
+    struct exec_record r = {.type = type,
+                            .pid = pid,
+                            .start_ns = 2000000000,
+                            .parent = parent,
+                            .parent_start_ns = 1000000000,
+                            .now_ns = (uint64_t)exec_now_ms() * 1000000,
+                            .session = session,
+                            .name = "tar"};
+    return r;
+}
+
+static void records_of_executions(void **state)
+{
+    (void)state;
+    static const char parts[] = "tar\0bin\0usr";
+    struct executed e;
+    char path[EXEC_PATH_BYTES];
+    struct exec_record r = record_of(EXEC_FORK, 4000, 1234, 7);
+    assert_false(exec_record_take(h, -1, &r, EXEC_SHORT_BYTES, &e, path));
+    assert_true(history_knows(h, 4000));
+    r.type = EXEC_EXEC;
+    r.path_bytes = sizeof parts;
+    memcpy(r.path, parts, sizeof parts);
+    memcpy(r.arguments, "tar\0c", 6);
+    r.arguments_bytes = 6;
+    assert_false(exec_record_take(h, -1, &r, EXEC_SHORT_BYTES, &e, path)); /* cut */
+    assert_true(exec_record_take(h, -1, &r, offsetof(struct exec_record, path) + sizeof parts, &e, path));
+    assert_string_equal(e.path, "/usr/bin/tar");
+    assert_int_equal(e.id.pid, 4000);
+    assert_int_equal(e.arguments.len, 6);
+    r.path_bytes = 1 << 30; /* more than was sent */
+    assert_true(exec_record_take(h, -1, &r, offsetof(struct exec_record, path) + sizeof parts, &e, path));
+    assert_string_equal(e.path, "/usr/bin/tar");
+    r.type = EXEC_EXIT;
+    assert_false(exec_record_take(h, -1, &r, EXEC_SHORT_BYTES, &e, path));
+    assert_false(history_knows(h, 4000));
+}
+
+static void programs_are_counted_and_kept(void **state)
+{
+    (void)state;
+    struct usage *u = usage_new(), *again = usage_new();
+    struct agent_usage n;
+    struct buf out;
+    assert_false(usage_find(u, "/bin/a", &n));
+    usage_execute(u, "/bin/a", 1000);
+    usage_execute(u, "/bin/a", 2000);
+    usage_connect(u, "/bin/a", true, 3000);
+    usage_connect(u, "/bin/a", false, 4000);
+    usage_execute(u, "/with a blank", 5000);
+    usage_execute(u, "/with\na line", 5000);
+    buf_init(&out, USAGE_TEXT_BYTES);
+    assert_int_equal(usage_write(u, &out), 0);
+    assert_int_equal(usage_read(again, buf_span(&out)), 2);
+    assert_true(usage_find(again, "/bin/a", &n));
+    assert_int_equal(n.executions, 2);
+    assert_int_equal(n.executions_first_ms, 1000);
+    assert_int_equal(n.executions_last_ms, 2000);
+    assert_int_equal(n.connections, 2);
+    assert_int_equal(n.connected_executions, 1);
+    assert_true(usage_find(again, "/with a blank", &n));
+    assert_int_equal(usage_read(again, BYTES("1 2 3 4 5 6 /x\n1 2 3 4 5 6 -7 /y\n\n\xff\n1 2 3 4 5 6 7 z\n")),
+                     0);
+    for (int i = 0; i < 3 * USAGE_MAX; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/p/%d", i);
+        usage_execute(u, path, 6000 + i);
+    }
+    assert_true(usage_find(u, "/p/12287", &n)); /* the newest is there, the oldest is gone */
+    assert_false(usage_find(u, "/bin/a", &n));
+    buf_free(&out);
+    usage_free(u);
+    usage_free(again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(archives_by_their_first_bytes),
+        cmocka_unit_test(archivers_by_name),
+        cmocka_unit_test(places_by_glob),
+        cmocka_unit_test(libraries_by_name),
+        cmocka_unit_test_setup_teardown(mapped_libraries, begin, end),
+        cmocka_unit_test_setup_teardown(records_of_executions, begin, end),
+        cmocka_unit_test(programs_are_counted_and_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
