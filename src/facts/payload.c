@@ -188,11 +188,35 @@ static bool type_explains(struct span type)
     return false;
 }
 
+/* Within six standard deviations (sqrt(2 * 255)) of 255. */
+static bool may_be_random(double chi_square)
+{
+    return chi_square < 255 + 6 * sqrt(2 * 255.0);
+}
+
+bool payload_is_random(const struct payload *p)
+{
+    return p->len > 0 && p->entropy > p->entropy_expected - 0.1 && may_be_random(p->chi_square);
+}
+
+bool payload_looks_random(struct span bytes)
+{
+    struct tally t = {0};
+    if (bytes.len < UNEXPLAINED_BYTES_MIN)
+        return false;
+    count(bytes, &t);
+    return may_be_random(chi_square_of(&t, bytes.len)) &&
+           entropy_of(&t, bytes.len) > payload_entropy_expected(bytes.len) - 0.1;
+}
+
+bool payload_is_explained(struct span media_type, struct span content_encoding)
+{
+    bool encoded = content_encoding.len > 0 && !span_is_nocase(content_encoding, "identity");
+    return encoded || type_explains(media_type);
+}
+
 bool payload_is_unexplained(const struct payload *p, struct span media_type, struct span content_encoding)
 {
-    /* 0.1 bit below random, and a chi-square within six standard deviations (sqrt(2 * 255)) of 255 */
-    bool random = p->len >= UNEXPLAINED_BYTES_MIN && p->entropy > p->entropy_expected - 0.1 &&
-                  p->chi_square < 255 + 6 * sqrt(2 * 255.0);
-    bool encoded = content_encoding.len > 0 && !span_is_nocase(content_encoding, "identity");
-    return random && !encoded && !type_explains(media_type);
+    return p->len >= UNEXPLAINED_BYTES_MIN && payload_is_random(p) &&
+           !payload_is_explained(media_type, content_encoding);
 }

@@ -39,8 +39,18 @@ const char *payload_exemption_name(enum payload_exemption e);
 /* The mean Shannon entropy of `len` uniformly random bytes, exact: in bits per byte. */
 double payload_entropy_expected(size_t len);
 
-/* T02, encrypted content inside decrypted HTTP: true when the sample looks random (entropy and chi-square of random bytes, at
- * least 256 of them) and neither its media type nor its content encoding explains that. Both may be empty. */
+/* Does it look like noise: entropy within 0.1 bit of what random bytes have, and a chi-square that they could have? Compressed
+ * data seldom does, encrypted data does. Of a few bytes anything does: ask for 200 or more. */
+bool payload_is_random(const struct payload *p);
+
+/* The same of at least 256 bytes, without the cost where chi-square alone says no. */
+bool payload_looks_random(struct span bytes);
+
+/* Do the media type or the content encoding of an HTTP body say why it may look random? Both may be empty. */
+bool payload_is_explained(struct span media_type, struct span content_encoding);
+
+/* T02, encrypted content inside decrypted HTTP: true when the sample looks random (at least 256 bytes of it) and neither its media
+ * type nor its content encoding explains that. */
 bool payload_is_unexplained(const struct payload *p, struct span media_type, struct span content_encoding);
 
 #endif

@@ -92,6 +92,7 @@ void exchange_end(struct flow *f)
     arena_reset(&x->arena);
     free(x->compacted);
     free(x->remembered);
+    samples_free(x->samples);
     free(x->user);
     free(x);
     f->x = NULL;

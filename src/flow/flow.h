@@ -13,6 +13,7 @@
 #include "flow/env.h"
 #include "flow/judge.h"
 #include "flow/remember.h"
+#include "flow/sample.h"
 #include "flow/side.h"
 #include "flow/steps.h"
 #include "wire/host.h"
@@ -96,6 +97,7 @@ struct exchange {
     int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
+    struct samples *samples;             /* owned (malloc); NULL where nothing is sampled */
     struct remembered *remembered;       /* owned (malloc); NULL before DECIDE_CONNECT */
     void *compacted;                     /* owned (malloc): the facts' texts once the arena is gone */
     uint64_t bytes_out, bytes_in;        /* payload moved outside the lanes */

@@ -87,6 +87,9 @@ static int set_client_facts(struct flow *f, enum parse p)
         }
     } else if (r->fault == HELLO_FAULT_NOT_TLS) {
         protocol = opening_name(opening_classify(buf_span(&f->client.in)));
+        sample_tunnel(f, buf_span(&f->client.in));
+        if (x->facts.values[FACT_payload_fully_encrypted].as.integer)
+            anomaly_set_add(&anomalies, ANOMALY_H43);
         counter_add(&f->env->counters, COUNTER_not_tls, 1);
     }
     fact_set_text(&x->facts, FACT_tunnel_protocol, protocol);
@@ -100,6 +103,7 @@ static void set_server_first_facts(struct flow *f)
     struct anomaly_set anomalies = {0};
     anomaly_set_add(&anomalies, ANOMALY_H09);
     hello_set_anomalies(f, &anomalies);
+    sample_tunnel(f, span_of(NULL, 0));
     fact_set_text(&f->x->facts, FACT_first_speaker, "server");
     fact_set_text(&f->x->facts, FACT_tunnel_protocol,
                   opening_name(opening_classify(buf_span(&f->server.in))));

@@ -56,6 +56,7 @@ static enum step begin(struct flow *f)
         i->asked = http1_asked_of(&x->request);
         i->request_framing = x->request.framing;
         http1_body_init(&i->request_body, &x->request, &limits);
+        sample_body(f, SAMPLE_OUT, &x->request);
         int good = http1_request_write(&head, &x->request, &forward);
         i->head = good == 0 ? arena_copy(&x->arena, buf_span(&head)) : (struct span){NULL, 0};
         buf_free(&head);
@@ -114,6 +115,7 @@ static enum pump pump_request(struct flow *f)
             return ended(
                 flow_fail(f, REASON_REQUEST_MALFORMED, "%s in the body", http1_fault_name(fault.fault)));
         x->bytes_out += data.len;
+        sample_add(f, SAMPLE_OUT, data);
         int written = write_data(&f->server.out, i->request_framing, data);
         if (p == PARSE_OK) {
             note_request_done(f);
@@ -168,6 +170,7 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
         forward.close = !x->client_keep_alive && !i->upgraded;
         forward.keep_alive = x->client_keep_alive && x->client_minor == 0;
         http1_body_init(&i->response_body, head, &limits);
+        sample_body(f, SAMPLE_IN, head);
         i->response_done = http1_body_done(&i->response_body);
         fact_set_int(&x->facts, FACT_status, head->status);
         const struct http1_header *type = http1_header_find(head, "content-type");
@@ -247,6 +250,7 @@ static enum pump pump_response(struct flow *f)
             return ended(
                 flow_fail(f, REASON_RESPONSE_MALFORMED, "%s in the body", http1_fault_name(fault.fault)));
         x->bytes_in += data.len;
+        sample_add(f, SAMPLE_IN, data);
         int written = write_data(&f->client.out, i->client_framing, data);
         if (p == PARSE_OK) {
             i->response_done = true;

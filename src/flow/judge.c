@@ -408,6 +408,7 @@ void judge_set_volume(struct flow *f)
     fact_set_int(&x->facts, FACT_bytes_total, (int64_t)(out + in));
     fact_set_int(&x->facts, FACT_duration_ms, (int64_t)(net_now_ms(f->env->net) - x->begun_ms));
     remember_moved(f);
+    sample_set_facts(f);
 }
 
 enum step judge_moving(struct flow *f)

@@ -48,6 +48,8 @@ enum step flow_forward(struct flow *f)
         peek_note(f, FLIGHT_CLIENT, buf_span(&f->client.in));
         peek_note(f, FLIGHT_SERVER, buf_span(&f->server.in));
     }
+    sample_add(f, SAMPLE_OUT, buf_span(&f->client.in));
+    sample_add(f, SAMPLE_IN, buf_span(&f->server.in));
     if (relay_hand_over(&f->client, &f->server, &x->bytes_out) != 0 ||
         relay_hand_over(&f->server, &f->client, &x->bytes_in) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
@@ -72,9 +74,17 @@ enum step relay_enter(struct flow *f)
 
 /* ---- relay ---- */
 
-/* One direction through TLS: at most one buffer is on its way. */
-static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_t *moved)
+/* Through our buffers: TLS has to, and a sample is taken there; what is left in them then goes first. */
+static bool is_copied(const struct flow *f, const struct side *from, const struct side *to)
 {
+    return from->tls || to->tls || buf_len(&to->out) > 0 ||
+           sample_is_wanted(f, from == &f->client ? SAMPLE_OUT : SAMPLE_IN);
+}
+
+/* One direction through TLS, or past the sample: at most one buffer is on its way. */
+static enum net_lane_state copy_lane(struct flow *f, struct side *from, struct side *to, uint64_t *moved)
+{
+    enum sample_way way = from == &f->client ? SAMPLE_OUT : SAMPLE_IN;
     for (size_t budget = COPY_BUDGET_BYTES; budget > 0;) {
         enum side_io io = side_flush(to);
         if (io == SIDE_FAILED)
@@ -83,12 +93,15 @@ static enum net_lane_state copy_lane(struct side *from, struct side *to, uint64_
             return NET_LANE_WAIT_WRITE;
         if (from->eof && buf_len(&from->in) == 0)
             return NET_LANE_DONE;
+        if (!is_copied(f, from, to))
+            return NET_LANE_WAIT_READ; /* the sample is taken: what comes next needn't come by here */
         io = side_fill(from, FLOW_READ_BYTES);
         if (io == SIDE_FAILED)
             return NET_LANE_READ_FAILED;
         if (io == SIDE_AGAIN)
             return NET_LANE_WAIT_READ;
         size_t len = buf_len(&from->in);
+        sample_add(f, way, buf_span(&from->in));
         relay_hand_over(from, to, moved);
         budget -= len < budget ? len : budget;
     }
@@ -112,8 +125,8 @@ static enum net_lane_state move(struct flow *f, struct net_lane *lane, enum net_
         return side_finish(to) == SIDE_AGAIN ? NET_LANE_WAIT_WRITE : NET_LANE_DONE;
     uint64_t before = lane->moved_bytes;
     enum net_lane_state state = would_wait(last, from, to) ? last
-                                : from->tls || to->tls
-                                    ? copy_lane(from, to, &lane->moved_bytes)
+                                : is_copied(f, from, to)
+                                    ? copy_lane(f, from, to, &lane->moved_bytes)
                                     : net_lane_move(f->env->net, lane, from->stream, to->stream);
     if (lane->moved_bytes != before)
         flow_note_activity(f);
