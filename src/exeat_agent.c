@@ -18,7 +18,7 @@ static const char help[] =
     "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
     "\n"
     "usage: exeat-agent [--socket PATH] [--allow-user NAME]... [--user NAME] [--no-bpf] [--programs FILE]\n"
-    "                   [--state FOLDER]\n"
+    "                   [--state FOLDER] [--keys off|seen|all]\n"
     "                   [--foreground]\n"
     "                   [--window SECONDS] [--depth N] [--watch CLASS=GLOB]... [--no-default-watches] "
     "[--no-history]\n"
@@ -45,6 +45,8 @@ static const char help[] =
     "  --no-default-watches\n"
     "  --state FOLDER     keep there how often programs ran and connected, and since when they and\n"
     "                     the jobs behind them are known here (default: nowhere)\n"
+    "  --keys off|seen|all  watch who uses ciphers and key pairs outside TLS: nobody (the default),\n"
+    "                     programs that were seen at the proxy, everybody (some microseconds a call)\n"
     "  --no-history       remember nothing\n"
     "\n"
     "  --foreground       stay in the foreground (otherwise: return when it serves)\n"
@@ -81,6 +83,7 @@ enum {
     OPT_WATCH = 'W',
     OPT_NO_WATCHES = 'N',
     OPT_NO_HISTORY = 'H',
+    OPT_KEYS = 'K',
     OPT_PROGRAMS = 'P',
     OPT_STATE = 'S',
     OPT_FOREGROUND = 'f',
@@ -102,6 +105,7 @@ static const struct option options[] = {
     {"no-default-watches", no_argument, NULL, OPT_NO_WATCHES},
     {"no-history", no_argument, NULL, OPT_NO_HISTORY},
     {"state", required_argument, NULL, OPT_STATE},
+    {"keys", required_argument, NULL, OPT_KEYS},
     {"debug", no_argument, NULL, OPT_DEBUG},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
@@ -155,6 +159,20 @@ static int add_watch(struct program *p)
     return -1;
 }
 
+static int take_keys(struct program *p)
+{
+    static const char *const words[] = {
+        [HISTORY_KEYS_OFF] = "off", [HISTORY_KEYS_SEEN] = "seen", [HISTORY_KEYS_ALL] = "all"};
+    for (enum history_keys i = HISTORY_KEYS_OFF; i <= HISTORY_KEYS_ALL; i++) {
+        if (strcmp(optarg, words[i]) == 0) {
+            p->history.keys = i;
+            return -1;
+        }
+    }
+    fprintf(stderr, "exeat-agent: --keys: off, seen or all\n");
+    return 2;
+}
+
 static int take_history_option(struct program *p, int option)
 {
     switch (option) {
@@ -167,6 +185,8 @@ static int take_history_option(struct program *p, int option)
     case OPT_NO_WATCHES:
         p->history.no_default_watches = true;
         return -1;
+    case OPT_KEYS:
+        return take_keys(p);
     case OPT_STATE:
         p->history.state_folder = optarg;
         return -1;

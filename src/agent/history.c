@@ -306,7 +306,7 @@ static void count_entry(struct entry *e, const struct lived *p, const struct his
     e->path = path;
     e->bytes = seen->bytes;
     e->last_ms = now_ms;
-    e->count++;
+    e->count += seen->times ? seen->times : 1;
     memcpy(e->name, p->name, sizeof e->name);
 }
 

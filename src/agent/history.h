@@ -38,7 +38,8 @@ struct history_process {
 struct history_seen {
     enum agent_history_kind kind;
     const char *class_name, *path;
-    int64_t bytes; /* -1: none */
+    int64_t bytes;  /* -1: none */
+    uint64_t times; /* 0 is once */
 };
 
 struct history *history_new(unsigned depth, int64_t window_ms);

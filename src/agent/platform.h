@@ -57,8 +57,12 @@ struct attribution {
     struct process *process; /* counted for the caller when exact or stale, else NULL */
 };
 
+/* Whose use of ciphers and keys is watched: nobody's, that of programs seen at the proxy, everybody's. */
+enum history_keys { HISTORY_KEYS_OFF, HISTORY_KEYS_SEEN, HISTORY_KEYS_ALL };
+
 /* What is remembered of processes (agent/history.h). */
 struct history_options {
+    enum history_keys keys;
     unsigned depth, window_s;
     const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
     size_t watch_count;

@@ -247,3 +247,57 @@ def test_what_is_missed_is_counted(agent, tmp_path):
     archive = tmp_path / "after.tar"
     rows = seen(run_session(agent, tmp_path, f"tar cf {archive} -C /usr/share/common-licenses .; $CONNECT"))
     assert rows["archive_written"]["path"] == str(archive) and "exec_archiver" in rows
+
+
+CIPHER = r"""
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+"""
+USE_CIPHER = r"""
+    unsigned char key[32] = {1}, iv[16] = {2}, signature[512];
+    size_t length = sizeof signature;
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    for (int i = 0; i < 4; i++)
+        EVP_EncryptInit_ex(c, EVP_aes_256_cbc(), NULL, key, iv);
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    EVP_MD_CTX *m = EVP_MD_CTX_new();
+    EVP_DigestSignInit(m, NULL, EVP_sha256(), NULL, rsa);
+    EVP_DigestSign(m, signature, &length, key, sizeof key);
+"""
+
+
+def test_keys_used_before_connecting(tmp_path):
+    agent = start(tmp_path, "--keys", "all")
+    client = compiled(tmp_path, "cipher", CLIENT % (CIPHER, USE_CIPHER), "-lcrypto")
+    answer = ask_program(agent, [client])
+    rows = seen(answer)
+    assert rows["symmetric_outside_tls"]["class"] == "EVP_EncryptInit_ex" and rows["symmetric_outside_tls"]["count"] == 4
+    assert rows["public_key_outside_tls"]["class"] == "EVP_DigestSign" and rows["public_key_outside_tls"]["path"] == "cipher"
+    assert answer["history"]["not_observable"] == []
+    agent.end()
+
+
+def test_a_handshake_is_no_use_of_keys(make_proxy, https, authority, name):
+    """curl's TLS begins dozens of ciphers; the TLS library does, not curl."""
+    host = name()
+    with make_proxy("keys", agent_options=["--keys", "all"]) as proxy:
+        if any("history:" in line for line in proxy.agent.log.splitlines()):
+            pytest.skip(proxy.agent.log)
+        curl = ["curl", "-s", "-o", "/dev/null", "--cacert", authority.ca, "-x", f"http://127.0.0.1:{proxy.port}"]
+        subprocess.run([*curl, f"https://{host}:{https.port}/", "--next", *curl[1:], f"https://{host}:{https.port}/again"],
+                       check=True, start_new_session=True)
+        for exchange in proxy.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host):
+            kinds = {row["kind"] for row in exchange.get("unmapped.sender.history")["seen"]}
+            assert "tls_library" in kinds and "symmetric_outside_tls" not in kinds and "public_key_outside_tls" not in kinds
+
+
+def test_keys_of_programs_seen_before(tmp_path):
+    """Without rights of its own any more, the agent watches who was at the proxy: the second time from the beginning."""
+    for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
+        os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    agent = start(tmp_path, "--keys", "seen", "--user", "nobody")
+    client = compiled(tmp_path, "cipher", CLIENT % (CIPHER, "usleep(300000);" + USE_CIPHER), "-lcrypto")
+    assert "public_key_outside_tls" not in seen(ask_program(agent, [client]))
+    time.sleep(1.5)
+    assert seen(ask_program(agent, [client]))["public_key_outside_tls"]["class"] == "EVP_DigestSign"
+    agent.end()

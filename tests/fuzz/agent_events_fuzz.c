@@ -3,8 +3,10 @@
 #include "agent/archive.h"
 #include "agent/crypto_names.h"
 #include "agent/history.h"
+#include "agent/linux/elf_symbols.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/globs.h"
+#include "agent/linux/keys.h"
 #include "agent/linux/libraries.h"
 #include "agent/usage.h"
 #include "base/must.h"
@@ -69,8 +71,16 @@ static void match(struct span bytes)
         globs_class(&globs, path, &in_folder);
 }
 
+static void on_symbol(void *context, const char *name, uint64_t offset)
+{
+    size_t *bytes = context;
+    *bytes += strlen(name);
+    must(offset != 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    size_t bytes = 0;
     if (size == 0)
         return 0;
     static struct agent_history told;
@@ -79,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(h);
     struct history_process p = {.id = {1234, 1}, .session = 7, .name = "p"};
     history_tell(h, &p, 1);
-    switch (data[0] % 6) {
+    switch (data[0] % 8) {
     case 0:
         read_usage(rest);
         break;
@@ -96,8 +106,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         archive_kind(rest);
         crypto_mark_in(rest);
         break;
-    default:
+    case 5:
         match(rest);
+        break;
+    case 6:
+        elf_symbols_each(rest, on_symbol, &bytes);
+        break;
+    default:
+        key_record_take(h, rest.data, rest.len);
     }
     history_ask(h, &p.id, 2, &told);
     must(told.row_count <= AGENT_HISTORY_ROWS_MAX);

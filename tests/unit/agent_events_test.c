@@ -2,17 +2,26 @@
  * globs, records of executions, mapped libraries, counts of programs. */
 #include "agent/archive.h"
 #include "agent/crypto_names.h"
+#include "agent/linux/elf_symbols.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/globs.h"
+#include "agent/linux/keys.h"
+#include "agent/linux/keys_record.h"
 #include "agent/linux/libraries.h"
 #include "agent/usage.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -191,6 +200,61 @@ static void records_of_executions(void **state)
     assert_false(history_knows(h, 4000));
 }
 
+static uint64_t found_offset;
+
+static void on_symbol(void *context, const char *name, uint64_t offset)
+{
+    if (strcmp(name, context) == 0)
+        found_offset = offset;
+}
+
+/* Against what the dynamic linker says of a library that is loaded. */
+static void functions_in_a_library(void **state)
+{
+    (void)state;
+    Dl_info info;
+    struct stat st;
+    char name[] = "EVP_EncryptInit_ex";
+    if (!dladdr((void *)(uintptr_t)EVP_EncryptInit_ex, &info) || !strstr(info.dli_fname, "libcrypto"))
+        skip();
+    int fd = open(info.dli_fname, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    assert_true(bytes != MAP_FAILED);
+    assert_true(elf_symbols_each(span_of(bytes, (size_t)st.st_size), on_symbol, name));
+    assert_memory_equal((char *)bytes + found_offset, (void *)(uintptr_t)EVP_EncryptInit_ex, 32);
+    assert_false(elf_symbols_each(span_of(bytes, 63), on_symbol, name));
+    elf_symbols_each(span_of(bytes, (size_t)st.st_size / 2), on_symbol, name);
+    munmap(bytes, (size_t)st.st_size);
+}
+
+static void calls_count_by_who_makes_them(void **state)
+{
+    (void)state;
+    struct keys_record r = {.caller = {.pid = 1234},
+                            .now_ns = (uint64_t)exec_now_ms() * 1000000,
+                            .count = 4,
+                            .has_file = 1,
+                            .name = "libssl.so.3"};
+    key_record_take(h, &r, sizeof r);
+    assert_int_equal(ask(&self), 0); /* a TLS library's own */
+    snprintf(r.name, sizeof r.name, "locker");
+    key_record_take(h, &r, sizeof r);
+    assert_int_equal(ask(&self), 1);
+    assert_int_equal(told.rows[0].kind, AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS);
+    assert_int_equal(told.rows[0].count, 4);
+    r.has_file = 0;
+    key_record_take(h, &r, sizeof r);
+    ask(&self);
+    assert_string_equal(told.rows[0].path, "[no file]");
+    r.call = 1000;
+    key_record_take(h, &r, sizeof r);
+    key_record_take(h, &r, 10);
+    ask(&self);
+    assert_int_equal(told.rows[0].count, 8);
+}
+
 static void programs_are_counted_and_kept(void **state)
 {
     (void)state;
@@ -237,6 +301,8 @@ int main(void)
         cmocka_unit_test(libraries_by_name),
         cmocka_unit_test_setup_teardown(mapped_libraries, begin, end),
         cmocka_unit_test_setup_teardown(records_of_executions, begin, end),
+        cmocka_unit_test(functions_in_a_library),
+        cmocka_unit_test_setup_teardown(calls_count_by_who_makes_them, begin, end),
         cmocka_unit_test(programs_are_counted_and_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,14 @@ struct {
     __uint(max_entries, EXEC_RING_BYTES);
 } ring SEC(".maps");
 
+/* Files whose execution the reader wants to hear of at once. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, EXEC_URGENT_MAX);
+    __type(key, struct exec_file);
+    __type(value, __u8);
+} urgent SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
@@ -58,10 +66,10 @@ static __always_inline struct exec_record *get_scratch(void)
     return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-static __always_inline void send(const struct exec_record *r, __u64 bytes)
+static __always_inline void send(const struct exec_record *r, __u64 bytes, bool at_once)
 {
-    __u64 flags = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > EXEC_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP
-                                                                                : BPF_RB_NO_WAKEUP;
+    at_once |= bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > EXEC_WAKE_BYTES;
+    __u64 flags = at_once ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
     if (bpf_ringbuf_output(&ring, (void *)r, bytes, flags) != 0)
         __sync_fetch_and_add(&lost, 1);
 }
@@ -94,7 +102,7 @@ int BPF_PROG(tell_fork, struct task_struct *parent, struct task_struct *child)
     if (!r)
         return 0;
     fill(r, EXEC_FORK, child, parent);
-    send(r, EXEC_SHORT_BYTES);
+    send(r, EXEC_SHORT_BYTES, false);
     return 0;
 }
 
@@ -106,7 +114,7 @@ int BPF_PROG(tell_exit, struct task_struct *task)
     if (!r)
         return 0; /* a thread: others go on */
     fill(r, EXEC_EXIT, task, BPF_CORE_READ(task, real_parent));
-    send(r, EXEC_SHORT_BYTES);
+    send(r, EXEC_SHORT_BYTES, false);
     return 0;
 }
 
@@ -145,7 +153,8 @@ int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binp
     barrier_var(bytes);
     bytes &= 2047;
     bytes += __builtin_offsetof(struct exec_record, path);
+    struct exec_file key = {.inode = r->inode, .device = r->device};
     if (bytes <= sizeof *r)
-        send(r, bytes);
+        send(r, bytes, bpf_map_lookup_elem(&urgent, &key) != NULL);
     return 0;
 }

@@ -8,9 +8,15 @@
 enum {
     EXEC_PATH_BYTES = 1024, /* like OWNER_PATH_BYTES, and longer by OWNER_PART_BYTES */
     EXEC_ARGUMENTS_BYTES = 256,
+    EXEC_URGENT_MAX = 1024,
     EXEC_RING_BYTES = 1024 * 1024,
     EXEC_WAKE_BYTES =
         EXEC_RING_BYTES / 8 /* the reader is woken when so much waits; else it looks by itself */
+};
+
+struct exec_file {
+    __u64 inode;
+    __u32 device, pad; /* as the kernel writes it */
 };
 
 enum exec_type { EXEC_FORK = 1, EXEC_EXEC, EXEC_EXIT };

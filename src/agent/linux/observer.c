@@ -6,6 +6,7 @@
 #include "agent/history.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/files.h"
+#include "agent/linux/keys.h"
 #include "agent/linux/libraries.h"
 #include "agent/linux/scans.h"
 #include "agent/usage.h"
@@ -26,7 +27,15 @@ enum {
     LOOKS_MAX = 8,
     AGE_EVERY_MS = 10000,
     SAVE_EVERY_MS = 300000,
-    PATH_BYTES = 512
+    PATH_BYTES = 512,
+    FILES_OF_MAX = 1024,
+    CONNECTED_MAX = 1024
+};
+
+/* A process' file, as it was executed, and whether that file's programs connected to the proxy before. */
+struct program_file {
+    struct history_id id;
+    uint64_t device, inode;
 };
 
 struct observer {
@@ -34,12 +43,16 @@ struct observer {
     struct exec_watch *execs; /* NULL: why_no_execs says why, like the others */
     struct file_watch *files;
     struct library_watch *libraries;
+    struct key_watch *keys;
     struct scans *scans;
     struct usage *usage;
     char why_no_execs[EXEC_WHY_BYTES], why_no_files[FILES_WHY_BYTES], why_no_libraries[LIBRARIES_WHY_BYTES];
-    char usage_path[PATH_BYTES]; /* "": not kept */
-    int64_t looks[LOOKS_MAX];    /* processes whose mappings are to be looked at */
+    char why_no_keys[KEYS_WHY_BYTES]; /* "": nobody asked for them */
+    char usage_path[PATH_BYTES];      /* "": not kept */
+    int64_t looks[LOOKS_MAX];         /* processes whose mappings are to be looked at */
     size_t look_count;
+    struct program_file files_of[FILES_OF_MAX],
+        connected[CONNECTED_MAX]; /* by pid, by inode: the latest of a place */
     int64_t begun_ticks, saved_ms;
     bool usage_changed;
     int epollfd; /* owned */
@@ -125,6 +138,8 @@ struct observer *observer_new(const struct history_options *options)
         o->execs = exec_watch_new(o->why_no_execs);
     o->files = file_watch_new(globs, o->why_no_files);
     o->libraries = library_watch_new(o->why_no_libraries);
+    if (options->keys != HISTORY_KEYS_OFF && !options->no_bpf)
+        o->keys = key_watch_new(options->keys, o->why_no_keys);
     free(globs);
     return o;
 }
@@ -138,6 +153,7 @@ void observer_free(struct observer *o)
     usage_free(o->usage);
     scans_free(o->scans);
     library_watch_free(o->libraries);
+    key_watch_free(o->keys);
     history_free(o->history);
     exec_watch_free(o->execs);
     file_watch_free(o->files);
@@ -163,9 +179,24 @@ static void note_archiver(struct observer *o, const struct executed *e)
         history_see(o->history, e->id.pid, &seen, e->now_ms);
 }
 
+static struct program_file *connected_place(struct observer *o, uint64_t inode)
+{
+    return &o->connected[inode % CONNECTED_MAX];
+}
+
+/* With --keys seen: programs that connected before are watched from their beginning. */
+static void watch_keys(struct observer *o, const struct executed *e)
+{
+    const struct program_file *c = connected_place(o, e->inode);
+    o->files_of[(uint64_t)e->id.pid % FILES_OF_MAX] = (struct program_file){e->id, e->device, e->inode};
+    if (o->keys && c->inode == e->inode && c->device == e->device)
+        key_watch_process(o->keys, e->id.pid);
+}
+
 static void on_executed(void *context, const struct executed *e)
 {
     struct observer *o = context;
+    watch_keys(o, e);
     note_archiver(o, e);
     scans_ask(o->scans, o->history, e);
     usage_execute(o->usage, e->path, wall_ms());
@@ -203,8 +234,12 @@ void observer_begin(struct observer *o, int procfd)
     }
     for (size_t i = 0; o->libraries && i < library_watch_fd_count(o->libraries); i++)
         poll_fd(o, library_watch_fd(o->libraries, i));
-    history_cannot_see(o->history, AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS);
-    history_cannot_see(o->history, AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS);
+    if (o->keys) {
+        poll_fd(o, key_watch_fd(o->keys));
+    } else {
+        history_cannot_see(o->history, AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS);
+        history_cannot_see(o->history, AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS);
+    }
 }
 
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX])
@@ -216,6 +251,8 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
         ret[count++] = o->why_no_files;
     if (!o->libraries)
         ret[count++] = o->why_no_libraries;
+    if (o->why_no_keys[0])
+        ret[count++] = o->why_no_keys;
     return count;
 }
 
@@ -245,6 +282,8 @@ static void take_some(struct observer *o)
         exec_watch_turn(o->execs, RECORDS_A_TURN);
     if (o->libraries)
         library_watch_turn(o->libraries, o->history, NOTES_A_TURN);
+    if (o->keys)
+        key_watch_turn(o->keys, o->history, NOTES_A_TURN);
     if (o->files)
         file_watch_turn(o->files, o->history, FILES_A_TURN, learn, o);
 }
@@ -302,6 +341,19 @@ static void look_later(struct observer *o, const struct history_id *id)
         o->looks[o->look_count++] = id->pid;
 }
 
+/* From here on its keys are watched, and its program's from their beginning. */
+static void watch_keys_of(struct observer *o, const struct history_id *id)
+{
+    const struct program_file *f = &o->files_of[(uint64_t)id->pid % FILES_OF_MAX];
+    if (!o->keys)
+        return;
+    key_watch_process(o->keys, id->pid);
+    if (!o->execs || f->id.pid != id->pid || f->id.start_ticks != id->start_ticks)
+        return;
+    *connected_place(o, f->inode) = *f;
+    exec_watch_urgent(o->execs, f->device, f->inode);
+}
+
 bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret)
 {
     struct history_id id = {s->pid, s->start_ticks};
@@ -311,8 +363,10 @@ bool observer_ask(struct observer *o, const struct sender *s, struct agent_histo
     say_losses(o);
     history_ask(o->history, &id, exec_now_ms(), ret);
     bool first = history_connect(o->history, &id);
-    if (first)
+    if (first) {
         look_later(o, &id);
+        watch_keys_of(o, &id);
+    }
     ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
     if (s->executable) {
         usage_connect(o->usage, s->executable, first, wall_ms());
