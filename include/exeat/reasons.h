@@ -116,6 +116,7 @@
     R(OVERLOADED, "overloaded", 503, "connection_limit_reached", "The proxy is at its limit of connections") \
     R(STOPPING, "stopping", 503, "proxy_internal_response", "The proxy is stopping")                         \
     R(LEDGER_FULL, "ledger_full", 503, "proxy_internal_error", "The audit log cannot take another record")   \
+    R(FLOOD, "flood", 0, "", "The peer floods the connection with frames that carry nothing")                \
     R(NO_MEMORY, "no_memory", 503, "proxy_internal_error", "The flow's memory budget is spent")              \
     R(INTERNAL, "internal", 500, "proxy_internal_error", "An expectation about this flow was broken")
 

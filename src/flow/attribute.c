@@ -224,6 +224,11 @@ enum step flow_attribute(struct flow *f)
     }
     if (!f->attributed)
         return WAIT; /* net/ bounds the wait by agent.timeout and agent.hash_wait */
+    return attribute_judge(f) == MOVE ? MOVE : flow_goto(f, FLOW_DECIDE_CONNECT);
+}
+
+enum step attribute_judge(struct flow *f)
+{
     set_facts(f);
     bool no_agent = !f->remote_sender && f->attribution.confidence == AGENT_CONFIDENCE_UNKNOWN &&
                     span_is(span_str(f->attribution.reason), "agent_unavailable");
@@ -231,5 +236,5 @@ enum step flow_attribute(struct flow *f)
         return flow_fail(f, REASON_SENDER_UNKNOWN, "the host agent cannot be reached");
     if (!admit_sender(f))
         return flow_fail(f, REASON_SENDER_LIMIT, NULL);
-    return flow_goto(f, FLOW_DECIDE_CONNECT);
+    return WAIT;
 }

@@ -2,6 +2,7 @@
  * own, or something else, whose bytes are relayed. Why a client didn't accept our certificate is said as well as its alert allows.
  * Steps of the hub; touch both sides and the facts. */
 #include "flow/inside.h"
+#include "flow/streams.h"
 
 #include "facts/payload.h"
 #include "wire/opening.h"
@@ -76,7 +77,10 @@ static enum step opened(struct flow *f)
     fact_set_span(&x->facts, FACT_inside_protocol, arena_copy(&x->arena, protocol));
     if (i->refusal != REASON_NONE || span_is(protocol, "http/1.1"))
         return inside_enter(f) == 0 ? flow_goto(f, FLOW_REQUEST) : flow_fail(f, REASON_NO_MEMORY, NULL);
-    return flow_goto(f, FLOW_INSIDE);
+    if (!span_is(protocol, "h2"))
+        return flow_goto(f, FLOW_INSIDE);
+    bool good = inside_enter(f) == 0 && streams_begin(f) == 0;
+    return good ? flow_goto(f, FLOW_STREAMS) : flow_fail(f, REASON_NO_MEMORY, NULL);
 }
 
 enum step flow_client_tls(struct flow *f)

@@ -3,6 +3,7 @@
  * Steps of the hub; touches the flow, the snapshot and the facts. */
 #include "flow/inside.h"
 #include "flow/peek.h"
+#include "flow/streams.h"
 
 #include "base/must.h"
 
@@ -249,6 +250,34 @@ enum step flow_decide_address(struct flow *f)
     return flow_goto(f, FLOW_DIAL);
 }
 
+/* ---- both, for a stream ---- */
+
+enum step decide_over_connection(struct flow *f)
+{
+    struct exchange *x = f->x;
+    if (record_reserve(f) != 0)
+        return flow_fail(f, REASON_LEDGER_FULL, NULL);
+    x->verdict = decide_by_baseline(f, NULL);
+    x->decided = true;
+    if (ask_rules(f) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    if (x->verdict.action == VERDICT_BLOCK)
+        return fail_by_verdict(f);
+    x->server_ip = f->server_ip;
+    struct address_choice c = {0};
+    if (x->server_ip.version) {
+        judge_address(f, &x->server_ip, &c);
+        if (c.count == 0)
+            return refuse_addresses(f, &c);
+        x->verdict = c.verdict;
+        set_address(f);
+    }
+    if (judge(f, FACT_ADDRESS) == MOVE || judge_gate(f) == MOVE)
+        return MOVE;
+    record_decision(f); /* before the first byte of it leaves */
+    return WAIT;
+}
+
 /* ---- hello ---- */
 
 enum step flow_decide_hello(struct flow *f)
@@ -365,6 +394,10 @@ enum step decide_catch_up(struct flow *f)
 void decide_again(struct flow *f)
 {
     f->decided_generation = f->env->snapshot->generation;
+    if (f->streams) {
+        streams_decide_again(f);
+        return;
+    }
     /* before ESTABLISHED a flow goes on under the policy it began with and catches up before a payload byte leaves */
     if (!f->x || !f->x->decided || f->state < FLOW_ESTABLISHED || f->state >= FLOW_REFUSE)
         return;
@@ -372,11 +405,11 @@ void decide_again(struct flow *f)
         flow_wake(f);
 }
 
-void decide_sender_again(struct flow *f)
+enum step decide_sender_now(struct flow *f)
 {
     struct exchange *x = f->x;
     if (!x || !x->decided || f->state >= FLOW_REFUSE)
-        return;
+        return WAIT;
     struct verdict before = x->verdict;
     attribute_change(f);
     judgement_forget(f);
@@ -386,8 +419,13 @@ void decide_sender_again(struct flow *f)
     else
         end = judge_again(f);
     x->verdict = verdict_tighten(before, x->verdict); /* who gives the connection back has still had it */
-    if (!end)
-        return;
-    flow_fail(f, REASON_SENDER_CHANGED, "%s", f->attribution.reason);
-    flow_wake(f);
+    return end ? flow_fail(f, REASON_SENDER_CHANGED, "%s", f->attribution.reason) : WAIT;
+}
+
+void decide_sender_again(struct flow *f)
+{
+    if (f->streams)
+        streams_sender_again(f);
+    else if (decide_sender_now(f) == MOVE)
+        flow_wake(f);
 }

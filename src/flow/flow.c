@@ -3,6 +3,7 @@
  * run/ calls in by env.h; net/ by the callbacks that were given to it; the steps by flow_goto() and flow_fail(). */
 #include "flow/inside.h"
 #include "flow/peek.h"
+#include "flow/streams.h"
 
 #include "base/must.h"
 
@@ -88,7 +89,7 @@ void flow_set_deadline(struct flow *f, uint64_t after_ms)
 enum step flow_fail(struct flow *f, enum reason reason, const char *detail_format, ...)
 {
     struct exchange *x = f->x;
-    if (f->reason == REASON_NONE)
+    if (f->reason == REASON_NONE && !f->in_stream)
         f->reason = reason;
     if (x && x->reason == REASON_NONE) {
         x->reason = reason;
@@ -101,6 +102,8 @@ enum step flow_fail(struct flow *f, enum reason reason, const char *detail_forma
             if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
                 *c = '?';
     }
+    if (f->in_stream)
+        return MOVE;    /* streams.c says it on that stream */
     flow_setup_drop(f); /* nothing more leaves for this exchange */
     auth_cancel(f);
     mint_cancel(f);
@@ -174,6 +177,8 @@ static void time_out(struct flow *f)
         flow_set_deadline(f, limit_ms - idle_ms);
         return;
     }
+    if (f->state == FLOW_STREAMS && streams_expire(f))
+        return;
     if (f->state == FLOW_CLOSING)
         flow_goto(f, FLOW_DONE);
     else if (f->state == FLOW_HELLO && f->setup && f->setup->client_spoke)
@@ -316,6 +321,7 @@ void flow_accept(struct flow_env *env, struct net_stream *take_client, const str
 enum step flow_done(struct flow *f)
 {
     leave_state(f);
+    streams_end(f);
     if (!f->spoke && !f->x)
         counter_add(&f->env->counters, COUNTER_connections_silent, 1);
     if (f->x && f->x->reason == REASON_NONE)

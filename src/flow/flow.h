@@ -122,7 +122,9 @@ struct flow {
     struct net_lane out_lane, in_lane;       /* client to server, server to client */
     enum net_lane_state out_state, in_state; /* what each lane waited for last */
     struct net_deadline deadline, judge_point;
-    bool judge_due; /* judge_point has passed */
+    bool judge_due;          /* judge_point has passed */
+    struct streams *streams; /* owned (malloc): streams.h; NULL unless HTTP/2 is spoken */
+    bool in_stream;          /* x is that of one stream: what fails now is that stream, not the flow */
     uint64_t state_since_ms, active_ms, accepted_ms;
     struct endpoint client_endpoint, proxy_endpoint; /* as the PROXY header says, where there is one */
     struct ip behind;                                /* the balancer; version 0 without one */
@@ -211,6 +213,8 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address);
 void decide_again(struct flow *f);
 /* The agent says that the sender is not what it was: likewise. Not from a step. */
 void decide_sender_again(struct flow *f);
+/* The same without the flow: for x as it stands. MOVE: it fails. */
+enum step decide_sender_now(struct flow *f);
 /* The same for a step about to let payload out: MOVE when the flow is on its way to its end. */
 enum step decide_catch_up(struct flow *f);
 
@@ -250,6 +254,22 @@ enum step decide_by_chain(struct flow *f);
 /* The anomalies known so far, as a fact; before RELAY. */
 void hello_set_anomalies(struct flow *f, const struct anomaly_set *set);
 
+/* The gates of a request over the server connection that is there already, all in one, and its decision's record. MOVE: it is refused. */
+enum step decide_over_connection(struct flow *f);
+
+/* ---- request.c ---- */
+
+/* A head is in x->request, whoever read it: what it shows by itself, its facts. MOVE: it is refused. */
+enum step request_judge(struct flow *f);
+
+/* ---- refuse.c ---- */
+
+/* The answer of a refusal as fields and body, for whoever has another way to send them. The fields are views into `arena`. 0, or -1. */
+enum { REFUSE_FIELDS = 5 };
+int refuse_compose(const struct flow *f, struct arena *arena, struct buf *body,
+                   struct http1_header ret_fields[REFUSE_FIELDS], size_t *ret_count);
+int refuse_status(const struct exchange *x);
+
 /* ---- guard.c ---- */
 
 /* Why `ip` must not be dialled ("loopback", "own", ...), or NULL. */
@@ -261,6 +281,8 @@ void attribute_ask(struct flow *f);
 void attribute_note(struct flow *f);
 /* The agent says otherwise now: what of the facts needs no memory is set anew. */
 void attribute_change(struct flow *f);
+/* The answer is there: its facts, and what it alone forbids. MOVE: it is refused. */
+enum step attribute_judge(struct flow *f);
 void attribute_refresh(struct flow *f); /* for a further exchange: asks again unless the answer is fresh */
 
 /* ---- auth.c ---- */

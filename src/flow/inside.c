@@ -12,7 +12,7 @@
 /* What we can look into, and what is nobody's but the two ends'. */
 static bool is_offered_on(struct span protocol)
 {
-    return !span_is(protocol, "h2") && !span_is(protocol, "h3");
+    return !span_is(protocol, "h3");
 }
 
 static void note_alpn(struct inside *i, const struct client_hello *h)

@@ -192,7 +192,8 @@ static enum step take(struct flow *f, const struct minted *m)
     i->client = tls_session_accept(m->context);
     if (!i->client)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    if (f->server.tls)
+    bool refused = !m->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE;
+    if (f->server.tls && !(refused && span_is(tls_session_protocol(f->server.tls), "h2")))
         tls_session_offer(i->client, tls_session_protocol(f->server.tls));
     else
         tls_session_offer(i->client, span_str(i->alpn_len ? "http/1.1" : ""));

@@ -110,9 +110,22 @@ static void write_html_body(const struct flow *f, struct buf *body)
     buf_append_str(body, "</table>\n<p>Whoever runs the proxy finds the record by its id.</p>\n</html>\n");
 }
 
+static void write_body(const struct flow *f, struct buf *body)
+{
+    if (f->x->wants_html)
+        write_html_body(f, body);
+    else
+        write_json_body(f, body);
+}
+
+static const char *body_type(const struct exchange *x)
+{
+    return x->wants_html ? "text/html; charset=utf-8" : "application/json";
+}
+
 /* ---- the answer ---- */
 
-static int status_of(const struct exchange *x)
+int refuse_status(const struct exchange *x)
 {
     return x->fault_status ? x->fault_status : reason_table[x->reason].http_status;
 }
@@ -121,7 +134,7 @@ static int status_of(const struct exchange *x)
 static void write_proxy_status(const struct flow *f, struct buf *out)
 {
     const struct reason_row *row = &reason_table[f->x->reason];
-    buf_printf(out, "Proxy-Status: %s", flow_conf(f)->http.via);
+    buf_append_str(out, flow_conf(f)->http.via);
     if (row->proxy_status_error[0])
         buf_printf(out, "; error=%s", row->proxy_status_error);
     buf_printf(out, "; details=\"%s", row->name);
@@ -129,7 +142,7 @@ static void write_proxy_status(const struct flow *f, struct buf *out)
         buf_append_str(out, ": ");
     for (const char *c = f->x->detail; *c; c++)
         buf_printf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    buf_append_str(out, "\"\r\n");
+    buf_append_str(out, "\"");
 }
 
 /* A plain request without a body that was read whole leaves the connection fit for the next one. */
@@ -144,15 +157,14 @@ static void write_http(struct flow *f, bool keep)
 {
     const struct exchange *x = f->x;
     struct buf body, *out = &f->client.out;
-    int status = status_of(x);
+    int status = refuse_status(x);
     buf_init(&body, BODY_BYTES_MAX);
-    if (x->wants_html)
-        write_html_body(f, &body);
-    else
-        write_json_body(f, &body);
+    write_body(f, &body);
     /* what stands in `out` already are whole interim responses */
     buf_printf(out, "HTTP/1.1 %d %s\r\n", status, status_text(status));
+    buf_append_str(out, "Proxy-Status: ");
     write_proxy_status(f, out);
+    buf_append_str(out, "\r\n");
     if (status == 407)
         buf_printf(out, "Proxy-Authenticate: Basic realm=\"%s\", charset=\"UTF-8\"\r\n",
                    flow_conf(f)->auth.realm);
@@ -161,11 +173,42 @@ static void write_http(struct flow *f, bool keep)
     if (status == 429 || status == 503)
         buf_printf(out, "Retry-After: %d\r\n", RETRY_AFTER_S);
     buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s\r\n",
-               x->wants_html ? "text/html; charset=utf-8" : "application/json", buf_len(&body),
-               keep ? "" : "Connection: close\r\n");
+               body_type(x), buf_len(&body), keep ? "" : "Connection: close\r\n");
     if (!x->head)
         buf_append(out, buf_span(&body).data, buf_len(&body));
     buf_free(&body);
+}
+
+static struct http1_header field_of(struct arena *arena, const char *name, struct span value)
+{
+    return (struct http1_header){span_str(name), arena_copy(arena, value)};
+}
+
+int refuse_compose(const struct flow *f, struct arena *arena, struct buf *body,
+                   struct http1_header ret_fields[REFUSE_FIELDS], size_t *ret_count)
+{
+    const struct exchange *x = f->x;
+    int status = refuse_status(x);
+    struct buf text;
+    size_t n = 0;
+    char digits[24];
+    write_body(f, body);
+    buf_init(&text, 4096);
+    write_proxy_status(f, &text);
+    ret_fields[n++] = field_of(arena, "proxy-status", buf_span(&text));
+    snprintf(digits, sizeof digits, "%zu", buf_len(body));
+    ret_fields[n++] = field_of(arena, "content-type", span_str(body_type(x)));
+    ret_fields[n++] = field_of(arena, "content-length", span_str(digits));
+    ret_fields[n++] = field_of(arena, "cache-control", span_str("no-store"));
+    snprintf(digits, sizeof digits, "%d", RETRY_AFTER_S);
+    if (status == 429 || status == 503)
+        ret_fields[n++] = field_of(arena, "retry-after", span_str(digits));
+    bool good = !text.failed && !body->failed;
+    for (size_t i = 0; i < n; i++)
+        good = good && ret_fields[i].value.data;
+    buf_free(&text);
+    *ret_count = n;
+    return good ? 0 : -1;
 }
 
 /* RFC 8446, 6: a fatal alert in a plaintext record. access_denied when policy says no. */

@@ -180,7 +180,7 @@ static enum step judge_target(struct flow *f)
 {
     struct exchange *x = f->x;
     const struct http1_target *t = &x->request.target;
-    x->connect = span_is(x->request.method, "CONNECT");
+    x->connect = span_is(x->request.method, "CONNECT") && !x->request.upgrade_websocket; /* RFC 8441 */
     x->https = t->https;
     if (span_is(x->request.method, "TRACE"))
         return flow_fail(f, REASON_METHOD_UNSUPPORTED, "TRACE");
@@ -226,6 +226,11 @@ enum step flow_request(struct flow *f)
     enum step step = read_head(f, &whole);
     if (!whole)
         return step;
+    return request_judge(f) == MOVE ? MOVE : flow_goto(f, FLOW_AUTHENTICATE);
+}
+
+enum step request_judge(struct flow *f)
+{
     note_head(f->x);
     if (f->env->stopping)
         return flow_fail(f, REASON_STOPPING, NULL);
@@ -233,8 +238,5 @@ enum step flow_request(struct flow *f)
     if (per_minute > 0 && !limits_client_request(f->env->limits, &f->client_endpoint.ip, (unsigned)per_minute,
                                                  net_now_ms(f->env->net)))
         return flow_fail(f, REASON_CLIENT_RATE, NULL);
-    step = judge_target(f);
-    if (step == MOVE)
-        return MOVE;
-    return flow_goto(f, FLOW_AUTHENTICATE);
+    return judge_target(f);
 }

@@ -43,7 +43,7 @@
     STATE(MINT, flow_mint, c->timeouts.head_ms, SIGNER_UNAVAILABLE, NONE, NONE, T(DECIDE_CHAIN),             \
           "the server's chain is judged, and a certificate made for the client")                             \
     STATE(CLIENT_TLS, flow_client_tls, c->timeouts.head_ms, CLIENT_TLS_FAILED, CLIENT_TLS_FAILED, NONE,      \
-          T(INSIDE) T(REQUEST), "TLS with the client of a terminated tunnel")                                \
+          T(INSIDE) T(REQUEST) T(STREAMS), "TLS with the client of a terminated tunnel")                     \
     STATE(INSIDE, flow_inside, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE,                    \
           T(REQUEST) T(FORWARD), "whoever speaks first inside decides: HTTP, or bytes to be relayed")        \
     STATE(PROBE, flow_probe, c->peek.probe_timeout_ms + 1000, INTERNAL, NONE, NONE, T(DECIDE_CHAIN),         \
@@ -58,6 +58,8 @@
           "bytes go both ways unread (IDLE)")                                                                \
     STATE(INSPECT, flow_inspect, c->timeouts.idle_ms, IDLE_TIMEOUT, REQUEST_INCOMPLETE, RESPONSE_INCOMPLETE, \
           T(REQUEST) T(DECIDE_CONNECT) T(FORWARD), "one HTTP exchange (IDLE)")                               \
+    STATE(STREAMS, flow_streams, c->timeouts.keepalive_ms, IDLE_TIMEOUT, NONE, NONE, ,                       \
+          "HTTP/2: each stream is an exchange of its own (IDLE)")                                            \
     STATE(REFUSE, flow_refuse, c->timeouts.head_ms, WRITE_TIMEOUT, NONE, NONE, T(REQUEST),                   \
           "the answer that says why not")                                                                    \
     STATE(CUT, flow_cut, 0, INTERNAL, NONE, NONE, T(AWAIT_CHAIN) T(DONE),                                    \

@@ -1,0 +1,495 @@
+/* streams.c: see streams.h. A step of the hub and what the bridge calls back; touches both sides, the facts and wire/h2. */
+#include "flow/streams.h"
+
+#include "base/must.h"
+#include "wire/h2.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    STREAMS_AT_ONCE = 100,
+    ROUNDS_PER_TURN = 8,
+    TICK_MS = 1000, /* how often streams are looked at while nothing moves */
+    MEDIA_TYPE_BYTES_MAX = 128,
+};
+
+/* One stream's exchange, while the flow looks elsewhere. */
+struct stream {
+    struct exchange *x;                   /* owned; NULL while it stands in flow.x */
+    struct snapshot *snapshot;            /* counted: the policy it was decided by */
+    struct sender *sender;                /* counted: of which its facts are views; NULL */
+    struct h2_stream *h2;                 /* borrowed until it is closed */
+    bool waits;                           /* for the agent's answer */
+    char authority[AUTHORITY_TEXT_BYTES]; /* as it was judged: what the server is asked for */
+};
+
+struct streams {
+    struct h2_bridge *bridge; /* owned */
+    unsigned waiting;         /* streams that wait for the agent */
+    bool server_lost, told_to_go;
+};
+
+/* ---- one stream at a time ---- */
+
+static void swap_snapshot(struct flow *f, struct stream *s)
+{
+    struct snapshot *other = f->snapshot;
+    f->snapshot = s->snapshot;
+    s->snapshot = other;
+}
+
+/* What is done from here to leave() is done to that stream's exchange. */
+static void enter(struct flow *f, struct stream *s)
+{
+    must(!f->x && s->x);
+    f->x = s->x;
+    s->x = NULL;
+    swap_snapshot(f, s);
+    f->in_stream = true;
+    f->answer = ANSWER_HTTP; /* a rule that cuts takes it away */
+}
+
+static void leave(struct flow *f, struct stream *s)
+{
+    s->x = f->x;
+    f->x = NULL;
+    swap_snapshot(f, s);
+    f->in_stream = false;
+    f->answer = ANSWER_NONE;
+}
+
+/* It was refused, in flow.x: a page on that stream, where the client has read nothing of an answer, else a reset. */
+static void say_no(struct flow *f, struct h2_stream *h2)
+{
+    struct http1_header fields[REFUSE_FIELDS];
+    struct exchange *x = f->x;
+    struct buf body;
+    size_t count;
+    int status = refuse_status(x);
+    buf_init(&body, 16 << 10);
+    if (h2_stream_responded(h2) || f->answer != ANSWER_HTTP || status == 0 ||
+        refuse_compose(f, &x->arena, &body, fields, &count) != 0)
+        h2_cut(h2);
+    else
+        h2_answer(h2, status, fields, count, x->head ? (struct span){NULL, 0} : buf_span(&body));
+    buf_free(&body);
+}
+
+/* ---- requests ---- */
+
+static void note_fault(struct flow *f, enum h2_fault fault)
+{
+    enum reason reason = fault == H2_HEAD_TOO_LARGE || fault == H2_TARGET_TOO_LONG ? REASON_REQUEST_TOO_LARGE
+                         : fault == H2_CONNECT                                     ? REASON_METHOD_UNSUPPORTED
+                                                                                   : REASON_REQUEST_MALFORMED;
+    f->x->fault_status = h2_fault_status(fault);
+    flow_fail(f, reason, "%s: %s", h2_fault_name(fault), h2_fault_text(fault));
+}
+
+/* The authority in its one form. Judged already: it is the tunnel's, or the name in its hello. */
+static void note_authority(struct stream *s, struct span written)
+{
+    struct host host;
+    uint16_t port;
+    if (host_port_parse(written, 443, &host, &port, NULL) == HOST_OK)
+        host_port_format(&host, port, 443, s->authority);
+}
+
+/* What the agent's answer says stands in the flow, and changes there with the next answer. False without memory. */
+static bool keep_texts(struct flow *f)
+{
+    struct exchange *x = f->x;
+    uintptr_t from = (uintptr_t)&f->attribution, to = (uintptr_t)(&f->attribution + 1);
+    for (int i = 0; i < FACT_COUNT; i++) {
+        struct fact_value *v = &x->facts.values[i];
+        if (fact_table[i].type != FACT_STRING || v->state != FACT_KNOWN || (uintptr_t)v->as.text < from ||
+            (uintptr_t)v->as.text >= to)
+            continue;
+        const char *copy = arena_strndup(&x->arena, v->as.text, v->count);
+        if (!copy)
+            return false;
+        v->as.text = copy;
+    }
+    return true;
+}
+
+/* The agent has answered: all gates at once, and out it goes. In flow.x. */
+static enum step decide(struct flow *f, struct stream *s)
+{
+    s->sender = f->attribution.sender ? sender_ref(f->attribution.sender) : NULL;
+    s->waits = false;
+    enum step step = attribute_judge(f);
+    if (!keep_texts(f))
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    if (step == MOVE || decide_over_connection(f) == MOVE)
+        return MOVE;
+    h2_pass(s->h2, span_str(s->authority));
+    return WAIT;
+}
+
+static struct stream *stream_new(struct flow *f, struct h2_stream *h2)
+{
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s || !exchange_begin(f)) {
+        free(s);
+        return NULL;
+    }
+    s->h2 = h2;
+    s->x = f->x;
+    f->x = NULL;
+    s->snapshot = snapshot_ref(f->snapshot); /* the newest: a stream lives under one policy */
+    h2_stream_set_user(h2, s);
+    return s;
+}
+
+static void on_request(void *owner, struct h2_stream *h2, const struct http1_head *head, enum h2_fault fault)
+{
+    struct flow *f = owner;
+    struct stream *s = stream_new(f, h2);
+    if (!s) {
+        h2_cut(h2);
+        return;
+    }
+    if (h2_bridge_streams(f->streams->bridge) == 1)
+        flow_set_deadline(f, TICK_MS);
+    enter(f, s);
+    struct exchange *x = f->x;
+    x->request = *head;
+    x->bytes_out = head->head_bytes;
+    if (fault != H2_NO_FAULT)
+        note_fault(f, fault);
+    enum step step = request_judge(f);
+    fact_set_text(&x->facts, FACT_request_version, "HTTP/2");
+    note_authority(s, head->host);
+    x->request = (struct http1_head){0}; /* its views are gone with this call */
+    s->waits = step != MOVE && !f->attributed;
+    f->streams->waiting += s->waits;
+    if (step != MOVE && !s->waits)
+        step = decide(f, s);
+    if (step == MOVE)
+        say_no(f, h2);
+    leave(f, s);
+}
+
+/* The agent's answer came for all that wait. */
+static void decide_waiting(struct flow *f)
+{
+    struct streams *t = f->streams;
+    if (t->waiting == 0 || !f->attributed)
+        return;
+    for (struct h2_stream *h2 = h2_bridge_first(t->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->waits)
+            continue;
+        enter(f, s);
+        if (decide(f, s) == MOVE)
+            say_no(f, h2);
+        leave(f, s);
+    }
+    t->waiting = 0;
+}
+
+/* ---- responses, payload, ends ---- */
+
+static void on_response(void *owner, struct h2_stream *h2, const struct http1_head *head)
+{
+    struct flow *f = owner;
+    struct stream *s = h2_stream_user(h2);
+    enter(f, s);
+    struct exchange *x = f->x;
+    fact_set_int(&x->facts, FACT_status, head->status);
+    const struct http1_header *type = http1_header_find(head, "content-type");
+    struct span media = type ? type->value : (struct span){NULL, 0};
+    if (media.len > MEDIA_TYPE_BYTES_MAX)
+        media.len = MEDIA_TYPE_BYTES_MAX;
+    fact_set_span(&x->facts, FACT_content_type, arena_copy(&x->arena, media));
+    facts_settle(&x->facts, FACT_RESPONSE, FACT_ABSENT);
+    x->bytes_in += head->head_bytes;
+    if (judge(f, FACT_RESPONSE) == MOVE)
+        say_no(f, h2);
+    leave(f, s);
+}
+
+static void judge_bytes(struct flow *f, struct stream *s)
+{
+    enter(f, s);
+    if (f->x->reason == REASON_NONE && judge_moving(f) == MOVE)
+        say_no(f, s->h2);
+    leave(f, s);
+}
+
+static void on_data(void *owner, struct h2_stream *h2, enum h2_side from, struct span data)
+{
+    struct flow *f = owner;
+    struct stream *s = h2_stream_user(h2);
+    if (!s)
+        return;
+    if (from == H2_CLIENT)
+        s->x->bytes_out += data.len;
+    else
+        s->x->bytes_in += data.len;
+    if (s->x->decided)
+        judge_bytes(f, s);
+}
+
+static void on_unanswered(void *owner, struct h2_stream *h2, bool timeout)
+{
+    struct flow *f = owner;
+    struct stream *s = h2_stream_user(h2);
+    enum h2_side side = H2_CLIENT;
+    enum h2_fault fault = h2_bridge_fault(f->streams->bridge, &side);
+    bool servers = fault != H2_NO_FAULT && side == H2_SERVER;
+    if (!s)
+        return;
+    enter(f, s);
+    if (timeout)
+        flow_fail(f, REASON_RESPONSE_TIMEOUT, NULL);
+    else if (servers)
+        flow_fail(f, REASON_RESPONSE_MALFORMED, "%s: %s", h2_fault_name(fault), h2_fault_text(fault));
+    else
+        flow_fail(f, f->server.error ? REASON_SERVER_RESET : REASON_RESPONSE_INCOMPLETE, NULL);
+    say_no(f, h2);
+    leave(f, s);
+}
+
+/* Why a stream ended that nobody here has refused. */
+static enum reason reason_of(const struct flow *f, enum h2_end end, enum h2_fault fault)
+{
+    if (fault == H2_STREAM_TIMEOUT)
+        return REASON_IDLE_TIMEOUT;
+    if (fault == H2_NO_MEMORY)
+        return REASON_NO_MEMORY;
+    switch (end) {
+    case H2_DONE:
+    case H2_ANSWERED:
+        return REASON_COMPLETED;
+    case H2_RESET_BY_CLIENT:
+        return fault == H2_HEAD_TOO_LARGE ? REASON_REQUEST_TOO_LARGE
+               : fault != H2_NO_FAULT     ? REASON_REQUEST_MALFORMED
+                                          : REASON_CLIENT_RESET;
+    case H2_RESET_BY_SERVER:
+        return fault == H2_HEAD_TOO_LARGE ? REASON_RESPONSE_TOO_LARGE
+               : fault != H2_NO_FAULT     ? REASON_RESPONSE_MALFORMED
+                                          : REASON_SERVER_RESET;
+    default:
+        return f->reason != REASON_NONE ? f->reason : REASON_CLIENT_CLOSED;
+    }
+}
+
+static void on_closed(void *owner, struct h2_stream *h2, enum h2_end end, enum h2_fault fault, uint32_t code)
+{
+    struct flow *f = owner;
+    struct stream *s = h2_stream_user(h2);
+    if (!s)
+        return;
+    f->streams->waiting -= s->waits;
+    enter(f, s);
+    struct exchange *x = f->x;
+    enum reason reason = reason_of(f, end, fault);
+    if (fault != H2_NO_FAULT)
+        flow_fail(f, reason, "%s: %s", h2_fault_name(fault), h2_fault_text(fault));
+    else if (code != 0)
+        flow_fail(f, reason, "HTTP/2 error code %u", code);
+    else
+        flow_fail(f, reason, NULL);
+    x->state_ms[FLOW_STREAMS] = (uint32_t)(net_now_ms(f->env->net) - x->begun_ms);
+    exchange_end(f);
+    leave(f, s);
+    snapshot_unref(s->snapshot);
+    sender_unref(s->sender);
+    free(s);
+}
+
+static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, on_closed};
+
+/* ---- the connection ---- */
+
+int streams_begin(struct flow *f)
+{
+    const struct conf *c = flow_conf(f);
+    const struct h2_limits limits = {
+        .head_bytes = c->limits.head_bytes,
+        .headers = (unsigned)c->limits.headers,
+        .target_bytes = c->limits.target_bytes,
+        .streams = STREAMS_AT_ONCE,
+        .https = true,
+    };
+    must(!f->streams && !f->x);
+    struct streams *t = calloc(1, sizeof *t);
+    if (t)
+        t->bridge = h2_bridge_new(&limits, &events, f);
+    if (!t || !t->bridge) {
+        free(t);
+        return -1;
+    }
+    f->streams = t;
+    f->answer = ANSWER_NONE;
+    return 0;
+}
+
+void streams_end(struct flow *f)
+{
+    struct streams *t = f->streams;
+    if (!t)
+        return;
+    h2_bridge_free(t->bridge);
+    f->streams = NULL;
+    free(t);
+}
+
+void streams_decide_again(struct flow *f)
+{
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+            continue;
+        enter(f, s);
+        if (decide_catch_up(f) == MOVE)
+            say_no(f, h2);
+        leave(f, s);
+    }
+    flow_wake(f);
+}
+
+void streams_sender_again(struct flow *f)
+{
+    struct sender *now = f->attribution.sender;
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+            continue;
+        enter(f, s);
+        bool lost = decide_sender_now(f) == MOVE;
+        if (!keep_texts(f) || lost)
+            say_no(f, h2);
+        if (now) { /* its facts are views of that one now */
+            sender_unref(s->sender);
+            s->sender = sender_ref(now);
+        }
+        leave(f, s);
+    }
+    flow_wake(f);
+}
+
+/* Rules that ask for time are answered a little late, but they are. */
+static void judge_all(struct flow *f)
+{
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->x->decided)
+            continue;
+        f->judge_due = true;
+        judge_bytes(f, s);
+    }
+    f->judge_due = false;
+}
+
+bool streams_expire(struct flow *f)
+{
+    const struct conf *c = flow_conf(f);
+    struct streams *t = f->streams;
+    uint64_t now = net_now_ms(f->env->net), idle_ms = now - f->active_ms;
+    judge_all(f);
+    h2_bridge_expire(t->bridge, now, (uint64_t)c->timeouts.response_ms, (uint64_t)c->timeouts.idle_ms,
+                     (uint64_t)c->timeouts.tunnel_idle_ms);
+    uint64_t keepalive_ms = (uint64_t)c->timeouts.keepalive_ms, next_ms = TICK_MS;
+    if (h2_bridge_streams(t->bridge) == 0 && idle_ms < keepalive_ms)
+        next_ms = keepalive_ms - idle_ms;
+    else if (h2_bridge_streams(t->bridge) == 0 && t->told_to_go)
+        return false; /* it didn't even take our GOAWAY */
+    else if (h2_bridge_streams(t->bridge) == 0)
+        t->told_to_go = true;
+    if (t->told_to_go)
+        h2_bridge_stop(t->bridge);
+    flow_set_deadline(f, next_ms);
+    return true;
+}
+
+static void lose_server(struct flow *f)
+{
+    f->streams->server_lost = true;
+    h2_bridge_lost(f->streams->bridge, H2_SERVER);
+    side_close(&f->server, NET_CLOSE_FIN);
+}
+
+/* What a side sent, while what is to be sent to it doesn't pile up. True: something came. */
+static bool receive(struct flow *f, struct side *side, enum h2_side from, enum side_io *ret_io)
+{
+    struct h2_bridge *b = f->streams->bridge;
+    if (buf_len(&side->out) >= FLOW_OUT_HIGH_BYTES) {
+        *ret_io = SIDE_AGAIN;
+        return false;
+    }
+    *ret_io = buf_len(&side->in) > 0 ? SIDE_MOVED : side_fill(side, FLOW_READ_BYTES);
+    if (*ret_io != SIDE_MOVED)
+        return false;
+    int result = h2_bridge_receive(b, from, buf_span(&side->in), net_now_ms(f->env->net));
+    buf_clear(&side->in);
+    if (result != 0)
+        *ret_io = SIDE_FULL; /* nothing more is read from it */
+    return true;
+}
+
+static bool deliver(struct flow *f, struct side *side, enum h2_side to)
+{
+    size_t before = buf_len(&side->out);
+    if (!side->stream)
+        return false;
+    h2_bridge_write(f->streams->bridge, to, &side->out, FLOW_OUT_HIGH_BYTES);
+    bool moved = buf_len(&side->out) != before;
+    before = buf_len(&side->out);
+    if (side_flush(side) == SIDE_FAILED)
+        buf_clear(&side->out); /* reading tells */
+    return moved || buf_len(&side->out) < before;
+}
+
+/* The client's connection is over, one way or another: what was said is sent, streams that are left end. */
+static enum step finish(struct flow *f, enum side_io how)
+{
+    enum h2_side side = H2_SERVER;
+    enum h2_fault fault = h2_bridge_fault(f->streams->bridge, &side);
+    bool streams = h2_bridge_streams(f->streams->bridge) > 0;
+    enum step step = MOVE;
+    if (fault != H2_NO_FAULT && side == H2_CLIENT)
+        step = flow_fail(f, fault == H2_FLOOD ? REASON_FLOOD : REASON_REQUEST_MALFORMED, NULL);
+    else if (how == SIDE_FAILED && streams)
+        step = flow_client_ended(f, how);
+    else if (how == SIDE_EOF && streams)
+        step = flow_fail(f, REASON_CLIENT_CLOSED, NULL);
+    else
+        step = flow_goto(f, FLOW_CLOSING); /* nothing was under way: however it went, it is over */
+    streams_end(f);
+    return step;
+}
+
+enum step flow_streams(struct flow *f)
+{
+    struct streams *t = f->streams;
+    if (f->env->stopping)
+        h2_bridge_stop(t->bridge);
+    for (int round = 0; round < ROUNDS_PER_TURN; round++) {
+        enum side_io client, server = SIDE_AGAIN;
+        decide_waiting(f);
+        if (f->judge_due)
+            judge_all(f);
+        bool moved = receive(f, &f->client, H2_CLIENT, &client);
+        if (!t->server_lost)
+            moved |= receive(f, &f->server, H2_SERVER, &server);
+        moved |= deliver(f, &f->server, H2_SERVER);
+        if (server != SIDE_MOVED && server != SIDE_AGAIN) {
+            lose_server(f);
+            moved = true;
+        }
+        moved |= deliver(f, &f->client, H2_CLIENT);
+        bool over = h2_bridge_done(t->bridge) && buf_len(&f->client.out) == 0;
+        if (over || (client != SIDE_MOVED && client != SIDE_AGAIN))
+            return finish(f, client);
+        if (!moved)
+            return WAIT;
+        flow_note_activity(f);
+    }
+    f->client.want = f->server.want =
+        NET_READABLE | NET_WRITABLE; /* comes back, after the others had their turn */
+    return WAIT;
+}

@@ -1,0 +1,22 @@
+/* streams.h: HTTP/2 in a flow: two sessions with a bridge between them (wire/h2.h), and an exchange for each stream. Private to flow/.
+ *
+ * In state STREAMS there is no flow.x: what concerns one stream borrows its place, with `in_stream` set, so that the gates, the rules and
+ * the records are those of every other exchange, and what fails is that stream. A stream's exchange has its own policy (the one it
+ * was decided by) and its own sender (of which its facts are views). */
+#ifndef EXEAT_FLOW_STREAMS_H
+#define EXEAT_FLOW_STREAMS_H
+
+#include "flow/flow.h"
+
+/* Both sides are connected and have agreed on h2: now STREAMS may be entered. 0, or -1 without memory. */
+int streams_begin(struct flow *f);
+/* The flow is done: streams that are left end with it. Harmless without streams. */
+void streams_end(struct flow *f);
+/* The state's deadline passed. True: it goes on. */
+bool streams_expire(struct flow *f);
+/* A new policy: each stream is decided again. */
+void streams_decide_again(struct flow *f);
+/* The agent says otherwise who the sender is: likewise. */
+void streams_sender_again(struct flow *f);
+
+#endif
