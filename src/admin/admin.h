@@ -1,7 +1,9 @@
-/* admin.h: what people and tools may ask a running exeatd, on a Unix socket: HTTP/1.0, GET only.
+/* admin.h: what people and tools may ask a running exeatd, on a Unix socket: HTTP/1.0.
  *
  *   GET /status         one JSON object: version, policy, workers with their counters, ledger (fields: admin/status.c)
  *   GET /flows?most=N   {"flows":[...]}: up to N live flows (default 100, at most 1000) of each worker
+ *
+ *   POST /findings/ID/acknowledge?by=NAME, POST /findings/ID/close?by=NAME   what somebody says of an open finding
  *
  * A worker that doesn't answer within two seconds is left out and said to be ("answered":false). Who may ask is whoever may open
  * the socket (0660). A thread with a loop of its own: nothing here ever holds up a flow. */

@@ -5,6 +5,7 @@
 #include "admin/status.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "flow/findings.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -168,15 +169,43 @@ static unsigned flows_wanted(const char *target)
     return *end ? 0 : n > GATHER_FLOWS_MAX ? GATHER_FLOWS_MAX : (unsigned)n;
 }
 
+/* "/findings/UID/acknowledge?by=NAME", ".../close?by=NAME": what somebody says of a finding. Names are of letters, digits and "._@-". */
+static void set_finding(struct client *c, const char *target)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
+    char uid[33], verb[16], by[64];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int end = 0;
+    bool read = sscanf(target, "/findings/%32[0-9a-f]/%15[a-z]?by=%63s%n", uid, verb, by, &end) == 3 &&
+                !target[end] && by[strspn(by, allowed)] == '\0';
+    bool close = read && strcmp(verb, "close") == 0;
+    if (!close && !(read && strcmp(verb, "acknowledge") == 0)) {
+        refuse(c, "404 Not Found",
+               "there are /findings/ID/acknowledge?by=NAME and /findings/ID/close?by=NAME");
+        return;
+    }
+    if (findings_set_status(daemon_findings(c->admin->daemon), uid,
+                            close ? FINDING_RESOLVED : FINDING_IN_PROGRESS, by,
+                            (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000) != 0) {
+        refuse(c, "404 Not Found", "there is no open finding of that id");
+        return;
+    }
+    buf_append_str(&c->answer,
+                   "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}\n");
+    send_answer(c);
+}
+
 /* The request is a NUL-terminated head, of which only the first line is looked at. */
 static void serve(struct client *c)
 {
-    static const char method[] = "GET ";
-    char *target = c->request + sizeof method - 1, *line_end = strpbrk(c->request, "\r\n");
-    if (strncmp(c->request, method, sizeof method - 1) != 0) {
-        refuse(c, "405 Method Not Allowed", "GET only");
+    char *target = strchr(c->request, ' '), *line_end = strpbrk(c->request, "\r\n");
+    bool get = strncmp(c->request, "GET ", 4) == 0, post = strncmp(c->request, "POST ", 5) == 0;
+    if (!get && !post) {
+        refuse(c, "405 Method Not Allowed", "GET and POST only");
         return;
     }
+    target++;
     *line_end = '\0'; /* there is one: the head is complete */
     char *version = strchr(target, ' ');
     if (!version || (strcmp(version, " HTTP/1.0") != 0 && strcmp(version, " HTTP/1.1") != 0)) {
@@ -184,6 +213,10 @@ static void serve(struct client *c)
         return;
     }
     *version = '\0';
+    if (post) {
+        set_finding(c, target);
+        return;
+    }
     unsigned flows = flows_wanted(target);
     if (flows > 0 || strcmp(target, "/status") == 0)
         gather_for(c, flows);

@@ -42,7 +42,8 @@ enum finding_severity finding_severity_of_level(const char *level)
     return SEVERITY_MEDIUM;
 }
 
-enum finding_severity finding_weigh(enum finding_severity level, const char *confidence, unsigned corroborating)
+enum finding_severity finding_weigh(enum finding_severity level, const char *confidence,
+                                    unsigned corroborating)
 {
     int weight = (int)level - (strcmp(confidence, "exact") != 0) + (corroborating >= 2);
     return weight < SEVERITY_INFORMATIONAL ? SEVERITY_INFORMATIONAL
@@ -58,7 +59,8 @@ void finding_clear(struct finding *f)
 
 /* ---- the record ---- */
 
-static void write_metadata(struct json *j, const struct finding *f, const char *record_uid, const char *version)
+static void write_metadata(struct json *j, const struct finding *f, const char *record_uid,
+                           const char *version)
 {
     json_object(j, "metadata");
     json_str(j, "uid", record_uid);
@@ -91,7 +93,8 @@ static void write_attacks(struct json *j, const struct finding *f)
     json_end_array(j);
 }
 
-static void write_info(struct json *j, const struct finding *f, enum finding_activity activity, int64_t now_ms)
+static void write_info(struct json *j, const struct finding *f, enum finding_activity activity,
+                       int64_t now_ms)
 {
     json_object(j, "finding_info");
     json_str(j, "uid", f->uid);
@@ -152,9 +155,11 @@ static void write_unmapped(struct json *j, const struct finding *f)
     json_end_object(j);
 }
 
-static void write_class(struct json *j, const struct finding *f, enum finding_activity activity, int64_t now_ms)
+static void write_class(struct json *j, const struct finding *f, enum finding_activity activity,
+                        int64_t now_ms)
 {
-    static const char *const names[] = {[FINDING_CREATE] = "Create", [FINDING_UPDATE] = "Update", [FINDING_CLOSE] = "Close"};
+    static const char *const names[] = {
+        [FINDING_CREATE] = "Create", [FINDING_UPDATE] = "Update", [FINDING_CLOSE] = "Close"};
     json_int(j, "class_uid", 2004);
     json_str(j, "class_name", "Detection Finding");
     json_int(j, "category_uid", 2);
@@ -214,9 +219,9 @@ int finding_write(struct buf *out, const struct finding *f)
     struct json j;
     json_init(&j, out);
     json_object(&j, NULL);
-#define TEXT(name) json_str(&j, #name, f->name);
+#define TEXT(name)   json_str(&j, #name, f->name);
 #define NUMBER(name) json_int(&j, #name, (int64_t)f->name);
-#define FLAG(name) json_bool(&j, #name, f->name);
+#define FLAG(name)   json_bool(&j, #name, f->name);
 #include "audit/finding_fields.def"
 #undef TEXT
 #undef NUMBER

@@ -14,14 +14,26 @@ enum {
     FINDING_ATTACKS_MAX = 8,
     FINDING_EVIDENCE_MAX_BYTES = 4096,
     FINDING_STATE_MAX_BYTES = 16384,
+    FINDING_STORE_KIND = 64, /* of its row among the sightings in store/ */
 };
 
 /* OCSF's status_id of a finding. */
-enum finding_status { FINDING_NEW = 1, FINDING_IN_PROGRESS = 2, FINDING_SUPPRESSED = 3, FINDING_RESOLVED = 4 };
+enum finding_status {
+    FINDING_NEW = 1,
+    FINDING_IN_PROGRESS = 2,
+    FINDING_SUPPRESSED = 3,
+    FINDING_RESOLVED = 4
+};
 const char *finding_status_name(enum finding_status s);
 
 /* OCSF's severity_id; a rule's level is one of them, too. */
-enum finding_severity { SEVERITY_INFORMATIONAL = 1, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH, SEVERITY_CRITICAL };
+enum finding_severity {
+    SEVERITY_INFORMATIONAL = 1,
+    SEVERITY_LOW,
+    SEVERITY_MEDIUM,
+    SEVERITY_HIGH,
+    SEVERITY_CRITICAL
+};
 const char *finding_severity_name(enum finding_severity s);
 /* A Sigma level; an unknown one is medium. */
 enum finding_severity finding_severity_of_level(const char *level);
@@ -29,16 +41,17 @@ enum finding_severity finding_severity_of_level(const char *level);
 /* Every string is cut at its room, at a character. */
 struct finding {
     char uid[33];
-    char rule[72], title[160], analytic[24];          /* the rule's id and title; the analytic's id, as AN0761 */
-    char attacks[FINDING_ATTACKS_MAX][16];            /* techniques, as T1071.001 */
+    char rule[72], title[160], analytic[24]; /* the rule's id and title; the analytic's id, as AN0761 */
+    char attacks[FINDING_ATTACKS_MAX][16];   /* techniques, as T1071.001 */
     unsigned attack_count;
-    char host[65], sender[256], user[64], domain[256]; /* what it is about; "*" where the day's budget is used up */
-    char sha256[65];                                  /* of the sender's executable when it was opened; "" not known */
+    char host[65], sender[256], user[64],
+        domain[256]; /* what it is about; "*" where the day's budget is used up */
+    char sha256[65]; /* of the sender's executable when it was opened; "" not known */
     enum finding_severity level, severity;
     char confidence[12];     /* of the attribution: why severity is lower than level */
     char corroborating[256]; /* names of facts, comma-separated: why it is higher */
     enum finding_status status;
-    char by[64]; /* who acknowledged or closed it, or the suppression's ticket */
+    char by[64];               /* who acknowledged or closed it, or the suppression's ticket */
     int64_t first_ms, last_ms; /* Unix time */
     uint64_t count;
     bool blocked, would_block, test;
@@ -50,7 +63,8 @@ struct finding {
 void finding_clear(struct finding *f); /* frees what it owns; zeroed */
 
 /* level, lowered by one when the sender is not exact, raised by one when two or more facts corroborate; within 1 to 5. */
-enum finding_severity finding_weigh(enum finding_severity level, const char *confidence, unsigned corroborating);
+enum finding_severity finding_weigh(enum finding_severity level, const char *confidence,
+                                    unsigned corroborating);
 
 enum finding_activity { FINDING_CREATE = 1, FINDING_UPDATE = 2, FINDING_CLOSE = 3 };
 

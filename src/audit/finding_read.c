@@ -32,21 +32,23 @@ static unsigned read_texts(const json_t *o, const char *key, char *ret, size_t s
 static bool is_sound(const struct finding *f)
 {
     return f->uid[0] && f->rule[0] && f->level >= SEVERITY_INFORMATIONAL && f->level <= SEVERITY_CRITICAL &&
-           f->severity >= SEVERITY_INFORMATIONAL && f->severity <= SEVERITY_CRITICAL && f->status >= FINDING_NEW &&
-           f->status <= FINDING_RESOLVED && f->first_ms >= 0 && f->last_ms >= f->first_ms;
+           f->severity >= SEVERITY_INFORMATIONAL && f->severity <= SEVERITY_CRITICAL &&
+           f->status >= FINDING_NEW && f->status <= FINDING_RESOLVED && f->first_ms >= 0 &&
+           f->last_ms >= f->first_ms;
 }
 
 enum parse finding_read(struct span text, struct finding *ret)
 {
     struct finding f = {0};
-    json_t *o = text.len <= FINDING_STATE_MAX_BYTES ? json_loadb((const char *)text.data, text.len, 0, NULL) : NULL;
+    json_t *o =
+        text.len <= FINDING_STATE_MAX_BYTES ? json_loadb((const char *)text.data, text.len, 0, NULL) : NULL;
     if (!json_is_object(o)) {
         json_decref(o);
         return PARSE_BAD;
     }
-#define TEXT(name) read_text(o, #name, f.name, sizeof f.name);
+#define TEXT(name)   read_text(o, #name, f.name, sizeof f.name);
 #define NUMBER(name) f.name = (__typeof__(f.name))read_number(o, #name);
-#define FLAG(name) f.name = json_is_true(json_object_get(o, #name));
+#define FLAG(name)   f.name = json_is_true(json_object_get(o, #name));
 #include "audit/finding_fields.def"
 #undef TEXT
 #undef NUMBER

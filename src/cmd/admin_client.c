@@ -58,8 +58,8 @@ static int take_body(struct buf *b, const char *socket_path, struct err *reterr)
                 : err_set(reterr, socket_path, 0, 0, "refused: %.*s", (int)body.len, (const char *)body.data);
 }
 
-int admin_client_get(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
-                     struct err *reterr)
+static int ask(const char *socket_path, const char *method, const char *path, struct buf *ret,
+               bool *ret_absent, struct err *reterr)
 {
     struct buf answer;
     char request[256];
@@ -67,7 +67,7 @@ int admin_client_get(const char *socket_path, const char *path, struct buf *ret,
     if (fd < 0)
         return -1;
     buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
-    int len = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", path), result = -1;
+    int len = snprintf(request, sizeof request, "%s %s HTTP/1.0\r\n\r\n", method, path), result = -1;
     if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len || receive_all(fd, &answer) != 0)
         err_set(reterr, socket_path, 0, 0, "no answer: %s", strerror(errno));
     else if (take_body(&answer, socket_path, reterr) == 0)
@@ -75,4 +75,16 @@ int admin_client_get(const char *socket_path, const char *path, struct buf *ret,
     close(fd);
     buf_free(&answer);
     return result;
+}
+
+int admin_client_get(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
+                     struct err *reterr)
+{
+    return ask(socket_path, "GET", path, ret, ret_absent, reterr);
+}
+
+int admin_client_post(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
+                      struct err *reterr)
+{
+    return ask(socket_path, "POST", path, ret, ret_absent, reterr);
 }

@@ -14,8 +14,12 @@
 #define CONF_UNAVAILABLE_VALUES(X)  X(UNKNOWN, "unknown") X(REFUSE, "refuse")
 #define CONF_SNI_MISMATCH_VALUES(X) X(RECORD, "record") X(REFUSE, "refuse")
 /* in the order of enum verdict_handling and enum verdict_probe (rules/verdict.h), which begin with UNSET */
-#define CONF_HANDLING_VALUES(X)           X(TUNNEL, "tunnel") X(PEEK, "peek") X(TERMINATE, "terminate")
-#define CONF_CHAIN_VALUES(X)              X(NEVER, "never") X(BACKGROUND, "background") X(WAIT, "wait")
+#define CONF_HANDLING_VALUES(X) X(TUNNEL, "tunnel") X(PEEK, "peek") X(TERMINATE, "terminate")
+#define CONF_CHAIN_VALUES(X)    X(NEVER, "never") X(BACKGROUND, "background") X(WAIT, "wait")
+/* in the order of Sigma's levels */
+#define CONF_LEVEL_VALUES(X)                                                                                 \
+    X(INFORMATIONAL, "informational")                                                                        \
+    X(LOW, "low") X(MEDIUM, "medium") X(HIGH, "high") X(CRITICAL, "critical")
 #define CONF_BAD_CHAIN_VALUES(X)          X(REFUSE, "refuse") X(MIMIC, "mimic")
 #define CONF_CLIENT_CERTIFICATE_VALUES(X) X(REFUSE, "refuse") X(WITHOUT, "without")
 #define CONF_ON_REVOKE_VALUES(X)          X(CUT, "cut") X(KEEP, "keep")
@@ -35,6 +39,9 @@ enum conf_handling { CONF_HANDLING_VALUES(X) };
 #undef X
 #define X(id, word) CONF_CHAIN_##id,
 enum conf_chain { CONF_CHAIN_VALUES(X) };
+#undef X
+#define X(id, word) CONF_LEVEL_##id,
+enum conf_level { CONF_LEVEL_VALUES(X) };
 #undef X
 #define X(id, word) CONF_BAD_CHAIN_##id,
 enum conf_bad_chain { CONF_BAD_CHAIN_VALUES(X) };
@@ -108,6 +115,7 @@ struct conf_user {
 #define CONF_FIELD_SNI_MISMATCH(n)       enum conf_sni_mismatch n;
 #define CONF_FIELD_HANDLING(n)           enum conf_handling n;
 #define CONF_FIELD_CHAIN(n)              enum conf_chain n;
+#define CONF_FIELD_LEVEL(n)              enum conf_level n;
 #define CONF_FIELD_BAD_CHAIN(n)          enum conf_bad_chain n;
 #define CONF_FIELD_CLIENT_CERTIFICATE(n) enum conf_client_certificate n;
 #define CONF_FIELD_ON_REVOKE(n)          enum conf_on_revoke n;

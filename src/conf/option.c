@@ -21,6 +21,7 @@
 #define MEMBER_SNI_MISMATCH(n)       n
 #define MEMBER_HANDLING(n)           n
 #define MEMBER_CHAIN(n)              n
+#define MEMBER_LEVEL(n)              n
 #define MEMBER_BAD_CHAIN(n)          n
 #define MEMBER_CLIENT_CERTIFICATE(n) n
 #define MEMBER_ON_REVOKE(n)          n
@@ -252,6 +253,7 @@ static const char *const unavailable_words[] = {CONF_UNAVAILABLE_VALUES(X)};
 static const char *const sni_mismatch_words[] = {CONF_SNI_MISMATCH_VALUES(X)};
 static const char *const handling_words[] = {CONF_HANDLING_VALUES(X)};
 static const char *const chain_words[] = {CONF_CHAIN_VALUES(X)};
+static const char *const level_words[] = {CONF_LEVEL_VALUES(X)};
 static const char *const bad_chain_words[] = {CONF_BAD_CHAIN_VALUES(X)};
 static const char *const client_certificate_words[] = {CONF_CLIENT_CERTIFICATE_VALUES(X)};
 static const char *const on_revoke_words[] = {CONF_ON_REVOKE_VALUES(X)};
@@ -269,6 +271,7 @@ const char *const *option_words(enum conf_type type, size_t *ret_count)
         [CONF_TYPE_SNI_MISMATCH] = {sni_mismatch_words, ARRAY_LEN(sni_mismatch_words)},
         [CONF_TYPE_HANDLING] = {handling_words, ARRAY_LEN(handling_words)},
         [CONF_TYPE_CHAIN] = {chain_words, ARRAY_LEN(chain_words)},
+        [CONF_TYPE_LEVEL] = {level_words, ARRAY_LEN(level_words)},
         [CONF_TYPE_BAD_CHAIN] = {bad_chain_words, ARRAY_LEN(bad_chain_words)},
         [CONF_TYPE_CLIENT_CERTIFICATE] = {client_certificate_words, ARRAY_LEN(client_certificate_words)},
         [CONF_TYPE_ON_REVOKE] = {on_revoke_words, ARRAY_LEN(on_revoke_words)},
@@ -494,6 +497,7 @@ static const struct {
     [CONF_TYPE_SNI_MISMATCH] = {read_word, show_word},
     [CONF_TYPE_HANDLING] = {read_word, show_word},
     [CONF_TYPE_CHAIN] = {read_word, show_word},
+    [CONF_TYPE_LEVEL] = {read_word, show_word},
     [CONF_TYPE_BAD_CHAIN] = {read_word, show_word},
     [CONF_TYPE_CLIENT_CERTIFICATE] = {read_word, show_word},
     [CONF_TYPE_ON_REVOKE] = {read_word, show_word},

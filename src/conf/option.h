@@ -23,6 +23,7 @@
     X(SNI_MISMATCH, "")                                                                                      \
     X(HANDLING, "")                                                                                          \
     X(CHAIN, "")                                                                                             \
+    X(LEVEL, "")                                                                                             \
     X(BAD_CHAIN, "")                                                                                         \
     X(CLIENT_CERTIFICATE, "")                                                                                \
     X(ON_REVOKE, "")                                                                                         \

@@ -12,6 +12,7 @@
 #include "flow/snapshot.h"
 #include "net/net.h"
 
+struct findings; /* flow/findings.h */
 struct flow;
 struct mint_room;
 struct signer;
@@ -24,6 +25,7 @@ struct flow_env {
     struct pairs *pairs;         /* likewise */
     struct habits *habits;       /* likewise */
     struct store *store;         /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
+    struct findings *findings;   /* borrowed; shared by all workers; NULL: none are kept (tests) */
     struct snapshot *snapshot;   /* counted: the policy for new exchanges */
     struct counters counters;
     unsigned worker;     /* from 0 */

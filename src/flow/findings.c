@@ -69,7 +69,8 @@ static uint64_t hash(const struct findings *f, struct span text)
 
 static void make_key(const struct finding *about, char key[FINDINGS_KEY_BYTES])
 {
-    snprintf(key, FINDINGS_KEY_BYTES, "%s\n%s\n%s\n%.120s", about->rule, about->host, about->sender, about->domain);
+    snprintf(key, FINDINGS_KEY_BYTES, "%s\n%s\n%s\n%.120s", about->rule, about->host, about->sender,
+             about->domain);
 }
 
 static struct entry **place_of(struct findings *f, const char *key)
@@ -132,7 +133,7 @@ static struct row *row_new(const struct findings *f, const struct entry *e)
     if (!r)
         return NULL;
     memcpy(r->key, e->key, sizeof r->key);
-    r->sighting = (struct store_sighting){.kind = FINDINGS_STORE_KIND,
+    r->sighting = (struct store_sighting){.kind = FINDING_STORE_KIND,
                                           .name = span_str(r->key),
                                           .first_s = e->finding.first_ms / 1000,
                                           .last_s = e->finding.last_ms / 1000,
@@ -197,7 +198,8 @@ static void on_row(void *owner, const struct store_sighting *row)
     struct finding found;
     if (finding_read(row->state, &found) != PARSE_OK)
         return;
-    struct entry *e = found.status == FINDING_RESOLVED || f->stats.open >= FINDINGS_OPEN_MAX ? NULL : calloc(1, sizeof *e);
+    struct entry *e =
+        found.status == FINDING_RESOLVED || f->stats.open >= FINDINGS_OPEN_MAX ? NULL : calloc(1, sizeof *e);
     if (!e) {
         finding_clear(&found);
         return;
@@ -228,7 +230,7 @@ struct findings *findings_new(const struct findings_options *options)
         memcpy(f->hash_key, store_secret(options->store), sizeof f->hash_key);
     pthread_mutex_init(&f->lock, NULL);
     if (options->store) {
-        store_each_sighting(options->store, FINDINGS_STORE_KIND, on_row, f);
+        store_each_sighting(options->store, FINDING_STORE_KIND, on_row, f);
         store_add_source(options->store, on_store, f);
     }
     return f;
@@ -293,8 +295,11 @@ unsigned findings_risk(struct findings *f, struct span name, int64_t now_ms)
 /* A new finding counts in full, each doubling of an old one a quarter. */
 static void count_risk(struct findings *f, const struct finding *a, double share, int64_t now_ms)
 {
-    static const double points[] = {[SEVERITY_INFORMATIONAL] = 1, [SEVERITY_LOW] = 5, [SEVERITY_MEDIUM] = 15,
-                                    [SEVERITY_HIGH] = 40, [SEVERITY_CRITICAL] = 80};
+    static const double points[] = {[SEVERITY_INFORMATIONAL] = 1,
+                                    [SEVERITY_LOW] = 5,
+                                    [SEVERITY_MEDIUM] = 15,
+                                    [SEVERITY_HIGH] = 40,
+                                    [SEVERITY_CRITICAL] = 80};
     if (a->status == FINDING_SUPPRESSED || a->test)
         return;
     add_risk(f, "sender", a->sender, share * points[a->severity], now_ms);
@@ -333,7 +338,8 @@ static void evict_quietest(struct findings *f, int64_t now_ms)
         unlink_entry(f, quietest);
 }
 
-static struct entry *make_entry(struct findings *f, struct finding *take_about, const char *key, int64_t now_ms)
+static struct entry *make_entry(struct findings *f, struct finding *take_about, const char *key,
+                                int64_t now_ms)
 {
     if (f->stats.open >= FINDINGS_OPEN_MAX)
         evict_quietest(f, now_ms);
@@ -346,7 +352,8 @@ static struct entry *make_entry(struct findings *f, struct finding *take_about, 
     e->finding = *take_about;
     *take_about = (struct finding){0};
     snprintf(e->key, sizeof e->key, "%s", key);
-    snprintf(e->finding.uid, sizeof e->finding.uid, "%.16s%08llx", f->uid_prefix, (unsigned long long)++f->next_uid);
+    snprintf(e->finding.uid, sizeof e->finding.uid, "%.16s%08llx", f->uid_prefix,
+             (unsigned long long)++f->next_uid);
     if (e->finding.status != FINDING_SUPPRESSED)
         e->finding.status = FINDING_NEW;
     e->finding.first_ms = now_ms;
@@ -383,7 +390,7 @@ static void note_again(struct findings *f, struct entry *e, struct finding *take
     bool suppressed = take_about->status == FINDING_SUPPRESSED;
     if (other)
         memcpy(g->sha256, take_about->sha256, sizeof g->sha256);
-    if (suppressed)
+    if (suppressed && !other)
         g->status = FINDING_SUPPRESSED;
     else if (other || g->status == FINDING_SUPPRESSED)
         g->status = FINDING_NEW;

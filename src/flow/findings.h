@@ -14,7 +14,6 @@ struct ledger; /* audit/ledger.h */
 struct store;  /* store/store.h */
 
 enum {
-    FINDINGS_STORE_KIND = 64, /* in the database of sightings */
     FINDINGS_OPEN_MAX = 4096,
     FINDINGS_KEY_BYTES = 512,
 };

@@ -237,6 +237,11 @@ bool judge_refuses_address(struct flow *f, const struct ip *ip);
 /* While bytes move: asks again when they have come to a volume or an age that rules ask about. Costs a comparison otherwise. */
 enum step judge_moving(struct flow *f);
 /* Volume and age so far, as facts. */
+/* ---- notice.c ---- */
+
+/* A rule matched: it becomes a finding, or one more match of an open one. */
+void notice_match(struct flow *f, const struct judge_match *m);
+
 void judge_set_volume(struct flow *f);
 /* Can what a rule waits for still come while the payload is held back? */
 bool judge_can_hold(const struct flow *f);

@@ -220,6 +220,7 @@ static int look(struct flow *f, struct judge *judge, struct evaluate_how how)
             continue;
         }
         act(f, m);
+        notice_match(f, m);
         counter_add(&f->env->counters, COUNTER_rules_matched, 1);
     }
     return 0;

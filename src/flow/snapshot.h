@@ -9,6 +9,7 @@
 #include "flow/tally.h"
 #include "rules/baseline.h"
 #include "rules/rulebook.h"
+#include "rules/suppression.h"
 #include "tls/ca.h"
 #include "tls/probe.h"
 #include "tls/session.h"
@@ -23,6 +24,7 @@ struct snapshot {
     struct conf *conf;         /* owned */
     struct baseline *baseline; /* owned */
     struct rulebook *rules;    /* owned; NULL = no rules configured */
+    struct suppressions *suppressions; /* owned; NULL = none */
     struct tally *tally;       /* owned: what correlations have counted; NULL = there are none */
     bool needs_hash;           /* the baseline names hashes: ask the agent to wait for them */
     struct ip

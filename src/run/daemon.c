@@ -10,6 +10,7 @@
 #include "run/settings.h"
 #include "run/signer.h"
 #include "run/snapshot.h"
+#include "flow/findings.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ enum {
     ABORT_GRACE_MS = 5000, /* flows that were cut have this long to write their last record */
     LEDGER_CLOSE_MS = 10000,
     STORE_CLOSE_MS = 5000,
+    SWEEP_MS = 30000, /* findings that are over are closed */
 };
 
 struct daemon {
@@ -48,6 +50,7 @@ struct daemon {
     struct signing *signing;     /* owned; NULL: there is no inspection CA */
     struct pairs *pairs;         /* owned */
     struct habits *habits;       /* owned */
+    struct findings *findings;   /* owned */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -107,13 +110,19 @@ static void raise_descriptors(const struct daemon *d)
                     have, wanted, (long long)c->limits.flows);
 }
 
+/* Of this run, so that ids are never given twice. */
+static void make_prefix(char ret[17])
+{
+    uint64_t random;
+    must(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    snprintf(ret, 17, "%016llx", (unsigned long long)random);
+}
+
 static int make_workers(struct daemon *d, struct err *reterr)
 {
     struct net_settings settings;
-    uint64_t random;
     char prefix[17];
-    must(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
-    snprintf(prefix, sizeof prefix, "%016llx", (unsigned long long)random);
+    make_prefix(prefix);
     if (settings_from_conf(d->snapshot->conf, d->worker_count, &settings, reterr) != 0)
         return -1;
     settings.options.proxies = d->proxies;
@@ -127,6 +136,7 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .pairs = d->pairs,
                                    .habits = d->habits,
                                    .store = d->store,
+                                   .findings = d->findings,
                                    .signer = signing_signer(d->signing),
                                    .snapshot = d->snapshot,
                                    .uid_prefix = prefix,
@@ -163,7 +173,16 @@ static int open_history(struct daemon *d)
     d->sightings = sightings_new(d->store, entries);
     d->pairs = pairs_new(d->store, entries / 4);
     d->habits = habits_new(d->store, entries / 8);
-    return d->sightings && d->pairs && d->habits ? 0 : -1;
+    char prefix[17];
+    make_prefix(prefix);
+    const struct findings_options options = {.store = d->store,
+                                             .ledger = d->ledger,
+                                             .uid_prefix = prefix,
+                                             .version = EXEAT_VERSION,
+                                             .quiet_ms = c->findings.quiet_ms,
+                                             .daily_budget = (unsigned)c->findings.daily_budget};
+    d->findings = findings_new(&options);
+    return d->sightings && d->pairs && d->habits && d->findings ? 0 : -1;
 }
 
 /* As the user. */
@@ -365,15 +384,24 @@ static enum daemon_exit drain(struct daemon *d)
     _exit(DAEMON_FAILED); /* threads still use what would be freed */
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 enum daemon_exit daemon_run(struct daemon *d)
 {
     for (;;) {
-        int number = next_signal(-1);
-        if (number == SIGHUP)
+        int number = next_signal(SWEEP_MS);
+        if (number == 0)
+            findings_sweep(d->findings, wall_ms());
+        else if (number == SIGHUP)
             reload(d);
         else if (number == SIGUSR1)
             ledger_reopen(d->ledger);
-        else if (number != 0)
+        else
             return drain(d);
     }
 }
@@ -398,6 +426,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
         sightings_free(d->sightings);
         pairs_free(d->pairs);
         habits_free(d->habits);
+        findings_free(d->findings);
     }
     limits_free(d->limits);
     signing_stop(d->signing);
@@ -446,6 +475,11 @@ uint64_t daemon_started_ms(const struct daemon *d)
 struct store *daemon_store(const struct daemon *d)
 {
     return d->store;
+}
+
+struct findings *daemon_findings(const struct daemon *d)
+{
+    return d->findings;
 }
 
 struct sightings *daemon_sightings(const struct daemon *d)

@@ -25,6 +25,7 @@ unsigned daemon_workers(const struct daemon *d);
 struct worker *daemon_worker(const struct daemon *d, unsigned index);
 struct ledger *daemon_ledger(const struct daemon *d);
 struct store *daemon_store(const struct daemon *d);
+struct findings *daemon_findings(const struct daemon *d);
 struct sightings *daemon_sightings(const struct daemon *d);
 uint64_t daemon_started_ms(const struct daemon *d); /* since 1970 */
 const char *daemon_config_file(const struct daemon *d);

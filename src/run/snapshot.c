@@ -27,6 +27,7 @@ static void snapshot_destroy(struct snapshot *s)
     tally_free(s->tally);
     rulebook_free(s->rules);
     baseline_free(s->baseline);
+    suppressions_free(s->suppressions);
     conf_free(s->conf);
     free(s);
 }
@@ -42,6 +43,19 @@ static int load_baseline(struct snapshot *s, struct err *reterr)
         return -1;
     s->needs_hash = baseline_needs_hash(s->baseline);
     return 0;
+}
+
+static int load_suppressions(struct snapshot *s, struct err *reterr)
+{
+    const char *path = s->conf->findings.suppressions;
+    struct buf text;
+    if (!path)
+        return 0;
+    buf_init(&text, BASELINE_MAX_BYTES);
+    if (conf_file_read(path, false, &text, reterr) == 0)
+        s->suppressions = suppressions_parse(buf_span(&text), path, reterr);
+    buf_free(&text);
+    return s->suppressions ? 0 : -1;
 }
 
 static int load_rules(struct snapshot *s, struct err *reterr)
@@ -158,7 +172,8 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
         load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 && load_trust(s, reterr) == 0 &&
-        load_rules(s, reterr) == 0 && settings_from_conf(s->conf, 1, &settings, reterr) == 0)
+        load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
+        settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);
     return NULL;

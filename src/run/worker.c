@@ -177,6 +177,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .pairs = o->pairs,
                                .habits = o->habits,
                                .store = o->store,
+                               .findings = o->findings,
                                .signer = o->signer,
                                .snapshot = snapshot_ref(o->snapshot),
                                .worker = o->index};

@@ -17,6 +17,7 @@ struct worker_options {
     struct pairs *pairs;
     struct habits *habits;
     struct store *store;
+    struct findings *findings;
     struct signer *signer;                 /* borrowed likewise; NULL: nothing is terminated */
     struct snapshot *snapshot;             /* the worker takes a reference of its own */
     const char *uid_prefix;                /* 16 characters; copied */

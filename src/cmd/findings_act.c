@@ -1,0 +1,250 @@
+/* findings_act.c: `exeat findings ack|close|suppress`: what people say of a finding. The first two ask the running proxy; a suppression is an
+ * entry in the policy's file, which a reload brings into force. */
+#include "base/must.h"
+#include "base/rfc3339.h"
+#include "cmd/admin_client.h"
+#include "cmd/cmd.h"
+#include "cmd/findings.h"
+#include "conf/file.h"
+#include "rules/suppression.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILE_BYTES_MAX = 16 * 1024 * 1024, DAYS_MAX = 365, DAY_S = 86400 };
+
+#define PLACES                                                                                               \
+    "  -s, --state DIR     of the proxy with this state folder (default as for exeat run, then "             \
+    "/etc/exeat)\n"                                                                                          \
+    "  -c, --config FILE   of the proxy with this configuration\n"                                           \
+    "  -h, --help          this text\n"
+
+static const char ack_help[] =
+    "usage: exeat findings ack [--by NAME] [--state DIR | --config FILE] ID\n"
+    "\n"
+    "Says that somebody works on a finding (status In Progress); it goes on counting. The proxy must be "
+    "running.\n"
+    "\n"
+    "      --by NAME       who (letters, digits and ._@-; default: $USER)\n" PLACES "\n"
+    "exit codes: 0 done   1 no such open finding, or no proxy   2 wrong configuration or usage\n"
+    "example: exeat findings ack --by alice 5a0d41\n";
+
+static const char close_help[] =
+    "usage: exeat findings close [--by NAME] [--state DIR | --config FILE] ID\n"
+    "\n"
+    "Closes a finding. Another match opens a new one. The proxy must be running.\n"
+    "\n"
+    "      --by NAME       who (letters, digits and ._@-; default: $USER)\n" PLACES "\n"
+    "exit codes: 0 done   1 no such open finding, or no proxy   2 wrong configuration or usage\n"
+    "example: exeat findings close --by alice 5a0d41\n";
+
+static const char suppress_help[] =
+    "usage: exeat findings suppress --owner NAME --ticket ID --expires DAYSd|TIME [--reason TEXT]\n"
+    "                               [--state DIR | --config FILE] ID\n"
+    "\n"
+    "Adds an entry to the file of findings.suppressions: the same rule, sender, host and domain are counted "
+    "and listed, but not\n"
+    "said any more, until it expires. Where the program's hash is known it stands in the entry, and another "
+    "program under the\n"
+    "same name is said. Reload exeatd to bring it into force.\n"
+    "\n"
+    "      --owner NAME    who answers for it\n"
+    "      --ticket ID     where that is written\n"
+    "      --expires WHEN  30d, or 2026-12-31T00:00:00Z; at most 365 days from now\n"
+    "      --reason TEXT   for whoever reads the file\n" PLACES "\n"
+    "exit codes: 0 done   1 no such finding, or the file can't be written   2 wrong configuration or usage\n"
+    "example: exeat findings suppress --owner alice --ticket SEC-12 --expires 30d 5a0d41\n";
+
+/* ---- ack, close ---- */
+
+static const char *person(const struct findings_arguments *a)
+{
+    const char *user = a->by ? a->by : getenv("USER");
+    return user && user[0] ? user : "unknown";
+}
+
+static int tell(const struct conf *conf, const struct findings_arguments *a, const char *verb,
+                struct err *reterr)
+{
+    struct findings_list list;
+    struct buf answer;
+    char path[192];
+    bool absent;
+    if (findings_list_read(conf, &list, reterr) != 0)
+        return -1;
+    const struct finding *f = findings_list_find(&list, a->rest[0], reterr);
+    int result = f ? 0 : -1;
+    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
+    if (f &&
+        snprintf(path, sizeof path, "/findings/%s/%s?by=%s", f->uid, verb, person(a)) >= (int)sizeof path)
+        result = err_set(reterr, NULL, 0, 0, "the name is too long: %.32s...", person(a));
+    if (result == 0)
+        result = admin_client_post(conf->admin.socket, path, &answer, &absent, reterr);
+    buf_free(&answer);
+    findings_list_free(&list);
+    return result;
+}
+
+static int say_of_finding(int argc, char **argv, const char *words, const char *help, const char *verb)
+{
+    struct findings_arguments a;
+    struct err err = {0};
+    int code = findings_arguments(argc, argv, words, help, &a);
+    if (code >= 0)
+        return code;
+    if (a.rest_count != 1)
+        return cmd_usage(words, "one ID is expected");
+    struct conf *conf = findings_conf(&a, &err);
+    if (!conf)
+        return cmd_fail(&err, CMD_USAGE);
+    code = tell(conf, &a, verb, &err) == 0 ? CMD_OK : cmd_fail(&err, CMD_FAILED);
+    conf_free(conf);
+    return code;
+}
+
+int cmd_findings_ack(int argc, char **argv)
+{
+    return say_of_finding(argc, argv, "findings ack", ack_help, "acknowledge");
+}
+
+int cmd_findings_close(int argc, char **argv)
+{
+    return say_of_finding(argc, argv, "findings close", close_help, "close");
+}
+
+/* ---- suppress ---- */
+
+static int read_expiry(const char *text, int64_t *ret_s, struct err *reterr)
+{
+    int64_t now = (int64_t)time(NULL);
+    char *end;
+    long days = strtol(text, &end, 10);
+    if (end != text && strcmp(end, "d") == 0 && days > 0)
+        *ret_s = now + (int64_t)(days <= DAYS_MAX ? days : DAYS_MAX + 1) * DAY_S;
+    else if (!rfc3339_parse(span_str(text), ret_s))
+        return err_set(reterr, NULL, 0, 0, "--expires: 30d or a time as 2026-12-31T00:00:00Z is expected");
+    if (*ret_s <= now || *ret_s > now + (int64_t)DAYS_MAX * DAY_S)
+        return err_set(reterr, NULL, 0, 0, "--expires: within the next %d days is expected", DAYS_MAX);
+    return 0;
+}
+
+/* A double-quoted YAML text. */
+static void write_text(struct buf *out, const char *key, const char *text)
+{
+    if (!text || !text[0])
+        return;
+    buf_printf(out, "    %s: \"", key);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_append(out, "\\", 1);
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            buf_printf(out, "\\x%02x", (unsigned char)*c);
+        else
+            buf_append(out, c, 1);
+    }
+    buf_append_str(out, "\"\n");
+}
+
+static void write_entry(struct buf *out, const struct finding *f, const struct findings_arguments *a,
+                        int64_t expires_s)
+{
+    char when[RFC3339_TEXT_BYTES];
+    buf_append_str(out, "  -\n");
+    write_text(out, "rule", f->rule);
+    write_text(out, "host", f->host);
+    write_text(out, "sender", f->sender);
+    write_text(out, "domain", f->domain);
+    write_text(out, "sha256", f->sha256);
+    write_text(out, "owner", a->owner);
+    write_text(out, "ticket", a->ticket);
+    write_text(out, "reason", a->reason);
+    write_text(out, "expires", rfc3339_format(expires_s, when));
+}
+
+/* All or nothing: written beside it, then put in its place. */
+static int replace_file(const char *path, struct span text, struct err *reterr)
+{
+    char beside[4096];
+    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+        return err_set(reterr, path, 0, 0, "the path is too long");
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    bool good = fd >= 0 && write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    int error = errno;
+    if (fd >= 0 && close(fd) != 0)
+        good = false;
+    if (good && rename(beside, path) == 0)
+        return 0;
+    unlink(beside);
+    return err_set(reterr, path, 0, 0, "can't be written: %s", strerror(good ? errno : error));
+}
+
+static int add_entry(const char *path, const struct finding *f, const struct findings_arguments *a,
+                     int64_t expires_s, struct err *reterr)
+{
+    struct buf text;
+    int result = 0;
+    buf_init(&text, FILE_BYTES_MAX);
+    if (access(path, F_OK) == 0)
+        result = conf_file_read(path, false, &text, reterr);
+    else
+        buf_append_str(&text, "# suppressions.yaml: findings that are counted but not said; written by exeat "
+                              "findings suppress\n"
+                              "version: 1\nsuppressions:\n");
+    if (result == 0) {
+        struct suppressions *before = suppressions_parse(buf_span(&text), path, reterr);
+        result = before ? 0 : -1;
+        suppressions_free(before);
+    }
+    if (result == 0) {
+        write_entry(&text, f, a, expires_s);
+        struct suppressions *after = suppressions_parse(buf_span(&text), path, reterr);
+        result = after ? replace_file(path, buf_span(&text), reterr) : -1;
+        suppressions_free(after);
+    }
+    buf_free(&text);
+    return result;
+}
+
+static int suppress(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
+{
+    struct findings_list list;
+    int64_t expires_s;
+    const char *path = conf->findings.suppressions;
+    if (!path)
+        return err_set(reterr, conf->file, 0, 0,
+                       "findings.suppressions is not set: say which file suppressions stand in");
+    if (read_expiry(a->expires, &expires_s, reterr) != 0 || findings_list_read(conf, &list, reterr) != 0)
+        return -1;
+    const struct finding *f = findings_list_find(&list, a->rest[0], reterr);
+    int result = f ? add_entry(path, f, a, expires_s, reterr) : -1;
+    if (result == 0)
+        printf("%s: added. Reload exeatd to bring it into force: systemctl reload exeatd, or kill -HUP\n",
+               path);
+    findings_list_free(&list);
+    return result;
+}
+
+int cmd_findings_suppress(int argc, char **argv)
+{
+    static const char words[] = "findings suppress";
+    struct findings_arguments a;
+    struct err err = {0};
+    int code = findings_arguments(argc, argv, words, suppress_help, &a);
+    if (code >= 0)
+        return code;
+    if (a.rest_count != 1)
+        return cmd_usage(words, "one ID is expected");
+    if (!a.owner || !a.ticket || !a.expires)
+        return cmd_usage(words, "--owner, --ticket and --expires are needed");
+    struct conf *conf = findings_conf(&a, &err);
+    if (!conf)
+        return cmd_fail(&err, CMD_USAGE);
+    code = suppress(conf, &a, &err) == 0 ? CMD_OK : cmd_fail(&err, CMD_FAILED);
+    conf_free(conf);
+    return code;
+}

@@ -1,0 +1,206 @@
+/* notice.c: a rule that matched becomes a finding: what it is about, how much it weighs and why, gathered from the exchange.
+ * judge.c calls in as soon as a rule has matched; touches the facts and flow/findings. */
+#include "flow/flow.h"
+
+#include "base/json.h"
+#include "base/must.h"
+#include "facts/domain.h"
+#include "flow/findings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct fact_value *known(const struct flow *f, enum fact which)
+{
+    const struct fact_value *v = &f->x->facts.values[which];
+    return v->state == FACT_KNOWN ? v : NULL;
+}
+
+static void copy_text(const struct flow *f, enum fact which, char *ret, size_t size)
+{
+    const struct fact_value *v = known(f, which);
+    size_t len = v ? (v->count < size - 1 ? v->count : size - 1) : 0;
+    if (len > 0)
+        memcpy(ret, v->as.text, len);
+    ret[len] = '\0';
+}
+
+/* ---- what corroborates ---- */
+
+enum corroborates { IF_TRUE, IF_FALSE, IF_ANY, IF_AT_LEAST, IF_AT_MOST, IF_TEXT };
+
+/* Facts that make a match more than it is alone; two of them raise its severity by one. */
+static const struct {
+    enum fact fact;
+    enum corroborates when;
+    double limit;
+    const char *text, *name;
+} corroborations[] = {
+    {FACT_dest_hosts, IF_AT_MOST, 2, NULL, "rare_destination"},
+    {FACT_dest_new_for_sender, IF_TRUE, 0, NULL, "destination_new_for_sender"},
+    {FACT_sender_borrowed, IF_ANY, 0, NULL, "borrowed_identity"},
+    {FACT_sender_path_class, IF_ANY, 0, NULL, "unusual_path"},
+    {FACT_chain_trusted, IF_FALSE, 0, NULL, "chain_not_trusted"},
+    {FACT_chain_class, IF_TEXT, 0, "self_signed", "chain_self_signed"},
+    {FACT_chain_kit, IF_ANY, 0, NULL, "chain_of_a_known_kit"},
+    {FACT_beacon_score, IF_AT_LEAST, 0.8, NULL, "beacon"},
+    {FACT_upload_to_p99, IF_AT_LEAST, 3, NULL, "unusual_upload"},
+    {FACT_history_sensitive_access, IF_AT_LEAST, 1, NULL, "sensitive_access_before"},
+    {FACT_history_archive_written, IF_AT_LEAST, 1, NULL, "archive_before"},
+    {FACT_ja4_new_for_sender, IF_TRUE, 0, NULL, "ja4_new_for_sender"},
+};
+
+static bool holds(const struct fact_value *v, enum fact_type type, enum corroborates when, double limit,
+                  const char *text)
+{
+    double number = type == FACT_REAL                       ? v->as.real
+                    : type == FACT_INT || type == FACT_BOOL ? (double)v->as.integer
+                                                            : 0;
+    switch (when) {
+    case IF_TRUE:
+        return number != 0;
+    case IF_FALSE:
+        return number == 0;
+    case IF_ANY:
+        return v->count > 0;
+    case IF_AT_LEAST:
+        return number >= limit;
+    case IF_AT_MOST:
+        return number <= limit;
+    case IF_TEXT:
+        return span_is(span_of(v->as.text, v->count), text);
+    }
+    return false;
+}
+
+static unsigned corroborate(const struct flow *f, char *ret, size_t size)
+{
+    unsigned count = 0;
+    size_t len = 0;
+    ret[0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(corroborations); i++) {
+        const struct fact_value *v = known(f, corroborations[i].fact);
+        if (!v || !holds(v, fact_table[corroborations[i].fact].type, corroborations[i].when,
+                         corroborations[i].limit, corroborations[i].text))
+            continue;
+        int written = snprintf(ret + len, size - len, "%s%s", count ? "," : "", corroborations[i].name);
+        len += written > 0 && (size_t)written < size - len ? (size_t)written : 0;
+        count++;
+    }
+    return count;
+}
+
+/* ---- what it is about ---- */
+
+/* Tags of the rule: techniques ("attack.t1071.001") and, of our own, which analytic it is ("exeat.an0761"). */
+static void read_tags(const struct sigma_document *d, struct finding *about)
+{
+    for (size_t i = 0; i < d->tags.count; i++) {
+        const char *tag = d->tags.items[i];
+        if (strncmp(tag, "attack.t", 8) == 0 && tag[8] >= '0' && tag[8] <= '9' &&
+            about->attack_count < FINDING_ATTACKS_MAX)
+            snprintf(about->attacks[about->attack_count++], sizeof about->attacks[0], "T%.14s", tag + 8);
+        if (strncmp(tag, "exeat.an", 8) == 0)
+            snprintf(about->analytic, sizeof about->analytic, "AN%.20s", tag + 8);
+    }
+}
+
+/* OCSF's evidence: who, where to, by what handshake. */
+static char *evidence_of(const struct flow *f)
+{
+    struct buf text;
+    struct json j;
+    const struct fact_value *process = known(f, FACT_sender_process), *sni = known(f, FACT_sni),
+                            *ja4 = known(f, FACT_ja4);
+    char ip[IP_TEXT_BYTES];
+    buf_init(&text, FINDING_EVIDENCE_MAX_BYTES);
+    json_init(&j, &text);
+    json_object(&j, NULL);
+    if (process && process->count < FINDING_EVIDENCE_MAX_BYTES / 2) {
+        json_object(&j, "actor");
+        json_raw(&j, "process", span_of(process->as.text, process->count));
+        json_end_object(&j);
+    }
+    json_object(&j, "dst_endpoint");
+    if (!f->x->host.is_ip)
+        json_str(&j, "hostname", f->x->host.name);
+    if (f->x->server_ip.version || f->x->host.is_ip)
+        json_str(&j, "ip", ip_format(f->x->server_ip.version ? &f->x->server_ip : &f->x->host.ip, ip));
+    json_int(&j, "port", f->x->port);
+    json_end_object(&j);
+    json_object(&j, "src_endpoint");
+    json_str(&j, "ip", ip_format(&f->client_endpoint.ip, ip));
+    json_end_object(&j);
+    if (sni) {
+        json_object(&j, "tls");
+        json_span(&j, "sni", span_of(sni->as.text, sni->count));
+        json_str(&j, "version", "unknown");
+        json_end_object(&j);
+    }
+    if (ja4) {
+        json_array(&j, "ja4_fingerprint_list");
+        json_object(&j, NULL);
+        json_int(&j, "type_id", 1);
+        json_span(&j, "value", span_of(ja4->as.text, ja4->count));
+        json_end_object(&j);
+        json_end_array(&j);
+    }
+    json_end_object(&j);
+    char *copy = text.failed ? NULL : strndup((const char *)buf_span(&text).data, buf_len(&text));
+    buf_free(&text);
+    return copy;
+}
+
+static void set_subject(const struct flow *f, struct finding *about)
+{
+    copy_text(f, FACT_sender_host, about->host, sizeof about->host);
+    copy_text(f, FACT_sender_stable, about->sender, sizeof about->sender);
+    copy_text(f, FACT_sender_user, about->user, sizeof about->user);
+    copy_text(f, FACT_sender_sha256, about->sha256, sizeof about->sha256);
+    copy_text(f, FACT_dest_domain, about->domain, sizeof about->domain);
+    copy_text(f, FACT_sender_confidence, about->confidence, sizeof about->confidence);
+    char ip[IP_TEXT_BYTES];
+    if (!about->host[0])
+        snprintf(about->host, sizeof about->host, "%s", ip_format(&f->client_endpoint.ip, ip));
+    if (!about->sender[0])
+        strcpy(about->sender, "unknown");
+    if (!about->confidence[0])
+        strcpy(about->confidence, "unknown");
+    struct span domain = domain_registrable(&f->x->host);
+    if (!about->domain[0])
+        snprintf(about->domain, sizeof about->domain, "%.*s", (int)domain.len, (const char *)domain.data);
+}
+
+static const struct suppression *suppressed_by(const struct flow *f, const struct finding *about,
+                                               int64_t now_s)
+{
+    const struct suppression_subject subject = {about->rule, about->host,   about->sender,
+                                                about->user, about->domain, about->sha256};
+    return suppressions_find(f->snapshot->suppressions, &subject, now_s);
+}
+
+void notice_match(struct flow *f, const struct judge_match *m)
+{
+    const struct sigma_document *d = f->snapshot->rules->set->rules[m->rule].document;
+    const struct conf *c = flow_conf(f);
+    enum finding_severity level = finding_severity_of_level(sigma_level_name(d->level));
+    if (!f->env->findings || level < (enum finding_severity)(c->findings.level + 1))
+        return;
+    struct finding about = {.level = level};
+    snprintf(about.rule, sizeof about.rule, "%s", sigma_document_id(d));
+    snprintf(about.title, sizeof about.title, "%s", d->title);
+    read_tags(d, &about);
+    set_subject(f, &about);
+    about.severity = finding_weigh(level, about.confidence,
+                                   corroborate(f, about.corroborating, sizeof about.corroborating));
+    about.blocked = m->outcome == JUDGE_TAKEN && f->snapshot->rules->actions[m->rule].kind >= ACTION_BLOCK;
+    about.would_block = m->outcome == JUDGE_REPORTED || m->outcome == JUDGE_SIMULATED;
+    int64_t now_ms = (int64_t)net_wall_ms(f->env->net);
+    const struct suppression *s = suppressed_by(f, &about, now_ms / 1000);
+    if (s) {
+        about.status = FINDING_SUPPRESSED;
+        snprintf(about.by, sizeof about.by, "%s", s->ticket);
+    }
+    about.evidence = evidence_of(f);
+    findings_note(f->env->findings, &about, f->x->id, now_ms);
+}
