@@ -104,6 +104,8 @@ struct exchange {
     uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
     struct chain_record *chain;          /* counted: the server's certificates; NULL when not known */
     char chain_detail[96];               /* why a probe failed */
+    char conform_text[64];               /* where the tunnel stopped being TLS */
+    struct span conform_ids[8];          /* what its records showed */
     struct span chain_anomalies[64];     /* where P17 joins the record's */
     struct inspect inspect;
 };
@@ -119,6 +121,9 @@ struct flow {
     bool running, woken, timed_out, aborting;
     enum flow_answer answer;
     struct side client, server;
+    struct record_watch watches[2]; /* of a tunnel that began as TLS: the client's records, the server's */
+    bool watched;
+    uint8_t watch_told;                      /* what of them is a fact already */
     struct net_lane out_lane, in_lane;       /* client to server, server to client */
     enum net_lane_state out_state, in_state; /* what each lane waited for last */
     struct net_deadline deadline, judge_point;
@@ -300,6 +305,15 @@ void auth_cache_free(struct auth_cache *take_cache);
 int record_reserve(struct flow *f);
 void record_decision(struct flow *f); /* once; later calls do nothing */
 void record_close(struct flow *f); /* once; writes the decision first if there was one and it isn't written */
+
+/* ---- conform.c ---- */
+
+void conform_begin(struct flow *f); /* a TLS hello: its records are watched from here on */
+/* What `from` gave is about to be forwarded (before RELAY). */
+void conform_note(struct flow *f, const struct side *from);
+void conform_enter_relay(struct flow *f);
+/* In RELAY: what the records show by now. MOVE when a rule ends the flow. */
+enum step conform_check(struct flow *f);
 
 /* ---- relay.c ---- */
 /* `to` is sent what `from` gave; -1 without memory. */

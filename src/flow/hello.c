@@ -80,6 +80,8 @@ static int set_client_facts(struct flow *f, enum parse p)
         if (message.data && client_hello_parse(message, &h, &error) == PARSE_OK) {
             anomaly_from_hello(&h, &ctx, &anomalies);
             set_hello_facts(f, &h);
+            if (x->verdict.handling != HANDLING_TERMINATE)
+                conform_begin(f);
             if (x->verdict.handling == HANDLING_PEEK && peek_begin(f, &h) != 0)
                 return -1;
         } else if (message.data) {

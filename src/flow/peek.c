@@ -340,6 +340,7 @@ static enum side_io pass(struct flow *f, enum flight_side who, struct side *from
         if (io != SIDE_MOVED)
             return io;
         flight_feed(&f->peek->flight, who, buf_span(&from->in));
+        conform_note(f, from);
         if (relay_hand_over(from, to, count) != 0)
             return SIDE_FULL;
     }

@@ -50,6 +50,8 @@ enum step flow_forward(struct flow *f)
     }
     sample_add(f, SAMPLE_OUT, buf_span(&f->client.in));
     sample_add(f, SAMPLE_IN, buf_span(&f->server.in));
+    conform_note(f, &f->client);
+    conform_note(f, &f->server);
     if (relay_hand_over(&f->client, &f->server, &x->bytes_out) != 0 ||
         relay_hand_over(&f->server, &f->client, &x->bytes_in) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
@@ -66,6 +68,7 @@ enum step flow_forward(struct flow *f)
 enum step relay_enter(struct flow *f)
 {
     peek_trim(f);
+    conform_enter_relay(f);
     if (exchange_compact(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     f->in_state = f->out_state = NET_LANE_WAIT_READ; /* told at once when there is something already */
@@ -82,7 +85,8 @@ static bool is_copied(const struct flow *f, const struct side *from, const struc
 }
 
 /* One direction through TLS, or past the sample: at most one buffer is on its way. */
-static enum net_lane_state copy_lane(struct flow *f, struct side *from, struct side *to, uint64_t *moved)
+static enum net_lane_state copy_lane(struct flow *f, struct net_lane *lane, struct side *from,
+                                     struct side *to)
 {
     enum sample_way way = from == &f->client ? SAMPLE_OUT : SAMPLE_IN;
     for (size_t budget = COPY_BUDGET_BYTES; budget > 0;) {
@@ -102,7 +106,9 @@ static enum net_lane_state copy_lane(struct flow *f, struct side *from, struct s
             return NET_LANE_WAIT_READ;
         size_t len = buf_len(&from->in);
         sample_add(f, way, buf_span(&from->in));
-        relay_hand_over(from, to, moved);
+        if (lane->watch)
+            record_watch_feed(lane->watch, buf_span(&from->in));
+        relay_hand_over(from, to, &lane->moved_bytes);
         budget -= len < budget ? len : budget;
     }
     to->want |= NET_WRITABLE; /* the budget is spent: come back after the others */
@@ -126,7 +132,7 @@ static enum net_lane_state move(struct flow *f, struct net_lane *lane, enum net_
     uint64_t before = lane->moved_bytes;
     enum net_lane_state state = would_wait(last, from, to) ? last
                                 : is_copied(f, from, to)
-                                    ? copy_lane(f, from, to, &lane->moved_bytes)
+                                    ? copy_lane(f, lane, from, to)
                                     : net_lane_move(f->env->net, lane, from->stream, to->stream);
     if (lane->moved_bytes != before)
         flow_note_activity(f);
@@ -164,7 +170,7 @@ enum step flow_relay(struct flow *f)
     f->out_state = move(f, &f->out_lane, f->out_state, &f->client, &f->server, f->in_state == NET_LANE_DONE);
     if (is_broken(f->out_state))
         return broke(f, f->out_state, &f->client, &f->server);
-    if (judge_moving(f) == MOVE)
+    if (conform_check(f) == MOVE || judge_moving(f) == MOVE)
         return MOVE;
     if (f->in_state != NET_LANE_DONE || f->out_state != NET_LANE_DONE)
         return WAIT;

@@ -103,6 +103,7 @@ struct pipe_pool {
     unsigned count;        /* in use and free */
     uint64_t retry_ms;     /* not before: the kernel refused one */
     uint8_t *copy;         /* owned: the one copying buffer, nothing stays in it */
+    bool no_peek;          /* this kernel can't peek at an offset of a TCP queue (before Linux 6.9) */
 };
 
 enum { LANE_COPY_BYTES = 64 * 1024, LANE_BUDGET_BYTES = 1024 * 1024 };

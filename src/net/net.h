@@ -14,6 +14,7 @@
 
 #include "base/ip.h"
 #include "wire/agent_message.h"
+#include "wire/record_watch.h"
 
 #include <sys/types.h>
 
@@ -70,11 +71,14 @@ void net_stream_close(struct net_stream *take_s, enum net_close how);
 /* One direction of a relay; lives in the flow, zeroed before its first use. Holds a pipe or a buffer only while
  * bytes are on their way. */
 struct net_lane {
-    uint64_t moved_bytes;  /* written to the receiving side so far */
-    struct net_pipe *pipe; /* net's: owned while not NULL */
-    bool ended;            /* net's: the sender's FIN was seen */
-    bool splice;           /* net's: large moves were seen; small ones are cheaper copied */
-    uint8_t other_moves;   /* net's: in a row, of the size that the other way suits */
+    uint64_t moved_bytes;       /* written to the receiving side so far */
+    struct record_watch *watch; /* owner's: is shown every record header that passes; NULL: nobody looks */
+    uint16_t copy_moves;        /* net's: so many are copied yet: its records are too small to be peeked at */
+    size_t seen_bytes;          /* net's: at the head of the socket's queue, shown to `watch` already */
+    struct net_pipe *pipe;      /* net's: owned while not NULL */
+    bool ended;                 /* net's: the sender's FIN was seen */
+    bool splice;                /* net's: large moves were seen; small ones are cheaper copied */
+    uint8_t other_moves;        /* net's: in a row, of the size that the other way suits */
 };
 
 enum net_lane_state {

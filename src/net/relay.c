@@ -7,7 +7,10 @@
  *  - A full pipe and an empty socket are the same EAGAIN: so we only fill an empty pipe.
  *  - An unprivileged user has 16,384 pipe pages in all; beyond that new pipes hold a page or two. Such are given up.
  *  - splice to a socket whose peer is gone raises SIGPIPE (no MSG_NOSIGNAL for it): net_new() ignores that signal.
- * Here is also the place where record headers will be peeked at (SO_PEEK_OFF) before each splice from a socket. */
+ *
+ * Who wants to know whether a lane goes on being TLS gives it a record_watch. Where bytes are copied it sees them; before a splice
+ * each record's header is peeked at where it lies in the socket's queue (SO_PEEK_OFF, Linux 6.9), and no more is spliced than was
+ * looked at. Splicing doesn't rewind that offset, so it is set anew for every header; on older kernels such lanes copy. */
 #include "net/internal.h"
 
 #include "base/must.h"
@@ -28,6 +31,9 @@ enum {
     PIPE_RETRY_MS = 1000,
     SMALL_BYTES = 4 * 1024, /* two splices and a pipe are dearer than recv and send */
     LARGE_BYTES = 8 * 1024,
+    SMALL_RECORD_BYTES = 2 * 1024, /* looking at each header of such costs more than copying them all */
+    RECORDS_TO_COPY = 16,
+    COPY_MOVES = 256,
     MOVES_TO_COPY = 8,
     MOVES_TO_SPLICE = 2, /* lanes begin copying: most tunnels carry a handshake and little more */
     SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK,
@@ -189,6 +195,73 @@ static int lane_flush(struct net *net, struct net_lane *lane, struct net_stream 
     return 1;
 }
 
+/* ---- looking at record headers ---- */
+
+static bool is_watched(const struct net_lane *lane)
+{
+    return lane->watch && lane->watch->fault == RECORD_FAULT_NONE;
+}
+
+static void show_copied(struct net_lane *lane, struct span bytes)
+{
+    size_t seen = lane->seen_bytes < bytes.len ? lane->seen_bytes : bytes.len;
+    lane->seen_bytes -= seen;
+    if (is_watched(lane))
+        record_watch_feed(lane->watch, span_from(bytes, seen));
+}
+
+enum { CANNOT_PEEK = -2 };
+
+/* Copies bytes at `offset` of the queue; how many, at most `size`; -1; or CANNOT_PEEK: this kernel can't. */
+static ssize_t peek_at(const struct net_stream *from, size_t offset, uint8_t *ret, size_t size)
+{
+    int at = (int)offset;
+    if (setsockopt(from->fd, SOL_SOCKET, SO_PEEK_OFF, &at, sizeof at) != 0)
+        return CANNOT_PEEK;
+    ssize_t n;
+    do
+        n = recv(from->fd, ret, size, MSG_PEEK | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Shows every header in the queue, up to a budget. False: nothing can be spliced that was looked at. */
+static bool look_ahead(struct net *net, struct net_lane *lane, const struct net_stream *from)
+{
+    int queued = 0;
+    if (ioctl(from->fd, FIONREAD, &queued) != 0 || queued <= 0)
+        return false;
+    size_t end = (size_t)queued < LANE_BUDGET_BYTES ? (size_t)queued : LANE_BUDGET_BYTES,
+           before = lane->seen_bytes;
+    uint64_t records = lane->watch->records;
+    while (lane->seen_bytes < end && is_watched(lane)) {
+        size_t skip = record_watch_skippable(lane->watch), left = end - lane->seen_bytes;
+        if (skip > 0) {
+            skip = skip < left ? skip : left;
+            record_watch_skip(lane->watch, skip);
+            lane->seen_bytes += skip;
+            continue;
+        }
+        uint8_t header[RECORD_HEADER_BYTES];
+        size_t want = sizeof header - lane->watch->header_bytes;
+        ssize_t n = peek_at(from, lane->seen_bytes, header, want < left ? want : left);
+        if (n <= 0) {
+            net->pipes.no_peek = net->pipes.no_peek || n == CANNOT_PEEK;
+            break;
+        }
+        record_watch_feed(lane->watch, span_of(header, (size_t)n));
+        lane->seen_bytes += (size_t)n;
+        uint64_t count = lane->watch->records - records;
+        if (count >= RECORDS_TO_COPY && (lane->seen_bytes - before) / count < SMALL_RECORD_BYTES) {
+            lane->copy_moves = COPY_MOVES;
+            break;
+        }
+    }
+    int off = -1;
+    setsockopt(from->fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off); /* whoever peeks next means the head */
+    return lane->seen_bytes > 0 || !is_watched(lane);
+}
+
 /* Each of the fill functions: bytes taken from `from` (>0), 0 at its FIN, NET_AGAIN or NET_FAILED (on the side that
  * *ret_failed names). */
 static ssize_t fill_by_copy(struct net *net, struct net_lane *lane, struct net_stream *from,
@@ -200,6 +273,7 @@ static ssize_t fill_by_copy(struct net *net, struct net_lane *lane, struct net_s
     if (n <= 0)
         return n;
     net_lane_drop(net, lane);
+    show_copied(lane, span_of(data, (size_t)n));
     written = net_stream_write(to, data, (size_t)n);
     *ret_failed = NET_LANE_WRITE_FAILED;
     if (written == NET_FAILED)
@@ -226,9 +300,13 @@ static bool is_stuck(const struct net_stream *from)
 static ssize_t fill_by_splice(struct net *net, struct net_lane *lane, struct net_stream *from,
                               struct net_stream *to, enum net_lane_state *ret_failed)
 {
-    ssize_t n = splice_retry(net, from->fd, lane->pipe->write_fd, LANE_BUDGET_BYTES);
+    if (is_watched(lane) && !look_ahead(net, lane, from))
+        return fill_by_copy(net, lane, from, to, ret_failed);
+    size_t most = is_watched(lane) ? lane->seen_bytes : LANE_BUDGET_BYTES;
+    ssize_t n = splice_retry(net, from->fd, lane->pipe->write_fd, most);
     *ret_failed = NET_LANE_READ_FAILED;
     if (n > 0) {
+        lane->seen_bytes -= (size_t)n < lane->seen_bytes ? (size_t)n : lane->seen_bytes;
         lane->pipe->held_bytes += (size_t)n;
         return n;
     }
@@ -247,10 +325,13 @@ static ssize_t fill_by_splice(struct net *net, struct net_lane *lane, struct net
 static ssize_t lane_fill(struct net *net, struct net_lane *lane, struct net_stream *from,
                          struct net_stream *to, enum net_lane_state *ret_failed)
 {
-    if (lane->splice && !lane->pipe)
+    bool watched = is_watched(lane),
+         splice = lane->splice && !(watched && (net->pipes.no_peek || lane->copy_moves));
+    lane->copy_moves = (uint16_t)(lane->copy_moves - (watched && lane->copy_moves > 0));
+    if (splice && !lane->pipe)
         lane->pipe = pipe_take(net);
-    ssize_t n = lane->splice && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
-                                           : fill_by_copy(net, lane, from, to, ret_failed);
+    ssize_t n = splice && lane->pipe ? fill_by_splice(net, lane, from, to, ret_failed)
+                                     : fill_by_copy(net, lane, from, to, ret_failed);
     if (n > 0)
         lane_learn(lane, (size_t)n);
     return n;

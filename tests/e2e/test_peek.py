@@ -350,3 +350,24 @@ def test_inspect_host(keys, authority, port, version):
     assert json.loads(live.stdout) == json.loads(still.stdout)
     wrong = subprocess.run([exeat, "inspect", "host", f"127.0.0.1:{port}"], capture_output=True, text=True)
     assert wrong.returncode == 2 and "cannot be reached" in wrong.stderr
+
+
+@pytest.mark.parametrize("handling", ["tunnel", "peek"])
+def test_tls_that_stops_being_tls(make_proxy, authority, https, name, handling):
+    """A true handshake, then something else: told, whichever way the bytes are moved. True TLS is not told of."""
+    with make_proxy("faked", config={"policy": {"handling": handling}}) as p:
+        context = ssl.create_default_context(cafile=authority.ca)
+        for spoil in (False, True):
+            host = name()
+            s, _ = p.connect(host, https.port)
+            with context.wrap_socket(s, server_hostname=host, suppress_ragged_eofs=True) as tls:
+                tls.sendall(b"GET / HTTP/1.1\r\nHost: " + host.encode() + b"\r\n\r\n")
+                assert tls.recv(1000)
+                if spoil:
+                    os.write(tls.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32) + b"not a record")
+            x = p.exchange(host)
+            if spoil:
+                assert x.get("unmapped.tls_anomalies") == ["H02", "H04"], x
+                assert x.get("unmapped.tls_fault").startswith("client: type, after ")
+            else:
+                assert x.get("unmapped.tls_anomalies") is None, x

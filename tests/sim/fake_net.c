@@ -291,6 +291,8 @@ static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, stru
             buf_init(&lane->pipe->bytes, LIMIT_BYTES);
             net->pipes++;
         }
+        if (n > 0 && lane->watch)
+            record_watch_feed(lane->watch, span_of(bytes, (size_t)n));
         if (n > 0)
             buf_append(&lane->pipe->bytes, bytes, (size_t)n);
         taken += (size_t)n;

@@ -41,6 +41,49 @@ static void small_pieces_and_nothing_at_all_arrive(void **state)
     run_both_ways(16, 0, 1);
 }
 
+/* Every record header is seen, whether its bytes are spliced or copied, and however the queue cuts them. */
+static void watch_records(unsigned pipes, size_t record_bytes, size_t chunk, uint64_t spoil_record)
+{
+    enum { RECORDS = 400 };
+    struct net_options o = help_options();
+    struct relay r;
+    struct record_watch watches[2] = {0};
+    uint64_t period = record_bytes + 5;
+    o.splice_pipes = pipes;
+    struct net *net = help_net(&o);
+    relay_start(&r, net, RECORDS * period, chunk);
+    for (int i = 0; i < 2; i++) {
+        r.raw[i].record_bytes = record_bytes;
+        r.lane[i].watch = &watches[i];
+        r.lane[i].splice = pipes > 0;
+    }
+    r.raw[0].spoil_at = spoil_record * period;
+    relay_until(&r, relay_is_done(&r));
+    relay_check(&r);
+    for (int i = 0; i < 2; i++) {
+        bool spoilt = i == 0 && spoil_record > 0;
+        assert_int_equal(watches[i].fault, spoilt ? RECORD_FAULT_TYPE : RECORD_FAULT_NONE);
+        assert_int_equal(watches[i].records, spoilt ? spoil_record : RECORDS);
+        assert_false(record_watch_is_cut(&watches[i]));
+    }
+    assert_false(net->pipes.no_peek);
+    relay_stop(&r);
+    net_free(net);
+}
+
+static void record_headers_are_seen(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {16, 300, 4096, 16384}, chunks[] = {1000, 16389, 65536};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (size_t k = 0; k < ARRAY_LEN(chunks); k++) {
+            watch_records(16, sizes[i], chunks[k], 0);
+            watch_records(0, sizes[i], chunks[k], 0);
+            watch_records(16, sizes[i], chunks[k], 137);
+        }
+    watch_records(16, 300, 1, 77);
+}
+
 /* One side ends, the other goes on: no lane ends the other. */
 static void half_close_leaves_the_other_way_open(void **state)
 {
@@ -169,6 +212,7 @@ int main(void)
         cmocka_unit_test(bytes_arrive_whole_without_pipes),
         cmocka_unit_test(bytes_arrive_whole_with_one_pipe_for_two_lanes),
         cmocka_unit_test(small_pieces_and_nothing_at_all_arrive),
+        cmocka_unit_test(record_headers_are_seen),
         cmocka_unit_test(half_close_leaves_the_other_way_open),
         cmocka_unit_test(lanes_learn_what_suits_them),
         cmocka_unit_test(a_stopped_reader_stops_the_sender),

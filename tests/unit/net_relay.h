@@ -14,6 +14,8 @@ struct raw {
     bool finished, eof;
     int error; /* of recv() */
     uint32_t random;
+    size_t record_bytes; /* not 0: it sends TLS records with that much payload, a handshake first */
+    uint64_t spoil_at;   /* not 0: the header byte at this offset is wrong */
 };
 
 struct relay {
@@ -34,6 +36,17 @@ static inline uint64_t relay_hash(uint64_t h, const uint8_t *data, size_t len)
     return h;
 }
 
+/* A byte of the stream at `offset`: of a record's header, or `random`. */
+static inline uint8_t raw_byte(const struct raw *r, uint64_t offset, uint8_t random)
+{
+    uint64_t period = r->record_bytes + 5, at = offset % period;
+    if (r->record_bytes == 0)
+        return random;
+    const uint8_t header[] = {offset < period ? 22 : 23, 3, 3, (uint8_t)(r->record_bytes >> 8),
+                              (uint8_t)r->record_bytes};
+    return at >= sizeof header ? random : r->spoil_at && offset == r->spoil_at ? 0x55 : header[at];
+}
+
 static inline void raw_step_send(struct raw *r)
 {
     uint8_t data[65536];
@@ -51,7 +64,7 @@ static inline void raw_step_send(struct raw *r)
     }
     for (size_t i = 0; i < len; i++) {
         random = random * 1664525 + 1013904223;
-        data[i] = (uint8_t)(random >> 24);
+        data[i] = raw_byte(r, r->sent + i, (uint8_t)(random >> 24));
     }
     ssize_t n = send(r->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n <= 0)
