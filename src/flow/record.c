@@ -30,7 +30,7 @@ struct draft {
     char uid[56], timeline[FLOW_STATE_COUNT * 32], ip_text[4][IP_TEXT_BYTES];
     unsigned ips;
     struct buf rules;
-    struct span not_evaluable[JUDGE_NOT_EVALUABLE_MAX];
+    struct span not_evaluable[JUDGE_NOT_EVALUABLE_MAX], unseen[FACT_CLOSE + 1];
 };
 
 static struct record_field *add(struct draft *d, const char *path, enum record_field_type type)
@@ -207,6 +207,26 @@ static void add_rules(struct draft *d, const struct flow *f)
         add_int(d, "unmapped.rules_matched", (int64_t)(own->count - counted));
 }
 
+/* Phases of which this path shows nothing, or not all: without, a fact that is missing here could be taken for one that isn't there. */
+static void add_unseen(struct draft *d, const struct flow *f)
+{
+    size_t count = 0;
+    bool unseen[FACT_CLOSE + 1] = {false};
+    if (!f->snapshot->rules)
+        return;
+    for (int i = 0; i < FACT_COUNT; i++)
+        if (f->x->facts.values[i].state == FACT_UNOBSERVABLE)
+            unseen[fact_table[i].phase] = true;
+    for (int p = FACT_ADDRESS; p <= FACT_CLOSE; p++)
+        if (unseen[p])
+            d->unseen[count++] = span_str(logsource_phase_name((enum fact_phase)p));
+    if (count == 0)
+        return;
+    struct record_field *field = add(d, "unmapped.phases_unseen", RECORD_STRINGS);
+    field->value.strings.items = d->unseen;
+    field->value.strings.count = count;
+}
+
 /* At the end: what could not be answered, of the rules that were looked at. */
 static void add_not_evaluable(struct draft *d, const struct flow *f)
 {
@@ -374,6 +394,7 @@ void record_close(struct flow *f)
     add_text(&d, "status_detail", x->detail);
     add_text(&d, "message", reason_table[x->reason].text);
     add_not_evaluable(&d, f);
+    add_unseen(&d, f);
     add_timeline(&d, x);
     add_facts(&d, &x->facts);
     write(f, &d);

@@ -469,6 +469,13 @@ static enum truth evaluate(struct match *m, uint32_t at, uint32_t *ret_next)
     return result;
 }
 
+enum truth match_code(struct match *m, uint32_t at)
+{
+    uint32_t next;
+    must(at < m->set->code_words);
+    return evaluate(m, at, &next);
+}
+
 enum truth match_rule(struct match *m, uint32_t rule)
 {
     uint32_t next;

@@ -46,6 +46,8 @@ const uint32_t *match_run(struct match *m, size_t *ret_count);
 /* What one rule or one atom is worth; for explanations, and for what stays unknown at the end. */
 enum truth match_rule(struct match *m, uint32_t rule);
 enum truth match_atom(struct match *m, uint32_t atom);
+/* Of a part of a rule: the code that begins at this word of the set's. */
+enum truth match_code(struct match *m, uint32_t at);
 
 /* The value that was set, or NULL. */
 const struct match_value *match_value(const struct match *m, uint32_t field);

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from harness import Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
+from harness import BUILD, Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
 
 HOST = """title: Tunnels to the dump
 id: 11111111-0000-4000-8000-000000000001
@@ -371,3 +371,37 @@ def test_a_pathological_rule(dns, http, name):
         log = p.reload(good=False, seconds=60)
         assert "evil.yml:6:" in log and "to block" in log
         assert p.connect(name("dump"), http.port)[1].startswith("HTTP/1.1 403")
+
+
+def test_explain(rules, http, name):
+    host = name("negated")
+    s, head = rules.connect(host, http.port)
+    assert " 200 " in head
+    s.sendall(b"GET /other HTTP/1.1\r\nConnection: close\r\n\r\n")
+    read_all(s)
+    s.close()
+    x = rules.exchange(host)
+    config = ("--config", rules.config_path)
+    r = rules.run(BUILD / "exeat", "rules", "explain", IDS["not_url"], "--record", x.uid, *config)
+    said = r.stdout.decode()
+    assert r.returncode == 0, r
+    lines = [line.split() for line in said.splitlines()]
+    assert lines[1][:2] == ["unknown", IDS["not_url"]] and ["unknown", "all", "of"] in lines and ["unknown", "not"] in lines
+    assert "true    cs-host starts with \"negated-\"" in said and f'host = "{host}"' in said
+    assert "unknown c-uri contains" in said and "url_whole (not seen in this exchange)" in said
+    assert "not_url.yml:6:" in said
+    # from a file, about a plain request that it blocked
+    host = name("negated")
+    assert b"403" in rules.curl("-i", f"http://{host}:{http.port}/other").stdout
+    x = rules.exchange(host)
+    r = rules.run(BUILD / "exeat", "rules", "explain", rules.folder / "rules/not_url.yml", "--record", x.uid, "--audit",
+                  rules.ledger.path)
+    said = r.stdout.decode()
+    assert r.returncode == 0 and said.splitlines()[1].startswith("true"), r
+    assert "false   c-uri contains" in said and f'url_whole = "http://{host}:{http.port}/other"' in said
+    # a correlation says which of its rules
+    r = rules.run(BUILD / "exeat", "rules", "explain", "Asked for thrice", "--record", x.uid, *config)
+    assert r.returncode == 0 and b"false   11111111-0000-4000-8000-000000000009" in r.stdout, r
+    for wrong in (("nobody", x.uid), (IDS["not_url"], "nobody")):
+        assert rules.run(BUILD / "exeat", "rules", "explain", wrong[0], "--record", wrong[1], *config).returncode == 1
+    assert rules.run(BUILD / "exeat", "rules", "explain", "x").returncode == 2
