@@ -274,7 +274,8 @@ static void look_again(struct agent *a, size_t turns)
                                       .peer_uid = said->peer_uid,
                                       .peer_pid = said->peer_pid,
                                       .accepted_cookie = said->accepted_cookie,
-                                      .accepted_ns = said->accepted_ns};
+                                      .accepted_ns = said->accepted_ns,
+                                      .again = true};
         batch[i] = &now[i];
     }
     if (count > 0)

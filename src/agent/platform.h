@@ -47,11 +47,13 @@ struct attribution {
     int64_t peer_pid;         /* 0: it is in another pid namespace */
     uint64_t accepted_cookie; /* of the socket that the proxy accepted; 0: not told */
     int64_t accepted_ns;      /* when the proxy accepted, monotonic; 0: not told */
+    bool again; /* nobody waits: who else holds it may be looked for, and what costs much left undone */
     /* answered */
     enum agent_confidence confidence;
     enum agent_reason reason;
     enum agent_basis basis;
     struct agent_connect connect; /* with basis CONNECT */
+    uint64_t cookie;              /* likewise: of the client's socket */
     int64_t holders[AGENT_HOLDERS_MAX];
     size_t holder_count;
     struct process *process; /* counted for the caller when exact or stale, else NULL */

@@ -176,26 +176,41 @@ static bool tells_nothing(enum agent_reason reason)
     return false;
 }
 
-/* Not being known any more is no news. */
-static bool flag_differs(int said, int now)
+/* What is not known any more is as it was, as far as one knows. */
+static void keep_known(const struct attribution *said, struct attribution *now)
 {
-    return now >= 0 && now != said;
+    if (now->basis != AGENT_BASIS_CONNECT || said->basis != AGENT_BASIS_CONNECT)
+        return;
+    if (now->connect.exec_changed < 0)
+        now->connect.exec_changed = said->connect.exec_changed;
+    if (now->connect.handed_over < 0)
+        now->connect.handed_over = said->connect.handed_over;
+    if (now->connect.shared >= 0)
+        return;
+    now->connect.shared = said->connect.shared;
+    now->holder_count = said->holder_count;
+    memcpy(now->holders, said->holders, sizeof now->holders);
 }
 
-bool watched_note(struct watched *watched, const struct attribution *now)
+static bool differs(const struct attribution *said, const struct attribution *now)
 {
-    const struct attribution *said = &watched->said;
+    const struct agent_connect *a = &said->connect, *b = &now->connect;
+    bool connect = now->basis == AGENT_BASIS_CONNECT;
+    return now->confidence != said->confidence || now->reason != said->reason ||
+           (connect && (a->exec_changed != b->exec_changed || a->handed_over != b->handed_over ||
+                        a->shared != b->shared)) ||
+           now->holder_count != said->holder_count ||
+           memcmp(now->holders, said->holders, now->holder_count * sizeof *now->holders) != 0;
+}
+
+bool watched_note(struct watched *watched, struct attribution *now)
+{
     if (tells_nothing(now->reason))
         return false;
-    bool connect = now->basis == AGENT_BASIS_CONNECT;
-    bool differs = now->confidence != said->confidence || now->reason != said->reason ||
-                   (now->process ? now->process->sender->pid : 0) != watched->pid ||
-                   (connect && (flag_differs(said->connect.exec_changed, now->connect.exec_changed) ||
-                                flag_differs(said->connect.handed_over, now->connect.handed_over) ||
-                                flag_differs(said->connect.shared, now->connect.shared))) ||
-                   now->holder_count != said->holder_count ||
-                   memcmp(now->holders, said->holders, now->holder_count * sizeof *now->holders) != 0;
-    if (differs)
-        note(watched, now);
-    return differs;
+    keep_known(&watched->said, now);
+    int64_t pid = now->process ? now->process->sender->pid : 0;
+    if (pid == watched->pid && !differs(&watched->said, now))
+        return false;
+    note(watched, now);
+    return true;
 }

@@ -41,7 +41,8 @@ void watches_hasten(struct watches *w, int64_t pid, uint64_t due_ms);
 size_t watches_walk(struct watches *w, uint64_t now_ms, size_t turns, struct watched *ret[WATCH_BATCH]);
 void watches_walked(struct watches *w);
 
-/* Is `now` worth saying after what was said? Then it is noted. That a socket is gone is not, nor that nobody could look. */
-bool watched_note(struct watched *watched, const struct attribution *now);
+/* Is `now` worth saying after what was said? Then it is noted. That a socket is gone is not, nor that nobody could look; what
+ * is not known now is taken from what was said. */
+bool watched_note(struct watched *watched, struct attribution *now);
 
 #endif

@@ -42,6 +42,10 @@ static void send_watch(const struct endpoint *client)
     buf_free(&out);
 }
 
+static int shared; /* of the latest answer */
+static size_t holder_count;
+static int64_t first_holder;
+
 /* The answer is exact, and the agent goes on looking. */
 static void watch(const struct endpoint *client, int64_t pid)
 {
@@ -52,6 +56,9 @@ static void watch(const struct endpoint *client, int64_t pid)
     assert_int_equal(m.u.answer.confidence, AGENT_CONFIDENCE_EXACT);
     assert_int_equal(ref_pid(&m), pid);
     assert_true(m.u.answer.watched);
+    shared = m.u.answer.connect.shared;
+    holder_count = m.u.answer.holder_count;
+    first_holder = holder_count ? m.u.answer.holders[0] : 0;
     agent_message_free(&m);
 }
 
@@ -83,7 +90,7 @@ static void done(void)
 }
 
 /* What the children wait for before they go on. */
-static int go[2];
+static int go[2], told[2]; /* and what they tell */
 
 static void wait_go(void)
 {
@@ -224,10 +231,129 @@ static void links_are_told_apart(void **state)
     close_link(&l);
 }
 
+/* ---- who else has it ---- */
+
+static pid_t heir_of_caller(void)
+{
+    int32_t pid = 0;
+    assert_int_equal(read(told[0], &pid, sizeof pid), sizeof pid);
+    return pid;
+}
+
+static void tell_pid(pid_t pid)
+{
+    int32_t n = (int32_t)pid;
+    if (write(told[1], &n, sizeof n) != sizeof n)
+        _exit(1);
+}
+
+static void stay(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    tell_pid(getpid());
+    pause();
+    _exit(0);
+}
+
+static void run_with_child(void)
+{
+    if (connect_client() < 0)
+        _exit(1);
+    if (fork() == 0)
+        stay();
+}
+
+static void a_child_that_has_it_is_named_at_once(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_with_child), heir = heir_of_caller();
+    int a = accept_known(&client);
+    watch(&client, child);
+    assert_int_equal(shared, 1);
+    assert_int_equal(holder_count, 1);
+    assert_int_equal(first_holder, heir);
+    end_child(child);
+    close(a);
+    close_link(&l);
+}
+
+/* Not its child any more: an orphan, whom only a walk through all processes finds. */
+static void run_orphan_later(void)
+{
+    if (connect_client() < 0)
+        _exit(1);
+    wait_go();
+    pid_t between = fork();
+    if (between == 0) {
+        if (fork() == 0) {
+            usleep(20000); /* its parent is to be gone */
+            tell_pid(getpid());
+            usleep(20 * 1000 * 1000);
+        }
+        _exit(0);
+    }
+    waitpid(between, NULL, 0);
+}
+
+static void an_heir_is_found_in_a_round(void **state)
+{
+    (void)state;
+    struct endpoint client;
+    need_bpf();
+    pid_t child = fork_child(run_orphan_later);
+    int a = accept_known(&client);
+    watch(&client, child);
+    assert_int_equal(shared, 0); /* nobody else */
+    say_go();
+    pid_t heir = heir_of_caller();
+    struct agent_message *m = changed(ROUND_MS);
+    assert_int_equal(m->u.answer.confidence, AGENT_CONFIDENCE_EXACT);
+    assert_int_equal(m->u.answer.connect.shared, 1);
+    assert_int_equal(m->u.answer.holder_count, 1);
+    assert_int_equal(m->u.answer.holders[0], heir);
+    agent_message_free(m);
+    kill(heir, SIGKILL);
+    m = changed(ROUND_MS);
+    assert_int_equal(m->u.answer.connect.shared, 0);
+    agent_message_free(m);
+    end_child(child);
+    close(a);
+    close_link(&l);
+}
+
+static void run_hold_older(void)
+{
+    tell_pid(getpid());
+}
+
+/* A connection that is older than the agent: its holders are all there is to know. */
+static void older_connections_have_all_their_holders(void **state)
+{
+    (void)state;
+    struct agent_message *m;
+    need_bpf();
+    pid_t child = fork_child(run_hold_older);
+    heir_of_caller();
+    m = ask(&l, &older_endpoint, false);
+    assert_int_equal(m->u.answer.confidence, AGENT_CONFIDENCE_AMBIGUOUS);
+    assert_int_equal(m->u.answer.reason, AGENT_REASON_SEVERAL_HOLDERS);
+    assert_int_equal(m->u.answer.holder_count, 2);
+    agent_message_free(m);
+    end_child(child);
+    m = ask(&l, &older_endpoint, true);
+    assert_int_equal(m->u.answer.confidence, AGENT_CONFIDENCE_EXACT);
+    assert_int_equal(m->u.answer.basis, AGENT_BASIS_HOLDER_NOW);
+    assert_int_equal(m->u.answer.sender->pid, getpid());
+    agent_message_free(m);
+    close_link(&l);
+}
+
 static int start_with_bpf(void **state)
 {
     with_bpf = true;
-    return pipe2(go, O_CLOEXEC) == 0 ? start(state) : -1;
+    return pipe2(go, O_CLOEXEC) == 0 && pipe2(told, O_CLOEXEC) == 0 ? start(state) : -1;
 }
 
 int main(void)
@@ -238,6 +364,9 @@ int main(void)
         cmocka_unit_test(a_plain_end_is_no_change),
         cmocka_unit_test(what_is_done_is_not_watched),
         cmocka_unit_test(links_are_told_apart),
+        cmocka_unit_test(a_child_that_has_it_is_named_at_once),
+        cmocka_unit_test(an_heir_is_found_in_a_round),
+        cmocka_unit_test(older_connections_have_all_their_holders),
     };
     return cmocka_run_group_tests(tests, start_with_bpf, stop);
 }

@@ -208,6 +208,14 @@ static void conclude(struct attribution *a, struct process *process)
     process->refs++;
 }
 
+static void take_holders(struct attribution *a, const struct owner_look *look)
+{
+    for (uint32_t i = 0; i < look->holder_count && i < LOOK_HOLDERS; i++)
+        a->holders[a->holder_count++] = look->holders[i];
+    if (a->holder_count > 0)
+        a->connect.shared = 1;
+}
+
 /* The usual case in one call: the process runs what it ran at connect() and holds the socket where it opened it. */
 bool caller_attribute_at_once(struct caller *c, struct attribution *a)
 {
@@ -226,6 +234,9 @@ bool caller_attribute_at_once(struct caller *c, struct attribution *a)
     a->basis = AGENT_BASIS_CONNECT;
     bool elsewhere = look.record.netns != owner_bpf_netns(c->bpf);
     a->connect = (struct agent_connect){0, 0, elsewhere, look.hold == LOOK_HOLD_ALONE ? 0 : -1};
+    a->cookie = look.record.cookie;
+    if (look.hold != LOOK_HOLD_ALONE)
+        take_holders(a, &look);
     conclude(a, process);
     return true;
 }
@@ -263,6 +274,7 @@ bool caller_attribute(struct caller *c, struct attribution *a, const struct sock
                several ? AGENT_REASON_SEVERAL_SOCKETS : AGENT_REASON_NO_SUCH_SOCKET);
         return true;
     }
+    a->cookie = r.cookie;
     struct process *process = r.flags & OWNER_KERNEL ? NULL : get_process(c, &r);
     if (!process) {
         refuse(a, AGENT_CONFIDENCE_UNKNOWN,

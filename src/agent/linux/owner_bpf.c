@@ -38,6 +38,8 @@ struct owner_bpf {
     size_t link_count;
     int owners, tuples, accepted, images, tags, ports, losses; /* descriptors, borrowed from the object */
     int look;                 /* likewise; -1: this kernel does not take it */
+    int walk;                 /* borrowed from the links; -1 likewise */
+    int wanted;               /* borrowed from the object */
     struct ring_buffer *ring; /* owned */
     struct owner_record own;  /* of a connection made to see whether it works */
     uint64_t seeded;
@@ -77,7 +79,7 @@ static int attach(struct owner_bpf *b)
     struct bpf_program *program;
     bpf_object__for_each_program(program, b->object)
     {
-        if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL)
+        if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL || !bpf_program__autoload(program))
             continue;
         if (b->link_count == PROGRAMS_MAX)
             return -E2BIG;
@@ -86,6 +88,8 @@ static int attach(struct owner_bpf *b)
             return -errno;
         /* of the others many occasions are none of ours, and a skipped one costs an answer, not its truth */
         const char *name = bpf_program__name(program);
+        if (strcmp(name, "walk") == 0)
+            b->walk = bpf_link__fd(link);
         bool counts = strcmp(name, "on_exec") == 0 || strcmp(name, "on_fork") == 0;
         b->programs[b->link_count] = counts ? bpf_program__fd(program) : -1;
         b->links[b->link_count++] = link;
@@ -93,7 +97,7 @@ static int attach(struct owner_bpf *b)
     return 0;
 }
 
-static int open_and_load(struct owner_bpf *b, bool with_look)
+static int open_and_load(struct owner_bpf *b, bool with_newer)
 {
     struct bpf_object_open_opts options = {.sz = sizeof options, .object_name = "exeat_owner"};
     b->object = bpf_object__open_mem(exeat_owner_object,
@@ -101,9 +105,11 @@ static int open_and_load(struct owner_bpf *b, bool with_look)
     if (!b->object)
         return -errno;
     struct bpf_program *look = bpf_object__find_program_by_name(b->object, "look");
-    bpf_program__set_autoload(look, with_look);
+    bpf_program__set_autoload(look, with_newer);
+    bpf_program__set_autoload(bpf_object__find_program_by_name(b->object, "walk"), with_newer);
     int result = bpf_object__load(b->object);
-    b->look = result == 0 && with_look ? bpf_program__fd(look) : -1;
+    b->look = result == 0 && with_newer ? bpf_program__fd(look) : -1;
+    b->walk = -1;
     return result;
 }
 
@@ -124,6 +130,7 @@ static int load(struct owner_bpf *b)
     b->tags = find_map(b, "tags");
     b->ports = find_map(b, "ports");
     b->losses = find_map(b, "losses");
+    b->wanted = find_map(b, "wanted");
     b->ring = ring_buffer__new(find_map(b, "events"), on_event, b, NULL);
     return b->ring ? attach(b) : -errno;
 }
@@ -256,6 +263,33 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
     return true;
 }
 
+static bool walk(const struct owner_bpf *b, void (*each)(void *context, const struct owner_holder *holder),
+                 void *context)
+{
+    struct owner_holder found[256];
+    int fd = bpf_iter_create(b->walk);
+    ssize_t n = fd < 0 ? -1 : 0;
+    while (fd >= 0 && ((n = read(fd, found, sizeof found)) > 0 || (n < 0 && errno == EAGAIN)))
+        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *found; i++) /* whole ones: the kernel writes so */
+            each(context, &found[i]);
+    if (fd >= 0)
+        close(fd);
+    return n == 0;
+}
+
+bool owner_bpf_walk(const struct owner_bpf *b, const uint64_t *cookies, size_t count,
+                    void (*each)(void *context, const struct owner_holder *holder), void *context)
+{
+    uint32_t one = 1;
+    bool walked = b->walk >= 0 && count <= WANTED_MAX;
+    for (size_t i = 0; i < count && walked; i++)
+        walked = bpf_map_update_elem(b->wanted, &cookies[i], &one, BPF_ANY) == 0;
+    walked = walked && walk(b, each, context);
+    for (size_t i = 0; i < count && b->walk >= 0; i++)
+        bpf_map_delete_elem(b->wanted, &cookies[i]);
+    return walked;
+}
+
 uint32_t owner_bpf_netns(const struct owner_bpf *b)
 {
     return b->own.netns;
@@ -365,6 +399,13 @@ bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const s
 bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret)
 {
     (void)accepted, (void)ret;
+    return b != NULL;
+}
+
+bool owner_bpf_walk(const struct owner_bpf *b, const uint64_t *cookies, size_t count,
+                    void (*each)(void *context, const struct owner_holder *holder), void *context)
+{
+    (void)cookies, (void)count, (void)each, (void)context;
     return b != NULL;
 }
 

@@ -132,6 +132,10 @@ struct files_struct {
     struct fdtable *fdt;
 } KERNEL_STRUCT;
 
+struct list_head {
+    struct list_head *next;
+} KERNEL_STRUCT;
+
 struct fs_struct {
     struct path root, pwd;
 } KERNEL_STRUCT;
@@ -150,11 +154,24 @@ struct task_struct {
     struct fs_struct *fs;
     struct files_struct *files;
     struct task_struct *group_leader, *real_parent;
+    struct list_head children, sibling;
     kuid_t loginuid;
 } KERNEL_STRUCT;
 
 struct pt_regs {
     unsigned long di; /* x86-64 only: the first argument of a system call */
+} KERNEL_STRUCT;
+
+struct seq_file;
+
+struct bpf_iter_meta {
+    struct seq_file *seq;
+} KERNEL_STRUCT;
+
+struct bpf_iter__task_file {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+    struct file *file;
 } KERNEL_STRUCT;
 
 struct linux_binprm {

@@ -21,20 +21,46 @@ static __s64 read_references(struct file *file)
     return -1;
 }
 
-static __u32 look_at_descriptor(struct task_struct *task, __u32 descriptor, __u64 cookie)
+/* The cookie of an open file that is a TCP or UDP socket and has one; 0. */
+static __always_inline __u64 read_cookie(struct file *file)
+{
+    if ((BPF_CORE_READ(file, f_inode, i_mode) & MODE_FORMAT) != MODE_SOCKET)
+        return 0;
+    struct socket *socket = (void *)BPF_CORE_READ(file, private_data);
+    if (BPF_CORE_READ(socket, file) != file)
+        return 0;
+    return (__u64)BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter);
+}
+
+static __noinline __u32 look_at_descriptor(struct task_struct *task, __u32 descriptor, __u64 cookie)
 {
     struct files_struct *files = BPF_CORE_READ(task, files);
     struct fdtable *table = BPF_CORE_READ(files, fdt);
     struct file **at = BPF_CORE_READ(table, fd), *file = NULL;
     if (descriptor >= BPF_CORE_READ(table, max_fds) ||
         bpf_probe_read_kernel(&file, sizeof file, at + descriptor) != 0 || !file ||
-        (BPF_CORE_READ(file, f_inode, i_mode) & MODE_FORMAT) != MODE_SOCKET)
-        return LOOK_HOLD_UNSEEN;
-    struct socket *socket = (void *)BPF_CORE_READ(file, private_data);
-    if ((__u64)BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter) != cookie ||
-        BPF_CORE_READ(socket, file) != file)
+        read_cookie(file) != cookie)
         return LOOK_HOLD_UNSEEN;
     return read_references(file) == 1 ? LOOK_HOLD_ALONE : LOOK_HOLD;
+}
+
+/* Somebody else has it, too: most often a child of the first thread. (The context takes no index that varies.) */
+static __always_inline void look_at_children(struct owner_look *look, struct task_struct *task)
+{
+    struct list_head *end = (void *)task + bpf_core_field_offset(struct task_struct, children);
+    struct list_head *at = BPF_CORE_READ(end, next);
+    __u32 count = 0, pids[LOOK_HOLDERS] = {0}, descriptor = look->record.descriptor;
+    __u64 cookie = look->record.cookie;
+    for (int i = 0; i < LOOK_CHILDREN && at != end; i++) {
+        struct task_struct *child = (void *)at - bpf_core_field_offset(struct task_struct, sibling);
+        if (count < LOOK_HOLDERS && look_at_descriptor(child, descriptor, cookie) != LOOK_HOLD_UNSEEN)
+            pids[count++ & (LOOK_HOLDERS - 1)] = (__u32)BPF_CORE_READ(child, tgid);
+        at = BPF_CORE_READ(at, next);
+    }
+    look->holder_count = count;
+#pragma unroll
+    for (int i = 0; i < LOOK_HOLDERS; i++)
+        look->holders[i] = pids[i];
 }
 
 static void look_at_process(struct owner_look *look)
@@ -43,6 +69,8 @@ static void look_at_process(struct owner_look *look)
     if (!task)
         return;
     look->hold = look_at_descriptor(task, look->record.descriptor, look->record.cookie);
+    if (look->hold == LOOK_HOLD)
+        look_at_children(look, task);
     struct owner_tag *tag = bpf_task_storage_get(&tags, task, 0, 0);
     if (tag) {
         look->image = tag->image;
@@ -59,6 +87,7 @@ int look(struct owner_look *look)
     look->found = 0;
     look->hold = LOOK_HOLD_UNSEEN;
     look->image = look->start_ns = 0;
+    look->holder_count = 0;
     struct owner_accepted *have = bpf_map_lookup_elem(&accepted, &cookie);
     if (!have)
         return 0;
@@ -74,5 +103,30 @@ int look(struct owner_look *look)
     look_at_process(look);
     barrier_var(look); /* the verifier takes the context's own address only, not one with an offset in it */
     look->found = 1;
+    return 0;
+}
+
+/* ---- a walk through everybody's descriptors ---- */
+
+/* Cookies of sockets that are sought. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, WANTED_MAX);
+    __type(key, __u64);
+    __type(value, __u32);
+} wanted SEC(".maps");
+
+SEC("iter/task_file")
+int walk(struct bpf_iter__task_file *at)
+{
+    struct task_struct *task = at->task;
+    struct file *file = at->file;
+    if (!task || !file)
+        return 0;
+    struct owner_holder found = {.cookie = read_cookie(file)};
+    if (!found.cookie || !bpf_map_lookup_elem(&wanted, &found.cookie))
+        return 0;
+    found.pid = (__u32)task->tgid;
+    bpf_seq_write(at->meta->seq, &found, sizeof found);
     return 0;
 }

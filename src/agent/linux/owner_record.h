@@ -109,16 +109,27 @@ struct owner_image {
 
 /* HOLD: the descriptor of connect() is the socket now. ALONE: and nothing else refers to it, in no process. */
 enum look_hold { LOOK_HOLD_UNSEEN, LOOK_HOLD, LOOK_HOLD_ALONE };
+enum { LOOK_CHILDREN = 16, LOOK_HOLDERS = 8 };
 
 /* One look at a connection, by the cookie of its accepted socket. */
 struct owner_look {
-    __u64 accepted;           /* asked */
-    __u32 found;              /* 0: the rest means nothing */
-    __u32 hold;               /* enum look_hold */
-    __u64 image, start_ns;    /* the tag of the process that has the number now; 0: none */
-    struct owner_tuple tuple; /* of the accepted socket */
+    __u64 accepted;        /* asked */
+    __u32 found;           /* 0: the rest means nothing */
+    __u32 hold;            /* enum look_hold */
+    __u64 image, start_ns; /* the tag of the process that has the number now; 0: none */
+    __u32 holder_count, pad;
+    __u32 holders[LOOK_HOLDERS]; /* children of it that have the same descriptor, as fork leaves them */
+    struct owner_tuple tuple;    /* of the accepted socket */
     struct owner_record record;
 };
+
+/* A process that has a descriptor of a socket that was sought, as a walk through all of them finds. */
+struct owner_holder {
+    __u64 cookie;
+    __u32 pid, pad;
+};
+
+enum { WANTED_MAX = 1024 }; /* sockets sought in one walk */
 
 enum owner_loss {
     OWNER_LOSS_OWNER, /* a connection's owner was not written down */

@@ -4,6 +4,7 @@
  * to hold the socket, and the socket was the same one throughout. */
 #include "agent/linux/caller.h"
 #include "agent/linux/describe.h"
+#include "agent/linux/holders.h"
 #include "agent/linux/observer.h"
 #include "agent/linux/owner.h"
 #include "agent/linux/sock_diag.h"
@@ -39,6 +40,7 @@ struct platform {
     struct platform_early *early; /* owned; its bpf is the caller's */
     struct caller caller;
     struct owner owner;
+    struct holders holders;
     struct process_table table;
     struct describer describer;
     int diagfd;
@@ -162,6 +164,7 @@ struct platform *platform_new(struct platform_early *take_early, const struct kn
     process_table_init(&p->table, p->owner.procfd);
     must(describer_init(&p->describer, p->owner.procfd, know) == 0);
     caller_init(&p->caller, take_bpf(take_early), &p->describer, &p->table, p->diagfd);
+    p->holders.bpf = p->caller.bpf;
     if (p->caller.bpf)
         caller_seed(&p->caller);
     if (p->early && p->early->observer)
@@ -445,6 +448,68 @@ static bool find_socket(struct platform *p, struct attribution *a, struct sock_s
     return false;
 }
 
+/* A socket that is older than the kernel's records: by the kernel's walk, else by /proc. False: not now. */
+static bool find_holders(struct platform *p, struct attribution *const *batch, const struct sock_seen *seen,
+                         struct owner_question *questions, size_t count)
+{
+    struct holders_question walked[BATCH_MAX];
+    bool can_wait = true;
+    for (size_t i = 0; i < count; i++) {
+        walked[i] = (struct holders_question){.cookie = questions[i].answered ? 0 : seen[i].cookie};
+        can_wait = can_wait && (questions[i].answered || batch[i]->again);
+    }
+    if (!holders_find(&p->holders, walked, count, can_wait)) {
+        if (!p->holders.bpf || !can_wait)
+            owner_find_all(&p->owner, questions, count);
+        return !p->holders.bpf || !can_wait;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (questions[i].answered)
+            continue;
+        questions[i].holder_count = walked[i].count;
+        memcpy(questions[i].holders, walked[i].pids, sizeof walked[i].pids);
+    }
+    return true;
+}
+
+static void conclude_rest(struct platform *p, struct attribution *const *batch, const struct sock_seen *seen,
+                          struct owner_question *questions, size_t count)
+{
+    bool found = find_holders(p, batch, seen, questions, count);
+    for (size_t i = 0; i < count; i++) {
+        if (questions[i].answered)
+            continue;
+        if (found)
+            conclude(p, batch[i], &seen[i], &questions[i]);
+        else
+            set_unknown(batch[i], AGENT_REASON_BUSY);
+    }
+}
+
+/* Those of which only the caller is known, and which somebody else has, too: who? */
+static void find_others(struct platform *p, struct attribution *const *batch, size_t count)
+{
+    struct holders_question walked[BATCH_MAX];
+    struct attribution *of[BATCH_MAX];
+    size_t sought = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct attribution *a = batch[i];
+        if (!a->again || !a->process || a->basis != AGENT_BASIS_CONNECT || a->connect.shared != -1 ||
+            a->confidence != AGENT_CONFIDENCE_EXACT)
+            continue;
+        walked[sought] = (struct holders_question){.cookie = a->cookie};
+        of[sought++] = a;
+    }
+    if (sought == 0 || !holders_find(&p->holders, walked, sought, true))
+        return;
+    for (size_t i = 0; i < sought; i++) {
+        for (size_t k = 0; k < walked[i].count; k++)
+            if (walked[i].pids[k] != of[i]->process->sender->pid)
+                of[i]->holders[of[i]->holder_count++] = walked[i].pids[k];
+        of[i]->connect.shared = of[i]->holder_count > 0;
+    }
+}
+
 static void attribute_some(struct platform *p, struct attribution *const *batch, size_t count)
 {
     struct sock_seen seen[BATCH_MAX];
@@ -461,12 +526,9 @@ static void attribute_some(struct platform *p, struct attribution *const *batch,
         else
             need_all = true;
     }
-    if (!need_all)
-        return;
-    owner_find_all(&p->owner, questions, count);
-    for (size_t i = 0; i < count; i++)
-        if (!questions[i].answered)
-            conclude(p, batch[i], &seen[i], &questions[i]);
+    if (need_all)
+        conclude_rest(p, batch, seen, questions, count);
+    find_others(p, batch, count);
 }
 
 void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count)
