@@ -2,6 +2,8 @@
  * by now, or gave the socket away; and what others could do to be taken for him. Skipped where BPF is not permitted. */
 #include "agent_help.h"
 
+#include "agent/linux/owner_record.h"
+
 #include <linux/io_uring.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -115,6 +117,34 @@ static void clients_that_exit_at_once_are_exact(void **state)
     close_link(&l);
     assert_int_equal(wrong, 0);
     assert_int_equal(exact, CHURN);
+}
+
+/* The kernel keeps a note of so many executions: a busy host has more of them than a long-lived program has occasions. */
+static void a_note_that_made_room_is_made_again(void **state)
+{
+    (void)state;
+    struct link l;
+    struct endpoint client;
+    int status;
+    need_bpf(&l);
+    for (int i = 0; i < IMAGES_MAX + IMAGES_MAX / 4; i++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            execl("/bin/true", "true", (char *)NULL);
+            _exit(1);
+        }
+        waitpid(child, &status, 0);
+    }
+    pid_t child = fork();
+    if (child == 0)
+        exit_at_once();
+    waitpid(child, &status, 0);
+    int a = accept_known(&client);
+    struct agent_message *m = ask(&l, &client, true);
+    check_exact(m, child, own_executable);
+    agent_message_free(m);
+    close(a);
+    close_link(&l);
 }
 
 static void a_program_that_is_gone_is_described(void **state)
@@ -515,6 +545,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_process_is_exact),
         cmocka_unit_test(clients_that_exit_at_once_are_exact),
+        cmocka_unit_test(a_note_that_made_room_is_made_again),
         cmocka_unit_test(a_program_that_is_gone_is_described),
         cmocka_unit_test(exec_after_connect_names_who_connected),
         cmocka_unit_test(exec_of_the_same_file_is_seen),

@@ -137,6 +137,62 @@ static struct process *describe_gone(struct caller *c, const struct owner_record
     return describe_recorded(c->describer, r, image, our_view);
 }
 
+/* ---- what was executed ---- */
+
+static bool is_our_view(const struct entry *e)
+{
+    struct stat ours, theirs, our_mounts, their_mounts;
+    return stat("/", &ours) == 0 && fstatat(e->dirfd, "root/", &theirs, 0) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino &&
+           stat("/proc/self/ns/mnt", &our_mounts) == 0 &&
+           fstatat(e->dirfd, "ns/mnt", &their_mounts, 0) == 0 && our_mounts.st_ino == their_mounts.st_ino;
+}
+
+static bool read_image(const struct entry *e, const struct identity *id, struct owner_image *image)
+{
+    char path[AGENT_PATH_BYTES];
+    const struct file_key *key = &id->executable;
+    memset(image, 0, sizeof *image);
+    image->from_proc = 1;
+    image->executable =
+        (struct owner_file){.inode = key->inode,
+                            .size = key->size,
+                            .ctime_ns = key->ctime_ns,
+                            .device = (uint32_t)(key->device >> 32 << 20 | (key->device & 0xfffff)),
+                            .links = (uint32_t)id->links};
+    if (proc_link_at(e->dirfd, "exe", path, sizeof path) <= 0)
+        return false;
+    image->path_bytes = (uint32_t)recorded_path_write(path, image->path, sizeof image->path);
+    if (is_our_view(e) && proc_link_at(e->dirfd, "cwd", path, sizeof path) > 0)
+        image->cwd_bytes = (uint32_t)recorded_path_write(path, image->cwd, sizeof image->cwd);
+    ssize_t n = proc_read_at(e->dirfd, "cmdline", image->arguments, sizeof image->arguments);
+    image->arguments_bytes = n > 0 ? (uint32_t)n : 0;
+    image->arguments_whole =
+        image->arguments_bytes + (n == sizeof image->arguments - 1); /* there may be more */
+    return true;
+}
+
+/* The kernel's note of what was executed can have made room for others'. A parent that was forked from still runs it. */
+static bool restore_image(struct caller *c, const struct owner_record *r, struct owner_image *ret)
+{
+    struct owner_tag tag;
+    struct identity before, after;
+    for (size_t i = 0; i < OWNER_PARENTS && r->parents[i].pid != 0; i++) {
+        int64_t pid = r->parents[i].pid;
+        if (owner_bpf_tag(c->bpf, pid, &tag) != OWNER_BPF_TAGGED || tag.image != r->tag.image)
+            continue;
+        struct entry *e = process_table_get(c->table, pid);
+        if (!e || !identity_read(e, &before) || !read_image(e, &before, ret) || !identity_read(e, &after) ||
+            !identity_equal(&before, &after) || owner_bpf_tag(c->bpf, pid, &tag) != OWNER_BPF_TAGGED ||
+            tag.image != r->tag.image)
+            continue;
+        ret->cwd_bytes = 0; /* where it is now is not where it began */
+        owner_bpf_put_image(c->bpf, r->tag.image, ret);
+        return true;
+    }
+    return false;
+}
+
 /* A view, or NULL without memory. */
 static struct process *get_process(struct caller *c, const struct owner_record *r)
 {
@@ -148,7 +204,8 @@ static struct process *get_process(struct caller *c, const struct owner_record *
     if (known && now - known->described_ms < DESCRIBED_FOR_MS)
         return known->process;
     struct owner_image image;
-    bool has_image = r->tag.image != 0 && owner_bpf_image(c->bpf, r->tag.image, &image);
+    bool has_image =
+        r->tag.image != 0 && (owner_bpf_image(c->bpf, r->tag.image, &image) || restore_image(c, r, &image));
     struct process *process = describe_alive(c, r, has_image ? &image : NULL);
     if (!process && known) { /* what was seen while it lived is more than what was written down */
         known->described_ms = now;
@@ -316,39 +373,6 @@ void caller_look_ahead(struct caller *c, void (*on_process)(void *context, int64
 }
 
 /* ---- those that were there before ---- */
-
-static bool is_our_view(const struct entry *e)
-{
-    struct stat ours, theirs, our_mounts, their_mounts;
-    return stat("/", &ours) == 0 && fstatat(e->dirfd, "root/", &theirs, 0) == 0 &&
-           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino &&
-           stat("/proc/self/ns/mnt", &our_mounts) == 0 &&
-           fstatat(e->dirfd, "ns/mnt", &their_mounts, 0) == 0 && our_mounts.st_ino == their_mounts.st_ino;
-}
-
-static bool read_image(const struct entry *e, const struct identity *id, struct owner_image *image)
-{
-    char path[AGENT_PATH_BYTES];
-    const struct file_key *key = &id->executable;
-    memset(image, 0, sizeof *image);
-    image->from_proc = 1;
-    image->executable =
-        (struct owner_file){.inode = key->inode,
-                            .size = key->size,
-                            .ctime_ns = key->ctime_ns,
-                            .device = (uint32_t)(key->device >> 32 << 20 | (key->device & 0xfffff)),
-                            .links = (uint32_t)id->links};
-    if (proc_link_at(e->dirfd, "exe", path, sizeof path) <= 0)
-        return false;
-    image->path_bytes = (uint32_t)recorded_path_write(path, image->path, sizeof image->path);
-    if (is_our_view(e) && proc_link_at(e->dirfd, "cwd", path, sizeof path) > 0)
-        image->cwd_bytes = (uint32_t)recorded_path_write(path, image->cwd, sizeof image->cwd);
-    ssize_t n = proc_read_at(e->dirfd, "cmdline", image->arguments, sizeof image->arguments);
-    image->arguments_bytes = n > 0 ? (uint32_t)n : 0;
-    image->arguments_whole =
-        image->arguments_bytes + (n == sizeof image->arguments - 1); /* there may be more */
-    return true;
-}
 
 struct seeding {
     struct caller *caller;

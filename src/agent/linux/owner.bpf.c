@@ -275,6 +275,8 @@ static __always_inline void on_connect(struct sock *sk)
     }
     if (!tag)
         lose(OWNER_LOSS_TAG);
+    else
+        bpf_map_lookup_elem(&images, &tag->image); /* used: others make room first */
     r->tag.image = tag ? tag->image : 0;
     r->tag.start_ns = leader->start_boottime;
     r->tag.memory = r->tag.told = 0;

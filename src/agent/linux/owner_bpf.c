@@ -224,6 +224,11 @@ bool owner_bpf_image(const struct owner_bpf *b, uint64_t image, struct owner_ima
     return bpf_map_lookup_elem(b->images, &image, ret) == 0;
 }
 
+void owner_bpf_put_image(const struct owner_bpf *b, uint64_t image, const struct owner_image *what)
+{
+    bpf_map_update_elem(b->images, &image, what, BPF_NOEXIST);
+}
+
 enum owner_bpf_tagged owner_bpf_tag(const struct owner_bpf *b, int64_t pid, struct owner_tag *ret)
 {
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
@@ -382,6 +387,11 @@ bool owner_bpf_image(const struct owner_bpf *b, uint64_t image, struct owner_ima
 {
     (void)image, (void)ret;
     return b != NULL;
+}
+
+void owner_bpf_put_image(const struct owner_bpf *b, uint64_t image, const struct owner_image *what)
+{
+    (void)b, (void)image, (void)what;
 }
 
 enum owner_bpf_tagged owner_bpf_tag(const struct owner_bpf *b, int64_t pid, struct owner_tag *ret)

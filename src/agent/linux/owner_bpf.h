@@ -26,6 +26,8 @@ bool owner_bpf_sockets(const struct owner_bpf *b, const struct owner_tuple *tupl
 bool owner_bpf_accepted(const struct owner_bpf *b, uint64_t cookie, struct owner_accepted *ret);
 bool owner_bpf_image(const struct owner_bpf *b, uint64_t image, struct owner_image *ret);
 
+void owner_bpf_put_image(const struct owner_bpf *b, uint64_t image, const struct owner_image *what);
+
 enum owner_bpf_tagged { OWNER_BPF_GONE, OWNER_BPF_UNTAGGED, OWNER_BPF_TAGGED };
 
 /* What the process that has this number runs now. UNTAGGED: it began before us and never connected. */
