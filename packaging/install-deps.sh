@@ -10,7 +10,7 @@ build="build-essential cmake ninja-build pkg-config ca-certificates
        libbpf-dev clang-14"
 demo="curl openssl python3"
 tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
-       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nghttp2-client nghttp2-server"
+       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nftables nghttp2-client nghttp2-server"
 bench="squid-openssl tinyproxy nginx-light linux-perf"
 
 case "${1:-}" in

@@ -171,6 +171,34 @@ def test_a_client_in_another_namespace(agent, namespace, stay):
     client.communicate()
 
 
+@pytest.mark.parametrize("stay", [True, False])
+def test_a_client_behind_address_translation(agent, namespace, stay):
+    """The proxy sees an address that no client has. The sequence numbers of both ends are what says who it is."""
+    if not shutil.which("nft"):
+        pytest.skip("needs nftables")
+    listener = listen("198.51.100.1")
+    port = listener.getsockname()[1]
+    agent.greet("198.51.100.1:%d" % port)
+    rules = ("table ip %s {\nchain in {\ntype nat hook input priority 100;\n"
+             "ip saddr 198.51.100.2 tcp dport %d snat to 198.51.100.99\n}\n}\n" % (namespace, port))
+    if subprocess.run(["nft", "-f", "-"], input=rules, text=True, capture_output=True).returncode != 0:
+        pytest.skip("no address translation here")
+    try:
+        ip("route", "add", "198.51.100.99", "dev", namespace + "a")
+        client = start_client(listener, stay, "ip", "netns", "exec", namespace)
+        accepted = listener.accept()[0]
+        assert accepted.getpeername()[0] == "198.51.100.99"
+        if not stay:
+            client.wait()
+        for more in [cookie(accepted)] + [{}] * stay:
+            answer = agent.ask(accepted, **more)
+            assert (answer["confidence"], answer["basis"], answer["other_namespace"]) == ("exact", "connect", True)
+            assert answer["sender"]["pid"] == client.pid
+        client.communicate()
+    finally:
+        subprocess.run(["nft", "delete", "table", "ip", namespace], check=True)
+
+
 def test_the_same_addresses_elsewhere_change_nothing(agent, namespace):
     """A decoy with the same four numbers in a namespace of its own, while the real client is in another one."""
     listener = listen("198.51.100.1")
