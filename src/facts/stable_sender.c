@@ -10,7 +10,9 @@ enum { PARTS_BYTES = 3 * AGENT_PATH_BYTES, DIGEST_DIGITS = 16 };
 static void write_program(const struct sender *s, char *out, size_t size)
 {
     const char *path = s->executable ? s->executable : "?";
-    if (s->package_name && s->package_verified == 1)
+    /* whether its file still is the package's is told late: until then it counts that users can't have changed it */
+    if (s->package_name &&
+        (s->package_verified == 1 || (s->package_verified < 0 && s->writable_by_user == 0)))
         snprintf(out, size, "package %s %s", s->package_name, path);
     else if (s->writable_by_user == 0)
         snprintf(out, size, "path %s", path);

@@ -5,7 +5,10 @@
 
 #include <stdlib.h>
 
-enum { RANDOM_BYTES_MIN = 200 }; /* each way, before a tunnel is said to carry noise */
+enum {
+    SAMPLE_FIRST_BYTES = 64,
+    RANDOM_BYTES_MIN = 200
+}; /* each way, before a tunnel is said to carry noise */
 
 static struct samples *samples_get(struct flow *f)
 {
@@ -27,8 +30,24 @@ static void want(struct flow *f, enum sample_way way, bool body)
     if (!s)
         return;
     free(s->ways[way].bytes);
-    s->ways[way] = (struct sample){.bytes = malloc(SAMPLE_BYTES)};
+    s->ways[way] = (struct sample){.wanted = true};
     s->body[way] = body;
+}
+
+/* As much as is needed: an idle tunnel that said little holds little. */
+static bool make_room(struct sample *s, size_t len)
+{
+    size_t room = s->room ? s->room : SAMPLE_FIRST_BYTES;
+    while (room < len)
+        room *= 2;
+    if (room == s->room)
+        return true;
+    uint8_t *bytes = realloc(s->bytes, room);
+    if (!bytes)
+        return false;
+    s->bytes = bytes;
+    s->room = (uint16_t)room;
+    return true;
 }
 
 /* ---- what is wanted ---- */
@@ -59,7 +78,7 @@ void sample_body(struct flow *f, enum sample_way way, const struct http1_head *h
 bool sample_is_wanted(const struct flow *f, enum sample_way way)
 {
     const struct samples *s = f->x ? f->x->samples : NULL;
-    return s && s->ways[way].bytes && s->ways[way].len < SAMPLE_BYTES;
+    return s && s->ways[way].wanted && s->ways[way].len < SAMPLE_BYTES;
 }
 
 void sample_add(struct flow *f, enum sample_way way, struct span bytes)
@@ -68,6 +87,10 @@ void sample_add(struct flow *f, enum sample_way way, struct span bytes)
         return;
     struct sample *s = &f->x->samples->ways[way];
     size_t room = SAMPLE_BYTES - s->len, len = bytes.len < room ? bytes.len : room;
+    if (!make_room(s, s->len + len)) {
+        s->wanted = false;
+        return;
+    }
     memcpy(s->bytes + s->len, bytes.data, len);
     s->len = (uint16_t)(s->len + len);
 }
@@ -115,6 +138,6 @@ void sample_set_facts(struct flow *f)
         if (one->len < SAMPLE_BYTES)
             continue;
         free(one->bytes);
-        one->bytes = NULL;
+        *one = (struct sample){.wanted = false};
     }
 }

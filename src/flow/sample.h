@@ -15,8 +15,9 @@ enum sample_way { SAMPLE_OUT, SAMPLE_IN, SAMPLE_WAYS };
 /* Malloc'd; as long as the exchange, its bytes until they have been judged whole. */
 struct samples {
     struct sample {
-        uint8_t *bytes; /* owned; NULL when nothing is (any more) wanted */
-        uint16_t len, judged;
+        uint8_t *bytes;             /* owned; NULL before the first and after the last */
+        uint16_t room, len, judged; /* of bytes */
+        bool wanted;
     } ways[SAMPLE_WAYS];
     bool body[SAMPLE_WAYS]; /* of an HTTP exchange; else of a tunnel */
 };
