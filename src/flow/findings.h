@@ -15,7 +15,7 @@ struct store;  /* store/store.h */
 
 enum {
     FINDINGS_OPEN_MAX = 4096,
-    FINDINGS_KEY_BYTES = 512,
+    FINDINGS_KEY_BYTES = 640,
 };
 
 struct findings_options {
