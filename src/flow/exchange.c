@@ -78,6 +78,7 @@ void exchange_end(struct flow *f)
     struct exchange *x = f->x;
     count_outcome(f);
     peek_settle(f);
+    chain_past_note(f);
     record_close(f);
     remember_end(f);
     judgement_forget(f);

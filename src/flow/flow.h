@@ -306,6 +306,15 @@ int record_reserve(struct flow *f);
 void record_decision(struct flow *f); /* once; later calls do nothing */
 void record_close(struct flow *f); /* once; writes the decision first if there was one and it isn't written */
 
+/* ---- chain_past.c ---- */
+
+/* What is odd about a chain beside those seen before (P13, P14, P15); sets the fact of what changed. */
+struct chain_set chain_past_look(struct flow *f, const struct chain_record *r);
+/* The exchange is over: its chain leaves its mark, and is kept. */
+void chain_past_note(struct flow *f);
+/* A handshake is through: a full one is noted; of a resumed session: did this sender begin one there? */
+bool chain_past_knows_session(struct flow *f, bool resumed);
+
 /* ---- conform.c ---- */
 
 void conform_begin(struct flow *f); /* a TLS hello: its records are watched from here on */

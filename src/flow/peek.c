@@ -81,14 +81,6 @@ static void set_source(struct flow *f, const char *source, const char *why)
     fact_set_text(&f->x->facts, FACT_chain_why, why);
 }
 
-static void take_record(struct flow *f, struct chain_record *record, const char *source)
-{
-    chain_record_unref(f->x->chain);
-    f->x->chain = record;
-    chain_record_set_facts(record, &f->x->facts);
-    set_source(f, source, NULL);
-}
-
 /* In what our own hello can't have changed (P17): the version where both were free to choose the highest, and in TLS 1.3 the order of the
  * server's extensions, a trait of its program. */
 static bool hellos_differ(struct span tunnel, struct span probe)
@@ -114,19 +106,31 @@ static bool hellos_differ(struct span tunnel, struct span probe)
     return false;
 }
 
-/* P17 beside what the chain itself shows. Both lists live as long as the exchange. */
-static void add_mismatch(struct flow *f, const struct probe_answer *a)
+/* What history and a probe's hello show joins what the chain itself shows. */
+static void add_anomalies_of_chain(struct flow *f, struct chain_set more)
 {
     struct exchange *x = f->x;
-    const struct chain_record *r = a->record;
-    struct span tunnel = buf_span(&f->peek->flight.hello);
-    if (tunnel.len == 0 || a->server_hello.len == 0 || !hellos_differ(tunnel, a->server_hello))
+    struct chain_set all = x->chain->report.found;
+    size_t count = 0;
+    if (more.bits == 0)
         return;
-    if (r->anomaly_count >= ARRAY_LEN(x->chain_anomalies))
-        return;
-    memcpy(x->chain_anomalies, r->anomalies, r->anomaly_count * sizeof *r->anomalies);
-    x->chain_anomalies[r->anomaly_count] = span_str(chain_anomaly_table[CHAIN_P17].id);
-    fact_set_items(&x->facts, FACT_chain_anomalies, x->chain_anomalies, r->anomaly_count + 1);
+    chain_set_merge(&all, more);
+    for (enum chain_anomaly i = chain_set_next(all, 0); i != CHAIN_ANOMALY_NONE;
+         i = chain_set_next(all, i + 1))
+        if (chain_anomaly_table[i].id[0] == 'P' && count < ARRAY_LEN(x->chain_anomalies))
+            x->chain_anomalies[count++] = span_str(chain_anomaly_table[i].id);
+    fact_set_items(&x->facts, FACT_chain_anomalies, x->chain_anomalies, count);
+}
+
+static void take_record(struct flow *f, struct chain_record *record, const char *source,
+                        struct chain_set more)
+{
+    chain_record_unref(f->x->chain);
+    f->x->chain = record;
+    chain_record_set_facts(record, &f->x->facts);
+    set_source(f, source, NULL);
+    chain_set_merge(&more, chain_past_look(f, record));
+    add_anomalies_of_chain(f, more);
 }
 
 static void take_answer(struct flow *f, const struct probe_answer *a)
@@ -139,8 +143,11 @@ static void take_answer(struct flow *f, const struct probe_answer *a)
         }
         return;
     }
-    take_record(f, chain_record_ref(a->record), "probed");
-    add_mismatch(f, a);
+    struct chain_set more = {0};
+    struct span tunnel = buf_span(&f->peek->flight.hello);
+    if (tunnel.len > 0 && a->server_hello.len > 0 && hellos_differ(tunnel, a->server_hello))
+        chain_set_add(&more, CHAIN_P17);
+    take_record(f, chain_record_ref(a->record), "probed", more);
 }
 
 void peek_settle(struct flow *f)
@@ -171,7 +178,7 @@ static void on_observed(void *owner, struct chain_record *record)
     struct flow *f = owner;
     f->peek->job = NULL;
     if (record)
-        take_record(f, record, "observed");
+        take_record(f, record, "observed", (struct chain_set){0});
     else
         set_source(f, "unavailable", "no_memory");
     flow_wake(f);
@@ -290,6 +297,8 @@ static void add_anomalies(struct flow *f)
     conformance_judge_flight(&p->flight, p->hello_known ? &p->hello : NULL, &set);
     if (!flight_is_complete(&p->flight))
         anomaly_set_add(&set, ANOMALY_H27);
+    else if (!chain_past_knows_session(f, p->flight.resumed))
+        anomaly_set_add(&set, ANOMALY_H28);
     for (uint32_t i = 0; before->state == FACT_KNOWN && i < before->count; i++)
         for (enum anomaly a = 0; a < ANOMALY_COUNT; a++)
             if (span_is(before->as.items[i], anomaly_table[a].id))

@@ -20,13 +20,13 @@
 struct snapshot {
     atomic_uint refs; /* one a worker, one a flow or more; the last one out calls `destroy` */
     void (*destroy)(struct snapshot *);
-    uint64_t generation;       /* 1, 2, ...: which policy decided; stands in each record */
-    struct conf *conf;         /* owned */
-    struct baseline *baseline; /* owned */
-    struct rulebook *rules;    /* owned; NULL = no rules configured */
+    uint64_t generation;               /* 1, 2, ...: which policy decided; stands in each record */
+    struct conf *conf;                 /* owned */
+    struct baseline *baseline;         /* owned */
+    struct rulebook *rules;            /* owned; NULL = no rules configured */
     struct suppressions *suppressions; /* owned; NULL = none */
-    struct tally *tally;       /* owned: what correlations have counted; NULL = there are none */
-    bool needs_hash;           /* the baseline names hashes: ask the agent to wait for them */
+    struct tally *tally;               /* owned: what correlations have counted; NULL = there are none */
+    bool needs_hash;                   /* the baseline names hashes: ask the agent to wait for them */
     struct ip
         *own_addresses; /* owned: of this host's interfaces, none of which is a destination unless allowed */
     size_t own_count;

@@ -371,3 +371,42 @@ def test_tls_that_stops_being_tls(make_proxy, authority, https, name, handling):
                 assert x.get("unmapped.tls_fault").startswith("client: type, after ")
             else:
                 assert x.get("unmapped.tls_anomalies") is None, x
+
+
+def test_chains_of_a_destination(make_proxy, authority, keys, name, port):
+    """The same leaf again is nothing new; another key, then another issuer, at the same name is (P14). One key under two names (P13).
+    Certificates and chains are in the database. A session is taken up that was never seen to begin (H28)."""
+    renewed = keys.issue("renewed", EC)
+    reused = keys.path("reused.pem"), keys.leaves["ec"][1]
+    openssl("req", "-x509", "-key", reused[1], "-out", reused[0], "-days", "7", "-subj", "/CN=other.exeat.test",
+            "-addext", "subjectAltName=DNS:*.exeat.test")
+    with make_proxy("past", ports=[port], config={"policy": {"handling": "peek"}, "tls_origin": {"ca_file": authority.ca}}) as p:
+        host = name()
+        told = []
+        for count, leaf in enumerate([keys.leaves["ec"], keys.leaves["ec"], renewed, keys.leaves["ec"], reused], 1):
+            with serve("-tls1_2", leaf=leaf, port=port):
+                ask(p, host, port)
+                xs = p.exchanges(host, count)
+                x = [x for x in xs if x.uid not in {u for u, _ in told}][0]
+                told.append((x.uid, (x.get("unmapped.chain.changed"),
+                                     sorted(set(x.get("unmapped.chain.anomalies") or []) & {"P13", "P14", "P15"}))))
+        assert [t for _, t in told] == [(None, []), (None, []), ("key", ["P14"]), (None, []), ("issuer", ["P13", "P14"])], told
+
+        session = keys.path("session")
+        with serve("-tls1_2", leaf=keys.leaves["ec"], port=port):
+            openssl("s_client", "-connect", f"127.0.0.1:{port}", "-sess_out", session, "-ign_eof", input=b"GET / HTTP/1.0\r\n\r\n")
+            other = name()
+            ask(p, other, port, "-sess_in", session)
+            x = p.exchange(other)
+            assert x.get("unmapped.server_hello.resumed") is True and "H28" in x.get("unmapped.anomalies"), x
+        p.daemon.end()
+        rows = subprocess.run(["/usr/bin/python3", "-c", """
+import sqlite3, sys, glob
+for path in glob.glob(sys.argv[1] + "/*.db") + glob.glob(sys.argv[1] + "/*.sqlite*"):
+    if path.endswith(("-wal", "-shm")): continue
+    db = sqlite3.connect(path)
+    for d, s, c in db.execute("select destination, source, length(certificates) from chains"): print(d, s, c)
+    for (h,) in db.execute("select hex(sha256) from certificates"): print(h.lower())
+""", str(p.state)], capture_output=True, text=True).stdout
+        assert f"{host}:{port} observed 32" in rows, rows
+        assert sha256(keys.leaves["ec"][0]) in rows and sha256(renewed[0]) in rows

@@ -1,0 +1,183 @@
+/* chain_past.c: a chain beside those that were seen before: of this destination (P14), this key (P13), this issuer (P15); and whether a
+ * session that is taken up was ever seen to begin (H28). What was seen leaves its mark in flow/sightings.h, certificates go to store/.
+ * Called by peek.c and at an exchange's end; touches the shared tables and store/'s queue. */
+#include "flow/flow.h"
+
+#include "base/hex.h"
+#include "facts/stable_sender.h"
+#include "store/store.h"
+
+#include <stdio.h>
+
+enum { STORE_AGAIN_S = 600, NAME_BYTES = 512, DIGEST_BYTES = 8 };
+
+/* The memo of SIGHTING_DESTINATION_CHAIN: what the last chain was like. */
+struct past {
+    uint8_t class, issuer[DIGEST_BYTES], key[DIGEST_BYTES];
+};
+
+static int64_t now_s(const struct flow *f)
+{
+    return (int64_t)(net_wall_ms(f->env->net) / 1000);
+}
+
+static void digest(const struct flow *f, const char *text, uint8_t ret[DIGEST_BYTES])
+{
+    uint64_t hash = sightings_hash(f->env->sightings, span_str(text));
+    memcpy(ret, &hash, DIGEST_BYTES);
+}
+
+static const struct chain_certificate *leaf_of(const struct chain_record *r)
+{
+    const struct chain_certificate *leaf =
+        r && chain_count(r->chain) ? chain_certificate_at(r->chain, 0) : NULL;
+    return leaf && !leaf->malformed ? leaf : NULL;
+}
+
+static struct past describe(const struct flow *f, const struct chain_record *r,
+                            const struct chain_certificate *leaf)
+{
+    struct past p = {.class = (uint8_t)r->report.class};
+    digest(f, leaf->issuer, p.issuer);
+    digest(f, leaf->key_sha256, p.key);
+    return p;
+}
+
+/* Under which name the key is used: renewals keep it. */
+static const char *name_of(const struct chain_certificate *leaf)
+{
+    if (leaf->common_name && leaf->common_name[0])
+        return leaf->common_name;
+    return leaf->name_listed && leaf->names[0].text.len ? (const char *)leaf->names[0].text.data
+                                                        : leaf->subject;
+}
+
+static struct span destination(const struct flow *f, const char *more, char out[NAME_BYTES])
+{
+    int len = snprintf(out, NAME_BYTES, "%s:%u%s%s", f->x->host.name, f->x->port, more ? "\n" : "",
+                       more ? more : "");
+    return span_of(out, len < NAME_BYTES ? (size_t)len : NAME_BYTES - 1);
+}
+
+/* ---- looking ---- */
+
+static void look_at_destination(const struct flow *f, const struct chain_record *r,
+                                const struct chain_certificate *leaf, struct chain_set *found,
+                                const char **ret_changed)
+{
+    char name[NAME_BYTES];
+    struct sighting before, same;
+    struct past now = describe(f, r, leaf), past;
+    sightings_look(f->env->sightings, SIGHTING_CHAIN, destination(f, leaf->sha256, name), NULL, now_s(f),
+                   &same);
+    sightings_look(f->env->sightings, SIGHTING_DESTINATION_CHAIN, destination(f, NULL, name), NULL, now_s(f),
+                   &before);
+    if (same.known || !before.known || before.memo_len != sizeof past)
+        return; /* several machines behind one name may each have their own */
+    memcpy(&past, before.memo, sizeof past);
+    *ret_changed = past.class == CHAIN_PUBLIC && now.class != CHAIN_PUBLIC   ? "class"
+                   : memcmp(past.issuer, now.issuer, sizeof now.issuer) != 0 ? "issuer"
+                   : memcmp(past.key, now.key, sizeof now.key) != 0          ? "key"
+                                                                             : NULL;
+    if (*ret_changed)
+        chain_set_add(found, CHAIN_P14);
+}
+
+struct chain_set chain_past_look(struct flow *f, const struct chain_record *r)
+{
+    struct chain_set found = {0};
+    struct facts *facts = &f->x->facts;
+    const struct chain_certificate *leaf = leaf_of(r);
+    const char *changed = NULL;
+    struct sighting seen;
+    uint8_t name[DIGEST_BYTES];
+    if (!leaf || !f->env->sightings)
+        return found;
+    look_at_destination(f, r, leaf, &found, &changed);
+    fact_set_text(facts, FACT_chain_changed, changed);
+    digest(f, name_of(leaf), name);
+    sightings_look(f->env->sightings, SIGHTING_KEY, span_str(leaf->key_sha256), NULL, now_s(f), &seen);
+    if (seen.known && seen.memo_len == sizeof name && memcmp(seen.memo, name, sizeof name) != 0)
+        chain_set_add(&found, CHAIN_P13);
+    const struct fact_value *days = &facts->values[FACT_known_days];
+    sightings_look(f->env->sightings, SIGHTING_ISSUER, span_str(leaf->issuer), NULL, now_s(f), &seen);
+    if (!seen.known && days->state == FACT_KNOWN && days->as.integer >= flow_conf(f)->history.min_days)
+        chain_set_add(&found, CHAIN_P15);
+    return found;
+}
+
+/* ---- noting ---- */
+
+static void read_sha256(const char *hex, uint8_t ret[STORE_SHA256_BYTES])
+{
+    for (size_t i = 0; i < STORE_SHA256_BYTES; i++)
+        ret[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+}
+
+static void keep(const struct flow *f, const struct chain_record *r)
+{
+    uint8_t all[STORE_CHAIN_MAX * STORE_SHA256_BYTES];
+    char name[NAME_BYTES], source[16];
+    size_t count = 0;
+    const struct fact_value *from = &f->x->facts.values[FACT_chain_source];
+    for (size_t i = 0; i < chain_count(r->chain) && count < STORE_CHAIN_MAX; i++) {
+        const struct chain_certificate *c = chain_certificate_at(r->chain, i);
+        uint8_t *sha256 = all + count * STORE_SHA256_BYTES;
+        read_sha256(c->sha256, sha256);
+        count++;
+        if (c->der.len <= STORE_DER_MAX_BYTES)
+            store_put_certificate(f->env->store, sha256, c->der, now_s(f));
+    }
+    destination(f, NULL, name);
+    snprintf(source, sizeof source, "%.*s", (int)from->count, from->state == FACT_KNOWN ? from->as.text : "");
+    store_put_chain(f->env->store, name, source, span_of(all, count * STORE_SHA256_BYTES), now_s(f));
+}
+
+void chain_past_note(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct chain_record *r = x->chain;
+    const struct chain_certificate *leaf = leaf_of(r);
+    struct sightings *s = f->env->sightings;
+    char name[NAME_BYTES];
+    uint8_t known_as[DIGEST_BYTES];
+    struct sighting before;
+    if (!leaf || !s || !x->decision_recorded || x->verdict.action == VERDICT_BLOCK)
+        return;
+    struct past now = describe(f, r, leaf);
+    sightings_note(s, SIGHTING_CHAIN, destination(f, leaf->sha256, name), NULL, span_of(NULL, 0), now_s(f),
+                   &before);
+    sightings_note(s, SIGHTING_DESTINATION_CHAIN, destination(f, NULL, name), NULL, span_of(&now, sizeof now),
+                   now_s(f), NULL);
+    sightings_note(s, SIGHTING_DESTINATION_ISSUER, destination(f, leaf->issuer, name), NULL, span_of(NULL, 0),
+                   now_s(f), NULL);
+    if (leaf->key_sha256[0]) {
+        struct sighting key;
+        sightings_look(s, SIGHTING_KEY, span_str(leaf->key_sha256), NULL, now_s(f), &key);
+        digest(f, name_of(leaf), known_as);
+        sightings_note(s, SIGHTING_KEY, span_str(leaf->key_sha256), NULL,
+                       key.known ? span_of(NULL, 0) : span_of(known_as, sizeof known_as), now_s(f), NULL);
+    }
+    if (f->env->store && (!before.known || now_s(f) - before.last_s >= STORE_AGAIN_S))
+        keep(f, r);
+}
+
+/* ---- sessions ---- */
+
+bool chain_past_knows_session(struct flow *f, bool resumed)
+{
+    char sender[STABLE_SENDER_BYTES], name[NAME_BYTES], where[NAME_BYTES];
+    struct sighting seen;
+    if (!f->env->sightings)
+        return true;
+    stable_sender_name(f->attribution.sender, sender);
+    struct span to = destination(f, NULL, where);
+    int len = snprintf(name, sizeof name, "%s\n%.*s", sender, (int)to.len, (const char *)to.data);
+    struct span key = span_of(name, len < NAME_BYTES ? (size_t)len : NAME_BYTES - 1);
+    if (!resumed) {
+        sightings_note(f->env->sightings, SIGHTING_HANDSHAKE, key, NULL, span_of(NULL, 0), now_s(f), NULL);
+        return true;
+    }
+    sightings_look(f->env->sightings, SIGHTING_HANDSHAKE, key, NULL, now_s(f), &seen);
+    return seen.known;
+}
