@@ -115,9 +115,9 @@ static enum step relay_bytes(struct flow *f, const char *first_speaker, struct s
     struct exchange *x = f->x;
     struct payload p;
     payload_judge(sample, &p);
+    sample_tunnel(f, sample);
     fact_set_text(&x->facts, FACT_inside_protocol, p.kind);
     fact_set_text(&x->facts, FACT_inside_first_speaker, first_speaker);
-    fact_set_bool(&x->facts, FACT_inside_fully_encrypted, p.fully_encrypted);
     return flow_goto(f, FLOW_FORWARD);
 }
 

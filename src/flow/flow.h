@@ -97,16 +97,17 @@ struct exchange {
     int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
-    struct samples *samples;             /* owned (malloc); NULL where nothing is sampled */
-    struct remembered *remembered;       /* owned (malloc); NULL before DECIDE_CONNECT */
-    void *compacted;                     /* owned (malloc): the facts' texts once the arena is gone */
-    uint64_t bytes_out, bytes_in;        /* payload moved outside the lanes */
-    uint32_t state_ms[FLOW_STATE_COUNT]; /* the timeline */
-    struct chain_record *chain;          /* counted: the server's certificates; NULL when not known */
-    char chain_detail[96];               /* why a probe failed */
-    char conform_text[64];               /* where the tunnel stopped being TLS */
-    struct span conform_ids[8];          /* what its records showed */
-    struct span chain_anomalies[64];     /* where P17 joins the record's */
+    struct samples *samples;                /* owned (malloc); NULL where nothing is sampled */
+    struct remembered *remembered;          /* owned (malloc); NULL before DECIDE_CONNECT */
+    void *compacted;                        /* owned (malloc): the facts' texts once the arena is gone */
+    uint64_t body_bytes_out, body_bytes_in; /* of the request, of the response */
+    uint64_t bytes_out, bytes_in;           /* payload moved outside the lanes */
+    uint32_t state_ms[FLOW_STATE_COUNT];    /* the timeline */
+    struct chain_record *chain;             /* counted: the server's certificates; NULL when not known */
+    char chain_detail[96];                  /* why a probe failed */
+    char conform_text[64];                  /* where the tunnel stopped being TLS */
+    struct span conform_ids[8];             /* what its records showed */
+    struct span chain_anomalies[64];        /* where P17 joins the record's */
     struct inspect inspect;
 };
 

@@ -19,6 +19,7 @@ struct inside {
     bool sni_agrees;           /* none, or CONNECT's host */
     uint8_t alpn_len, alpn[INSIDE_ALPN_BYTES]; /* what the server is offered, as in the extension */
     struct net_job *job;                       /* net destroys it; NULL when none is under way */
+    struct chain_job *chain_job;               /* likewise: before that one */
     bool judged;  /* the server's chain was, and there is an answer for the client */
     bool trusted; /* and it was found good */
     bool met;     /* `leaf` is set */

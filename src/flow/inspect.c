@@ -35,6 +35,16 @@ static void note_request_done(struct flow *f)
         flow_set_deadline(f, (uint64_t)flow_conf(f)->timeouts.response_ms);
 }
 
+static void note_type(struct flow *f, enum fact fact, const struct http1_head *head)
+{
+    enum { TYPE_BYTES_MAX = 128 };
+    const struct http1_header *type = http1_header_find(head, "content-type");
+    struct span media = type ? type->value : (struct span){NULL, 0};
+    if (media.len > TYPE_BYTES_MAX)
+        media.len = TYPE_BYTES_MAX;
+    fact_set_span(&f->x->facts, fact, arena_copy(&f->x->arena, media));
+}
+
 /* The head is copied once: a server that closed an idle connection is dialled again and gets the same bytes. */
 static enum step begin(struct flow *f)
 {
@@ -57,6 +67,7 @@ static enum step begin(struct flow *f)
         i->request_framing = x->request.framing;
         http1_body_init(&i->request_body, &x->request, &limits);
         sample_body(f, SAMPLE_OUT, &x->request);
+        note_type(f, FACT_request_content_type, &x->request);
         int good = http1_request_write(&head, &x->request, &forward);
         i->head = good == 0 ? arena_copy(&x->arena, buf_span(&head)) : (struct span){NULL, 0};
         buf_free(&head);
@@ -116,6 +127,7 @@ static enum pump pump_request(struct flow *f)
                 flow_fail(f, REASON_REQUEST_MALFORMED, "%s in the body", http1_fault_name(fault.fault)));
         x->bytes_out += data.len;
         sample_add(f, SAMPLE_OUT, data);
+        x->body_bytes_out += data.len;
         int written = write_data(&f->server.out, i->request_framing, data);
         if (p == PARSE_OK) {
             note_request_done(f);
@@ -173,11 +185,7 @@ static enum pump take_response_head(struct flow *f, const struct http1_head *hea
         sample_body(f, SAMPLE_IN, head);
         i->response_done = http1_body_done(&i->response_body);
         fact_set_int(&x->facts, FACT_status, head->status);
-        const struct http1_header *type = http1_header_find(head, "content-type");
-        struct span media = type ? type->value : (struct span){NULL, 0};
-        if (media.len > 128)
-            media.len = 128;
-        fact_set_span(&x->facts, FACT_content_type, arena_copy(&x->arena, media));
+        note_type(f, FACT_content_type, head);
         facts_settle(&x->facts, FACT_RESPONSE, FACT_ABSENT);
         if (judge(f, FACT_RESPONSE) == MOVE)
             return PUMP_ENDED;
@@ -251,6 +259,7 @@ static enum pump pump_response(struct flow *f)
                 flow_fail(f, REASON_RESPONSE_MALFORMED, "%s in the body", http1_fault_name(fault.fault)));
         x->bytes_in += data.len;
         sample_add(f, SAMPLE_IN, data);
+        x->body_bytes_in += data.len;
         int written = write_data(&f->client.out, i->client_framing, data);
         if (p == PARSE_OK) {
             i->response_done = true;

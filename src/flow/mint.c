@@ -1,12 +1,11 @@
-/* mint.c: between the two handshakes of a terminated tunnel: the server's chain is judged and a certificate made for the client, on a
- * pool thread, because signatures cost and the CA's key lives in another process. What was made for a chain is kept for a while.
- * A step of the hub; touches net.h's jobs, tls/verify, tls/mint, the signer and the facts. */
+/* mint.c: between the two handshakes of a terminated tunnel: the server's chain is judged (chain.c), then a certificate made for the
+ * client on a pool thread, because the CA's key lives in another process. What was made for a chain is kept for a while.
+ * A step of the hub; touches net.h's jobs, tls/mint, the signer and the facts. */
 #include "flow/inside.h"
 
 #include "base/must.h"
 #include "tls/digest.h"
 #include "tls/mint.h"
-#include "tls/verify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +22,7 @@ struct minted {
     uint8_t key[DIGEST_SHA256_BYTES];
     uint64_t until_ms;           /* 0: free */
     struct tls_context *context; /* owned */
-    bool trusted;
-    struct chain_set refused;
+    struct chain_record *record; /* counted; NULL: a page's */
 };
 
 /* A worker's. */
@@ -39,15 +37,20 @@ struct mint_job {
     struct snapshot *snapshot; /* counted: CA and trust */
     struct signer *signer;     /* borrowed: outlives the workers */
     struct mint_keys *keys;    /* counted */
-    struct chain *chain;       /* owned; NULL: nothing to mimic, a page is to be shown */
-    struct host name, connect;
-    bool
-        mimic; /* a chain that doesn't verify is shown as it is, else as if it were good: the exchanges are refused */
+    struct host name;
+    bool show; /* the server's own, in made.record; else only its name: a page is to be shown */
     int64_t now_s;
     struct minted made;
     enum reason reason; /* NONE: made.context is there */
     char why[160];
 };
+
+static void forget(struct minted *m)
+{
+    tls_context_free(m->context);
+    chain_record_unref(m->record);
+    *m = (struct minted){0};
+}
 
 void mint_room_free(struct mint_room *take_room)
 {
@@ -55,7 +58,7 @@ void mint_room_free(struct mint_room *take_room)
         return;
     for (size_t s = 0; s < SETS; s++)
         for (size_t w = 0; w < WAYS; w++)
-            tls_context_free(take_room->kept[s][w].context);
+            forget(&take_room->kept[s][w]);
     mint_keys_unref(take_room->keys);
     free(take_room);
 }
@@ -94,29 +97,13 @@ static struct minted *keep(struct mint_room *room, const struct minted *take_mad
     for (size_t w = 1; w < WAYS; w++)
         if (set[w].until_ms < place->until_ms)
             place = &set[w];
-    tls_context_free(place->context);
+    forget(place);
     *place = *take_made;
     place->until_ms = now_ms + KEEP_MS;
     return place;
 }
 
 /* ---- on the pool's thread ---- */
-
-static int judge_chain(struct mint_job *j)
-{
-    struct chain_question q = {.name = j->name.name,
-                               .connect_name = host_equal(&j->name, &j->connect) ? NULL : j->connect.name,
-                               .time_s = j->now_s,
-                               .trust = j->snapshot->trust};
-    struct chain_report r;
-    if (j->connect.is_ip && !j->name.is_ip)
-        q.connect_name = NULL; /* CONNECT to an address: nobody puts that into a certificate */
-    if (chain_verify(j->chain, &q, &r) != 0)
-        return -1;
-    j->made.trusted = r.trusted;
-    j->made.refused = r.refused;
-    return 0;
-}
 
 static enum reason sign(struct mint_job *j, const struct mint_order *o, struct buf *der)
 {
@@ -143,15 +130,11 @@ static void job_work(struct net_job *job)
     struct mint_order o = {.name = j->name.name, .name_is_ip = j->name.is_ip, .now_s = j->now_s};
     struct err err = {0};
     struct buf der;
-    if (j->chain && judge_chain(j) != 0) {
-        j->reason = REASON_NO_MEMORY;
-        return;
-    }
-    bool shown = j->chain && chain_count(j->chain) > 0 && (j->made.trusted || j->mimic);
-    if (shown)
-        o.leaf = chain_certificate_at(j->chain, 0)->der;
+    const struct chain_record *r = j->made.record;
+    bool distrusted = j->show && !r->report.trusted;
+    if (j->show)
+        o.leaf = chain_certificate_at(r->chain, 0)->der;
     buf_init(&der, MINT_CERTIFICATE_MAX_BYTES);
-    bool distrusted = shown && !j->made.trusted;
     if (!distrusted)
         j->reason = sign(j, &o, &der);
     else if (mint_distrusted(j->keys, &o, &der, &err) != 0)
@@ -168,17 +151,15 @@ static void job_work(struct net_job *job)
 
 /* ---- on the worker's ---- */
 
-static void set_trust_facts(struct flow *f, const struct minted *m)
+static void set_chain(struct flow *f, struct chain_record *record)
 {
     struct exchange *x = f->x;
-    struct span *ids = arena_alloc(&x->arena, CHAIN_ANOMALY_COUNT * sizeof *ids);
-    size_t count = 0;
-    fact_set_bool(&x->facts, FACT_chain_trusted, m->trusted);
-    for (enum chain_anomaly a = chain_set_next(m->refused, 0); ids && a != CHAIN_ANOMALY_NONE;
-         a = chain_set_next(m->refused, a + 1))
-        ids[count++] = span_str(chain_anomaly_table[a].id);
-    if (ids)
-        fact_set_items(&x->facts, FACT_chain_errors, ids, count);
+    fact_set_text(&x->facts, FACT_chain_source, "terminated");
+    fact_set_text(&x->facts, FACT_chain_why, NULL);
+    chain_record_ref(record);
+    chain_record_unref(x->chain);
+    x->chain = record;
+    chain_record_set_facts(record, &x->facts);
 }
 
 /* The client's session takes a reference: what is kept may go. */
@@ -186,13 +167,13 @@ static enum step take(struct flow *f, const struct minted *m)
 {
     struct inside *i = f->inside;
     i->judged = true;
-    i->trusted = m->trusted;
-    if (i->met)
-        set_trust_facts(f, m);
+    i->trusted = m->record && m->record->report.trusted;
+    if (m->record)
+        set_chain(f, m->record);
     i->client = tls_session_accept(m->context);
     if (!i->client)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    bool refused = !m->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE;
+    bool refused = !i->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE;
     if (f->server.tls && !(refused && span_is(tls_session_protocol(f->server.tls), "h2")))
         tls_session_offer(i->client, tls_session_protocol(f->server.tls));
     else
@@ -208,6 +189,7 @@ static void job_done(struct net_job *job)
     if (j->reason == REASON_NONE) {
         struct minted *m = keep(f->env->mint, &j->made, net_now_ms(f->env->net));
         j->made.context = NULL;
+        j->made.record = NULL;
         take(f, m);
     } else {
         flow_fail(f, j->reason, "%s", j->why);
@@ -218,8 +200,7 @@ static void job_done(struct net_job *job)
 static void job_destroy(struct net_job *job)
 {
     struct mint_job *j = (struct mint_job *)job;
-    tls_context_free(j->made.context);
-    chain_free(j->chain);
+    forget(&j->made);
     mint_keys_unref(j->keys);
     snapshot_unref(j->snapshot);
     free(j);
@@ -227,6 +208,10 @@ static void job_destroy(struct net_job *job)
 
 void mint_cancel(struct flow *f)
 {
+    if (f->inside && f->inside->chain_job) {
+        chain_job_cancel(f->inside->chain_job);
+        f->inside->chain_job = NULL;
+    }
     if (f->inside && f->inside->job) {
         net_job_cancel(f->inside->job);
         f->inside->job = NULL;
@@ -234,17 +219,18 @@ void mint_cancel(struct flow *f)
 }
 
 /* Everything that the answer depends on. */
-static int make_key(const struct flow *f, const struct mint_job *j, uint8_t ret[DIGEST_SHA256_BYTES])
+static int make_key(const struct flow *f, uint8_t ret[DIGEST_SHA256_BYTES])
 {
     const struct inside *i = f->inside;
     uint8_t page = i->met ? 0 : 1;
-    const struct span parts[] = {span_of(i->leaf, sizeof i->leaf), span_of(&page, 1), span_str(j->name.name),
-                                 span_str(j->connect.name),
+    const struct span parts[] = {span_of(i->leaf, sizeof i->leaf), span_of(&page, 1), span_str(i->sni.name),
+                                 span_str(f->x->host.name),
                                  span_of(&f->snapshot->generation, sizeof f->snapshot->generation)};
     return digest_sha256(parts, ARRAY_LEN(parts), ret);
 }
 
-static struct mint_job *job_new(struct flow *f, struct mint_room *room)
+/* `record` NULL: there is no server. */
+static struct mint_job *job_new(struct flow *f, const struct mint_room *room, struct chain_record *record)
 {
     struct inside *i = f->inside;
     struct mint_job *j = calloc(1, sizeof *j);
@@ -254,47 +240,23 @@ static struct mint_job *job_new(struct flow *f, struct mint_room *room)
     j->snapshot = snapshot_ref(f->snapshot);
     j->signer = f->env->signer;
     j->keys = mint_keys_ref(room->keys);
-    j->connect = f->x->host;
     j->name = i->sni.len ? i->sni : f->x->host;
-    j->mimic = flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_MIMIC;
     j->now_s = (int64_t)(net_wall_ms(f->env->net) / 1000);
-    j->chain = i->met ? tls_session_chain(f->server.tls) : NULL;
-    if ((j->chain || !i->met) && make_key(f, j, j->made.key) == 0)
+    j->made.record = chain_record_ref(record);
+    bool mimic = flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_MIMIC;
+    j->show = record && chain_count(record->chain) > 0 && (record->report.trusted || mimic);
+    if (make_key(f, j->made.key) == 0)
         return j;
     job_destroy(&j->job);
     return NULL;
 }
 
-static void set_chain_facts(struct flow *f, const struct chain *c)
-{
-    struct exchange *x = f->x;
-    struct facts *facts = &x->facts;
-    fact_set_text(facts, FACT_chain_source, "terminated");
-    fact_set_text(facts, FACT_chain_why, NULL);
-    if (!c || chain_count(c) == 0)
-        return;
-    const struct chain_certificate *leaf = chain_certificate_at(c, 0);
-    if (leaf->malformed)
-        return;
-    fact_set_text(facts, FACT_chain_subject, arena_strdup(&x->arena, leaf->subject));
-    fact_set_text(facts, FACT_chain_issuer, arena_strdup(&x->arena, leaf->issuer));
-    fact_set_text(facts, FACT_chain_serial, arena_strdup(&x->arena, leaf->serial));
-}
-
-static enum step start(struct flow *f)
+static enum step make(struct flow *f, struct chain_record *record)
 {
     struct mint_room *room = room_of(f);
-    struct mint_job *j = room ? job_new(f, room) : NULL;
+    struct mint_job *j = room ? job_new(f, room, record) : NULL;
     if (!j)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    if (f->inside->met)
-        set_chain_facts(f, j->chain);
-    const struct minted *m = find(room, j->made.key, net_now_ms(f->env->net));
-    if (m) {
-        enum step step = take(f, m);
-        job_destroy(&j->job);
-        return step;
-    }
     f->inside->job = &j->job;
     if (net_job_start(f->env->net, &j->job))
         return WAIT;
@@ -302,10 +264,55 @@ static enum step start(struct flow *f)
     return flow_fail(f, REASON_OVERLOADED, "too many certificates are being made");
 }
 
+static void on_judged(void *owner, struct chain_record *take_record)
+{
+    struct flow *f = owner;
+    f->inside->chain_job = NULL;
+    if (take_record) {
+        set_chain(f, take_record); /* also when no certificate can be made then */
+        make(f, take_record);
+    } else {
+        flow_fail(f, REASON_NO_MEMORY, NULL);
+    }
+    chain_record_unref(take_record);
+    flow_wake(f);
+}
+
+static enum step judge_server(struct flow *f)
+{
+    struct inside *i = f->inside;
+    struct chain *c = tls_session_chain(f->server.tls);
+    if (!c)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    const struct host *connect = &f->x->host, *name = i->sni.len ? &i->sni : connect;
+    /* CONNECT to an address: nobody puts that into a certificate */
+    bool both = !host_equal(name, connect) && !connect->is_ip;
+    const struct chain_input input = {
+        .take_chain = c,
+        .ocsp = tls_session_staple(f->server.tls),
+        .name = name->name,
+        .connect_name = both ? connect->name : NULL,
+    };
+    i->chain_job = chain_job_start(f->env->net, f->snapshot, &input, f, on_judged);
+    return i->chain_job ? WAIT : flow_fail(f, REASON_OVERLOADED, "too many chains are being judged");
+}
+
+static enum step start(struct flow *f)
+{
+    uint8_t key[DIGEST_SHA256_BYTES];
+    struct mint_room *room = room_of(f);
+    if (!room || make_key(f, key) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    const struct minted *m = find(room, key, net_now_ms(f->env->net));
+    if (m)
+        return take(f, m);
+    return f->inside->met ? judge_server(f) : make(f, NULL);
+}
+
 enum step flow_mint(struct flow *f)
 {
     struct inside *i = f->inside;
-    if (!i->judged && !i->job && start(f) == MOVE)
+    if (!i->judged && !i->job && !i->chain_job && start(f) == MOVE)
         return MOVE;
     if (!i->judged)
         return WAIT;

@@ -1,7 +1,7 @@
 /* record.c: what is written down about an exchange: one record when it is decided, one when it is over, as OCSF 1.9 Network
  * Activity (class 4001). Facts come from their table; the rest (verdict, times, traffic) is gathered here.
  * Called by the steps and the hub; touches the ledger. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "audit/record.h"
 #include "base/must.h"
@@ -25,6 +25,7 @@ enum {
 #define RULES_PATH "unmapped.rules"
 
 struct draft {
+    bool http; /* HTTP Activity, else Network Activity */
     struct record_field fields[FIELDS_MAX];
     size_t count;
     char uid[56], timeline[FLOW_STATE_COUNT * 32], ip_text[4][IP_TEXT_BYTES];
@@ -83,11 +84,21 @@ static void add_fact(struct draft *d, const struct fact_row *row, const struct f
     }
 }
 
+/* In HTTP Activity the request is the event's own, not one that a proxy made of it. */
+static const char *own_path(const char *path)
+{
+    static const char prefix[] = "proxy_http_";
+    return strncmp(path, prefix, sizeof prefix - 1) == 0 ? path + sizeof "proxy_" - 1 : path;
+}
+
 static void add_facts(struct draft *d, const struct facts *facts)
 {
     for (int i = 0; i < FACT_COUNT; i++)
-        if (facts->values[i].state == FACT_KNOWN && fact_table[i].path[0])
+        if (facts->values[i].state == FACT_KNOWN && fact_table[i].path[0]) {
             add_fact(d, &fact_table[i], &facts->values[i]);
+            if (d->http)
+                d->fields[d->count - 1].path = own_path(d->fields[d->count - 1].path);
+        }
 }
 
 /* Milliseconds in each state that took any. */
@@ -253,13 +264,48 @@ static int close_activity(const struct flow *f)
     return x->reason == REASON_COMPLETED ? OCSF_CLOSE : OCSF_FAIL;
 }
 
-static void add_common(struct draft *d, const struct flow *f, int activity, char kind)
+/* Exchanges inside a terminated tunnel are HTTP Activity; its activities are the methods. */
+static bool is_http_activity(const struct flow *f)
+{
+    return f->inside && !f->x->connect && f->x->facts.values[FACT_method].state == FACT_KNOWN;
+}
+
+static void add_http_activity(struct draft *d, const struct exchange *x)
+{
+    static const struct {
+        const char *method, *name;
+        int id;
+    } rows[] = {{"DELETE", "Delete", 2},   {"GET", "Get", 3},        {"HEAD", "Head", 4},
+                {"OPTIONS", "Options", 5}, {"POST", "Post", 6},      {"PUT", "Put", 7},
+                {"TRACE", "Trace", 8},     {"PATCH", "Patch", 9},    {"PROPFIND", "Property Find", 28},
+                {"REPORT", "Report", 32},  {"SEARCH", "Search", 33}, {"", "Other", 99}};
+    const struct fact_value *method = &x->facts.values[FACT_method];
+    size_t i = 0;
+    while (i < ARRAY_LEN(rows) - 1 && !span_is(span_of(method->as.text, method->count), rows[i].method))
+        i++;
+    add_int(d, "class_uid", 4002);
+    add_text(d, "class_name", "HTTP Activity");
+    add_int(d, "activity_id", rows[i].id);
+    add_text(d, "activity_name", rows[i].name);
+    add_int(d, "type_uid", 400200 + rows[i].id);
+}
+
+static void add_network_activity(struct draft *d, int activity)
 {
     static const char *const names[] = {[OCSF_OPEN] = "Open",
                                         [OCSF_CLOSE] = "Close",
                                         [OCSF_RESET] = "Reset",
                                         [OCSF_FAIL] = "Fail",
                                         [OCSF_REFUSE] = "Refuse"};
+    add_int(d, "class_uid", 4001);
+    add_text(d, "class_name", "Network Activity");
+    add_int(d, "activity_id", activity);
+    add_text(d, "activity_name", names[activity]);
+    add_int(d, "type_uid", 400100 + activity);
+}
+
+static void add_common(struct draft *d, const struct flow *f, int activity, char kind)
+{
     const struct exchange *x = f->x;
     static const struct span profiles[] = {{(const uint8_t *)"host", 4},
                                            {(const uint8_t *)"network_proxy", 13},
@@ -274,13 +320,13 @@ static void add_common(struct draft *d, const struct flow *f, int activity, char
     struct record_field *field = add(d, "metadata.profiles", RECORD_STRINGS);
     field->value.strings.items = profiles;
     field->value.strings.count = ARRAY_LEN(profiles);
-    add_int(d, "class_uid", 4001);
-    add_text(d, "class_name", "Network Activity");
     add_int(d, "category_uid", 4);
     add_text(d, "category_name", "Network Activity");
-    add_int(d, "activity_id", activity);
-    add_text(d, "activity_name", names[activity]);
-    add_int(d, "type_uid", 400100 + activity);
+    d->http = is_http_activity(f);
+    if (d->http)
+        add_http_activity(d, x);
+    else
+        add_network_activity(d, activity);
     add_int(d, "connection_info.direction_id", 2); /* outbound */
     add_text(d, "connection_info.protocol_name", "tcp");
     add_int(d, "connection_info.protocol_num", 6);
@@ -367,6 +413,14 @@ void record_decision(struct flow *f)
     write(f, &d);
 }
 
+static void set_body_facts(struct exchange *x)
+{
+    if (x->whole && !x->connect)
+        fact_set_int(&x->facts, FACT_request_body_bytes, (int64_t)x->body_bytes_out);
+    if (x->facts.values[FACT_status].state == FACT_KNOWN)
+        fact_set_int(&x->facts, FACT_response_body_bytes, (int64_t)x->body_bytes_in);
+}
+
 void record_close(struct flow *f)
 {
     struct exchange *x = f->x;
@@ -376,6 +430,7 @@ void record_close(struct flow *f)
     record_decision(f);
     x->close_recorded = true;
     judge_set_volume(f);
+    set_body_facts(f->x);
     judge_close(f);
     if (x->reserved == 0 && record_reserve(f) != 0)
         return;

@@ -225,10 +225,13 @@ static void on_data(void *owner, struct h2_stream *h2, enum h2_side from, struct
     struct stream *s = h2_stream_user(h2);
     if (!s)
         return;
-    if (from == H2_CLIENT)
+    if (from == H2_CLIENT) {
         s->x->bytes_out += data.len;
-    else
+        s->x->body_bytes_out += data.len;
+    } else {
         s->x->bytes_in += data.len;
+        s->x->body_bytes_in += data.len;
+    }
     if (s->x->decided)
         judge_bytes(f, s);
 }

@@ -459,6 +459,13 @@ struct chain *tls_session_chain(const struct tls_session *s)
     return chain;
 }
 
+struct span tls_session_staple(const struct tls_session *s)
+{
+    const unsigned char *der = NULL;
+    long len = SSL_get_tlsext_status_ocsp_resp(s->ssl, &der);
+    return len > 0 ? span_of(der, (size_t)len) : span_of(NULL, 0);
+}
+
 struct span tls_session_protocol(const struct tls_session *s)
 {
     const unsigned char *name;

@@ -69,6 +69,8 @@ bool tls_session_certificate_failed(const struct tls_session *s);
 bool tls_session_certificate_wanted(const struct tls_session *s);
 /* What the server sent, leaf first, also when it was resumed. NULL without memory; the caller frees it. */
 struct chain *tls_session_chain(const struct tls_session *s);
+/* The stapled OCSP response (DER); empty: none. A view into the session. */
+struct span tls_session_staple(const struct tls_session *s);
 struct span
 tls_session_protocol(const struct tls_session *s); /* ALPN's choice; empty: none. A view into the session */
 bool tls_session_resumed(const struct tls_session *s);

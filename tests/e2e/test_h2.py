@@ -50,7 +50,7 @@ def test_curl(proxy, h2, inspection, name):  # noqa: F811
     assert len(inside) == 2 and all(x.reason == "completed" and x.decision for x in inside), inside
     x = inside[0]
     assert x.executable == tool("curl") and x.confidence == "exact"
-    assert x.get("proxy_http_request.url.url_string") == url and x.get("proxy_http_response.code") == 200
+    assert x.get("http_request.url.url_string") == url and x.get("http_response.code") == 200
     assert t.get("traffic.bytes_in") == sum(x.get("traffic.bytes_in") for x in inside)
 
 
@@ -81,7 +81,7 @@ def test_streams_are_decided_one_by_one(make_proxy, h2, inspection, authority, n
         assert "altsvc" not in seen
         t = tunnel_of(p, host)
         six = wait_until(lambda: len(i := inside_of(p, t)) == 6 and i, "six exchanges")
-        reasons = sorted((x.get("proxy_http_request.url.url_string").rsplit("/", 1)[1], x.reason) for x in six)
+        reasons = sorted((x.get("http_request.url.url_string").rsplit("/", 1)[1], x.reason) for x in six)
         assert reasons == [("blocked", "rule"), ("half", "server_reset"), ("headers", "completed"), ("hello", "completed"),
                            ("hello", "completed"), ("reset", "server_reset")], reasons
 
@@ -105,7 +105,7 @@ def test_websockets_over_http2(proxy, h2, inspection, name):  # noqa: F811
     seen = node(proxy, inspection, f"https://{host}:{h2}/", "websocket")
     assert seen["answer"]["status"] == 200 and seen["answer"]["bytes"] == 17, seen
     x = proxy.exchange(host, where=lambda x: x.get("unmapped.tunnel"))
-    assert x.reason == "completed" and x.get("proxy_http_request.url.url_string") == f"https://{host}:{h2}/chat"
+    assert x.reason == "completed" and x.get("http_request.url.url_string") == f"https://{host}:{h2}/chat"
 
 
 def test_a_lost_server_is_said(proxy, h2, inspection, name):  # noqa: F811

@@ -68,8 +68,9 @@ def test_curl(proxy, https, inspection, name):
     assert len(inside) == 2 and all(x.reason == "completed" for x in inside), inside
     x = inside[0]
     assert x.executable == tool("curl") and x.confidence == "exact" and x.decision
-    assert x.get("proxy_http_request.url.url_string") == f"https://{host}:{https.port}/hello"
-    assert x.get("proxy_http_response.code") == 200
+    assert x.close["class_uid"] == x.decision["class_uid"] == 4002 and x.close["activity_name"] == "Get"
+    assert x.get("http_request.url.url_string") == f"https://{host}:{https.port}/hello"
+    assert x.get("http_response.code") == 200 and x.get("http_response.body_length") == len(r.stdout) // 2
     assert t.get("traffic.bytes_in") == sum(x.get("traffic.bytes_in") for x in inside)
 
 
@@ -153,6 +154,19 @@ def test_another_host_inside_is_misdirected(proxy, https, inspection, name):
     assert inside_of(proxy, t)[0].reason == "host_misdirected"
 
 
+def test_bodies_that_nothing_explains(proxy, https, inspection, name):
+    """Random bytes said to be text are T02; random bytes said to be an archive are not; text is text."""
+    bodies = [(os.urandom(3000), "text/plain", True), (os.urandom(3000), "application/zip", False), (b"words " * 500, "text/plain", False)]
+    for body, kind, odd in bodies:
+        host = name()
+        r = proxy.run(tool("curl"), "-sS", "--cacert", inspection.certificate, "-H", f"Content-Type: {kind}", "--data-binary", "@-",
+                      f"https://{host}:{https.port}/echo", input=body)
+        x, = inside_of(proxy, tunnel_of(proxy, host))
+        assert x.close["activity_name"] == "Post" and x.get("http_request.body_length") == len(body)
+        assert bool(x.get("unmapped.payload.request_unexplained")) is odd, (kind, x)
+        assert x.get("unmapped.request.content_type") == kind
+
+
 def test_keep_alive_and_leaf(proxy, https, inspection, name):
     host = name()
     tls = open_tls(proxy, host, https.port, inspection)
@@ -214,7 +228,7 @@ def test_bytes_that_are_not_http_are_relayed(make_proxy, tls_echo, authority, in
         tls.sendall(os.urandom(400))
         assert tls.recv(10)
         tls.close()
-        assert tunnel_of(p, host).get("unmapped.inside.fully_encrypted") is True
+        assert tunnel_of(p, host).get("unmapped.payload.fully_encrypted") is True
 
 
 def children_of(pid):
