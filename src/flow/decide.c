@@ -297,14 +297,17 @@ enum step flow_decide_hello(struct flow *f)
     }
     if (judge(f, FACT_HELLO) == MOVE)
         return MOVE;
+    if (x->verdict.handling ==
+        HANDLING_TERMINATE) { /* what rules wait for comes before payload: the gates are inside */
+        peek_free(f);         /* a rule has raised it */
+        return inside_go(f);
+    }
+    if (f->peek && x->verdict.handling == HANDLING_PEEK && judge_holds(f))
+        x->verdict.probe = PROBE_WAIT;
     if (f->peek && x->verdict.handling == HANDLING_PEEK && x->verdict.probe == PROBE_WAIT)
         return flow_goto(f, FLOW_PROBE);
     if (judge_gate(f) == MOVE)
         return MOVE;
-    if (x->verdict.handling == HANDLING_TERMINATE) {
-        peek_free(f); /* a rule has raised it */
-        return inside_go(f);
-    }
     record_decision(f); /* before the first payload byte leaves */
     return flow_goto(f, FLOW_FORWARD);
 }
@@ -412,7 +415,7 @@ enum step decide_sender_now(struct flow *f)
         return WAIT;
     struct verdict before = x->verdict;
     attribute_change(f);
-    judgement_forget(f);
+    judgement_look_anew(f);
     bool end;
     if (f->state < FLOW_ESTABLISHED) /* the rules are asked at the gates to come */
         end = decide_by_baseline(f, NULL).action == VERDICT_BLOCK;

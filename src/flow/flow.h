@@ -249,12 +249,14 @@ enum step judge_moving(struct flow *f);
 void notice_match(struct flow *f, const struct judge_match *m);
 
 void judge_set_volume(struct flow *f);
-/* Can what a rule waits for still come while the payload is held back? */
-bool judge_can_hold(const struct flow *f);
+/* Before the gate: does a rule want the certificates known before payload leaves? */
+bool judge_holds(struct flow *f);
 /* The exchange is over: nothing can change any more. Before its last record. */
 void judge_close(struct flow *f);
-/* The sender or the policy is another: everything is asked anew. */
+/* The policy is another: everything is asked anew, and what its predecessor's rules said is not mixed in. */
 void judgement_forget(struct flow *f);
+/* Facts that were known are others now (the sender): all is looked at again; what matched stays. */
+void judgement_look_anew(struct flow *f);
 /* Drops a worker's machinery for all policies but one (NULL: for all). */
 void judges_keep(struct flow_env *env, const struct snapshot *only);
 /* DECIDE(chain): what is known of the server's certificates now. MOVE when the flow is on its way to its end. */

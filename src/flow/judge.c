@@ -90,6 +90,11 @@ void judgement_forget(struct flow *f)
     f->judge_due = false;
 }
 
+void judgement_look_anew(struct flow *f)
+{
+    evaluation_free(&f->x->judgement.evaluation);
+}
+
 static bool has_matched(const struct judgement *j, uint32_t rule)
 {
     return j->matched && (j->matched[rule / 64] >> rule % 64 & 1) != 0;
@@ -268,45 +273,59 @@ enum step judge(struct flow *f, enum fact_phase phase)
 
 /* ---- the last gate before payload leaves ---- */
 
-/* 1: the rule says to hold the payload back. */
-static int gate(struct flow *f, struct judge *judge, uint32_t rule)
+static bool is_unknown(struct judge *judge, uint32_t rule)
+{
+    return match_rule(evaluator_match(judge->evaluator), rule) == TRUTH_UNKNOWN;
+}
+
+static void gate(struct flow *f, struct judge *judge, uint32_t rule)
 {
     const struct action *a = &f->snapshot->rules->actions[rule];
     struct exchange *x = f->x;
-    if (x->verdict.action == VERDICT_BLOCK ||
-        match_rule(evaluator_match(judge->evaluator), rule) != TRUTH_UNKNOWN)
-        return 0;
+    if (x->verdict.action == VERDICT_BLOCK || !is_unknown(judge, rule))
+        return;
     bool may_come = evaluator_may_become_known(judge->evaluator, rule);
-    bool hold = may_come && a->on_unknown == ACTION_HOLD;
-    if (hold && judge_can_hold(f))
-        return 1;
-    if (!(may_come && !hold ? a->on_unknown == ACTION_BLOCK_UNKNOWN : a->block_unevaluable))
-        return 0;
+    if (!(may_come && a->on_unknown != ACTION_HOLD ? a->on_unknown == ACTION_BLOCK_UNKNOWN
+                                                   : a->block_unevaluable))
+        return; /* what was to be held for has not come, and comes with the payload if at all */
     struct judge_match *m = add_match(f, rule, x->connect ? FACT_HELLO : FACT_REQUEST);
     if (!m)
-        return 0;
+        return;
     x->judgement.unknown = true;
     act(f, m);
-    return 0;
 }
 
-bool judge_can_hold(const struct flow *f)
+/* The rules for which something is to be done while they are unknown, brought up to date. NULL when there are none, or no memory. */
+static struct judge *begin_gate(struct flow *f, bool *ret_failed)
 {
-    (void)f; /* what is still missing at the gate comes with the payload itself */
+    struct judge *judge = begin(f, ret_failed);
+    if (!judge || f->snapshot->rules->gated_count == 0)
+        return NULL;
+    enum fact_phase phase = f->x->connect ? FACT_HELLO : FACT_REQUEST;
+    *ret_failed = look(f, judge, (struct evaluate_how){.phase = phase, .always = true}) != 0;
+    return *ret_failed ? NULL : judge;
+}
+
+bool judge_holds(struct flow *f)
+{
+    bool failed;
+    struct judge *judge = begin_gate(f, &failed);
+    const struct rulebook *b = f->snapshot->rules;
+    for (size_t i = 0; judge && i < b->gated_count; i++)
+        if (b->actions[b->gated[i]].on_unknown == ACTION_HOLD && is_unknown(judge, b->gated[i]) &&
+            evaluator_waits_for(judge->evaluator, &f->x->facts, b->gated[i], FACT_CHAIN))
+            return true;
     return false;
 }
 
 enum step judge_gate(struct flow *f)
 {
     bool failed;
-    enum fact_phase phase = f->x->connect ? FACT_HELLO : FACT_REQUEST;
-    struct judge *judge = begin(f, &failed);
+    struct judge *judge = begin_gate(f, &failed);
     if (failed)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    if (!judge || f->snapshot->rules->gated_count == 0)
+    if (!judge)
         return WAIT;
-    if (look(f, judge, (struct evaluate_how){.phase = phase, .always = true}) != 0)
-        return flow_fail(f, REASON_NO_MEMORY, NULL);
     for (size_t i = 0; i < f->snapshot->rules->gated_count; i++)
         gate(f, judge, f->snapshot->rules->gated[i]);
     return f->x->judgement.decided_by && f->x->verdict.action == VERDICT_BLOCK ? judge_fail(f) : WAIT;

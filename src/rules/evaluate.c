@@ -303,3 +303,28 @@ bool evaluator_may_become_known(const struct evaluator *e, uint32_t rule)
     }
     return false;
 }
+
+static bool field_waits(const struct rulebook_field *f, const struct facts *facts, enum fact_phase phase)
+{
+    for (uint32_t i = 0; i < f->count; i++)
+        if (fact_table[f->facts[i]].phase == phase && facts->values[f->facts[i]].state == FACT_PENDING)
+            return true;
+    return false;
+}
+
+bool evaluator_waits_for(const struct evaluator *e, const struct facts *facts, uint32_t rule,
+                         enum fact_phase phase)
+{
+    const struct ruleset *s = e->book->set;
+    const struct rule *r = &s->rules[rule];
+    for (uint32_t i = 0; i < r->code_words; i++) {
+        uint32_t word = s->code[r->code + i];
+        if (word >> RULE_CODE_SHIFT != EXPR_ATOM)
+            continue;
+        const struct ruleset_atom *a = &s->atoms[word & ((1u << RULE_CODE_SHIFT) - 1)];
+        if (field_waits(&e->book->fields[a->field], facts, phase) ||
+            (a->other && field_waits(&e->book->fields[a->other], facts, phase)))
+            return true;
+    }
+    return false;
+}

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from harness import BUILD, Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
+from test_terminate import Inspection, terminating
 
 HOST = """title: Tunnels to the dump
 id: 11111111-0000-4000-8000-000000000001
@@ -405,3 +406,30 @@ def test_explain(rules, http, name):
     for wrong in (("nobody", x.uid), (IDS["not_url"], "nobody")):
         assert rules.run(BUILD / "exeat", "rules", "explain", wrong[0], "--record", wrong[1], *config).returncode == 1
     assert rules.run(BUILD / "exeat", "rules", "explain", "x").returncode == 2
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_inside_a_terminated_tunnel(dns, https, authority, name, tmp_path, version):
+    """The URL and the user agent of each request: the tunnel and its other requests go on."""
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    inspection = Inspection(tmp_path)
+    p = make(dns, [https.port], name="inside")
+    p.config["policy"]["handling"] = "terminate"
+    p.config.update({k: v for k, v in terminating(inspection, authority).items() if k != "policy"})
+    p.write()
+    with p:
+        host = name()
+        base = f"https://{host}:{https.port}"
+        r = p.curl(version, "--cacert", inspection.certificate, "-o", "-", "-w", "%{http_code}\n", f"{base}/hello",
+                   f"{base}/secret?x", f"{base}/hello")
+        assert r.stdout.count(b"hello") == 2 and b"403" in r.stdout, r
+        r = p.curl(version, "--cacert", inspection.certificate, "-H", "User-Agent: sqlmap/1", "-w", "%{http_code}\n", f"{base}/hello")
+        assert b"403" in r.stdout, r
+        def refused():
+            return p.ledger.find(lambda x: x.close and x.reason == "rule")
+        wait_until(lambda: len(refused()) == 2, "two refusals")
+        blocked = refused()
+        assert {fired(x)[IDS["url"]]["phase"] for x in blocked} <= {"request", "connect"}
+        assert all(x.get("unmapped.tunnel") for x in blocked)
