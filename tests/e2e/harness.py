@@ -144,6 +144,7 @@ class Ledger:
         self.path = pathlib.Path(path)
         self.offset = 0
         self.exchanges = {}
+        self.findings = []  # OCSF Detection Findings, which are about exchanges
         self.torn = b""
 
     def read(self):
@@ -156,6 +157,9 @@ class Ledger:
         *lines, self.torn = (self.torn + data).split(b"\n")
         for line in lines:
             record = json.loads(line)
+            if record["class_uid"] == 2004:
+                self.findings.append(record)
+                continue
             uid = record["metadata"]["correlation_uid"]
             self.exchanges.setdefault(uid, Exchange(uid)).add(record)
 
@@ -190,6 +194,9 @@ class Ledger:
             for record in filter(None, (x.decision, x.close)):
                 for error in checker(record):
                     bad.setdefault(error, record["metadata"]["uid"])
+        for record in self.findings:
+            for error in checker(record):
+                bad.setdefault(error, record["metadata"]["uid"])
         assert not bad, f"records are not OCSF: {bad}"
 
 
