@@ -130,6 +130,18 @@
  *   is no change. Confidence may rise again (who took the socket gave it back); what a proxy decided need not.
  * done    proxy -> agent: {"v":1,"type":"done","id":7}: the watched connection is over. So it is with the end of the link.
  *
+ * around  agent -> proxy, unasked, at most every few seconds: what goes around the proxy, when something new was counted or the lock
+ *   changed; the same members as an object `around` in the agent's hello (optional there).
+ *   {"v":1,"type":"around","lock":false,"observed":true,"why_not":null,"tcp":12,"udp":3,"senders":[{"name":"x",
+ *    "executable":"/home/ann/x","pid":4711,"uid":1000,"transport":"tcp","count":2,"last_ms":1790000000000,
+ *    "last":"203.0.113.5:443"}]}
+ *     lock      whether programs of this host are kept from getting out without the proxy (null: not known), as the agent's own user
+ *               finds when he tries
+ *     observed  whether attempts are counted; else why_not says why not
+ *     tcp, udp  attempts since the agent began to reach an address outside (no private, loopback or link-local one) from
+ *               another process than a proxy's: connect() of TCP; UDP to ports 443, 53 and 853
+ *     senders   the latest (at most 16), one a program, user and transport, with the last place; executable null: it was gone
+ *
  * error   either way: {"v":1,"type":"error","id":7 or null,"code":"bad_ask","text":"client: not an endpoint"}
  *   codes: bad_json, bad_message, bad_hello, bad_ask, unknown_type, no_hello (ask before hello), version.
  *   An error never carries a sender; an ask that got one is unanswered and means confidence unknown. */

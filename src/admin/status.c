@@ -39,6 +39,11 @@ static void write_net(struct json *j, const struct net_stats *n)
     json_object(j, "agent");
     json_bool(j, "connected", n->agent_connected != 0);
     json_str(j, "state", n->agent_state);
+    if (n->has_around) {
+        json_object(j, "around");
+        agent_around_write(&n->around, j);
+        json_end_object(j);
+    }
     json_end_object(j);
     json_object(j, "net");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

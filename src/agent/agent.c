@@ -2,6 +2,7 @@
  * attributed together; those that want a hash not known yet go on WAITING until it is, or until their time is over. */
 #include "agent/agent.h"
 
+#include "agent/around.h"
 #include "agent/link.h"
 #include "agent/observe.h"
 #include "agent/watch.h"
@@ -40,6 +41,7 @@ struct agent {
     struct programs *programs; /* owned */
     struct seen *seen;         /* owned */
     struct platform *platform;
+    struct around *around;   /* owned until agent_stop(); NULL: no memory for it */
     struct observe *observe; /* owned until agent_stop(); NULL: no history */
     struct hasher *hasher;
     struct agent_link *links; /* owned */
@@ -54,6 +56,26 @@ struct agent {
 const struct agent_hello *agent_hello(const struct agent *a)
 {
     return &a->hello;
+}
+
+const struct agent_hello *agent_hello_now(struct agent *a)
+{
+    a->hello.has_around = a->around != NULL;
+    if (a->around)
+        a->hello.around = *around_now(a->around);
+    return &a->hello;
+}
+
+static void flush_links(struct agent *a);
+
+static void on_around(void *context)
+{
+    struct agent *a = context;
+    for (struct agent_link *l = a->links, *next; l; l = next) {
+        next = link_next(l);
+        link_around(l, around_now(a->around));
+    }
+    flush_links(a);
 }
 
 /* ---- hashes ---- */
@@ -390,6 +412,11 @@ void agent_forget_link(struct agent *a, struct agent_link *link)
     watches_forget_link(a->watches, link);
     link_unlist(&a->links, link);
     a->link_count--;
+    bool has_others = false; /* a proxy has a link for each worker */
+    for (struct agent_link *l = a->links; l; l = link_next(l))
+        has_others |= link_peer_pid(l) == link_peer_pid(link);
+    if (!has_others)
+        platform_except(a->platform, link_peer_pid(link), false);
 }
 
 /* ---- begin and end ---- */
@@ -413,6 +440,7 @@ static void on_connection(uv_stream_t *server, int status)
         return;
     a->links = link;
     a->link_count++;
+    platform_except(a->platform, link_peer_pid(link), true);
     link_flush(link);
 }
 
@@ -506,6 +534,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     must(uv_timer_init(loop, &a->tick) == 0);
     watch_events(a);
     a->observe = observe_new(loop, a->platform);
+    a->around = around_new(loop, a->platform, on_around, a);
     a->server.data = a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
     return a;
 }
@@ -527,6 +556,8 @@ void agent_stop(struct agent *a)
     a->stopping = true;
     while (a->links)
         link_close(a->links);
+    around_stop(a->around);
+    a->around = NULL;
     observe_stop(a->observe);
     a->observe = NULL;
     uv_close((uv_handle_t *)&a->server, NULL);

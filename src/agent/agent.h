@@ -38,5 +38,6 @@ void agent_take_done(struct agent *a, struct agent_link *link, uint64_t id);
 void agent_expect(struct agent *a, const struct endpoint *proxy); /* a listener that a hello named */
 void agent_forget_link(struct agent *a, struct agent_link *link); /* it is closing: its asks are dropped */
 const struct agent_hello *agent_hello(const struct agent *a);
+const struct agent_hello *agent_hello_now(struct agent *a); /* with what goes around, as of now */
 
 #endif

@@ -156,6 +156,12 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
     check_queue(link, agent_changed_write(&link->out, changed));
 }
 
+void link_around(struct agent_link *link, const struct agent_around *around)
+{
+    if (!link->closing)
+        check_queue(link, agent_around_message_write(&link->out, around));
+}
+
 static void send_error(struct agent_link *link, const struct agent_error *e)
 {
     check_queue(link, agent_error_write(&link->out, e));
@@ -312,7 +318,7 @@ struct agent_link *link_accept(struct agent *a, uv_stream_t *server, const struc
         note_peer(link);
     if (accepted && !may_speak(link->peer_uid, options))
         log_warning("link", "uid %" PRId64 " may not ask: closed", link->peer_uid);
-    else if (accepted && agent_hello_write(&link->out, agent_hello(a)) == 0 &&
+    else if (accepted && agent_hello_write(&link->out, agent_hello_now(a)) == 0 &&
              uv_read_start((uv_stream_t *)&link->pipe, on_room, on_read) == 0) {
         link->next = next;
         return link; /* the core flushes, once it is in its list */

@@ -19,6 +19,9 @@ void link_answer(struct agent_link *link, struct agent_answer *answer, const str
                  bool full);
 /* Likewise what has changed since. */
 void link_changed(struct agent_link *link, struct agent_answer *changed, const struct process *process);
+/* What goes around the proxy, unasked. */
+void link_around(struct agent_link *link, const struct agent_around *around);
+
 void link_flush(struct agent_link *link); /* writes what is queued */
 void link_close(struct agent_link *link); /* frees it later */
 

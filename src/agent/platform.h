@@ -140,6 +140,14 @@ int platform_open_executable(struct process *process);
 int platform_open_script(struct process *process);
 bool platform_file_key(int fd, struct file_key *ret); /* false when it is no regular file */
 
+/* What goes around the proxies. The descriptor (-1: nothing is seen) is readable when there is somebody new: then take_in(), and after
+ * a moment platform_around(), which adds up and looks at the lock; true when something was counted. What the process `pid`
+ * does is no way around while it is a proxy's. */
+int platform_around_fd(const struct platform *p);
+void platform_around_take_in(struct platform *p);
+bool platform_around(struct platform *p, struct agent_around *ret);
+void platform_except(struct platform *p, int64_t pid, bool is_proxy);
+
 void process_unref(struct process *process);
 
 /* Host name and a stable id ("" without one). */

@@ -175,6 +175,43 @@ static void print_agent(const json_t *s)
     putchar('\n');
 }
 
+enum { AROUND_SHOWN = 4 };
+
+/* "around    no lock; tried: 12 tcp, 3 udp; latest: /home/ann/x (uid 1000) 2 tcp, 203.0.113.5:443" */
+static void print_around(const json_t *s)
+{
+    const json_t *agent = json_object_get(json_array_get(json_object_get(s, "workers"), 0), "agent");
+    const json_t *a = json_object_get(agent, "around"), *lock = json_object_get(a, "lock"), *sender;
+    size_t i;
+    if (!a)
+        return;
+    label("around");
+    coloured(json_is_true(lock) ? COLOUR_GOOD : COLOUR_WARN,
+             json_is_true(lock) ? "locked"
+             : json_is_false(lock)
+                 ? "no lock: programs can get out without the proxy (packaging/nftables has one)"
+                 : "lock not known");
+    if (json_is_true(json_object_get(a, "observed")))
+        printf("; tried without the proxy: %" PRId64 " tcp, %" PRId64 " udp", number(a, "tcp"),
+               number(a, "udp"));
+    else
+        terminal_print(stdout, "; who tries is not seen");
+    putchar('\n');
+    json_array_foreach(json_object_get(a, "senders"), i, sender)
+    {
+        const char *executable = text(sender, "executable");
+        fputs("          ", stdout);
+        terminal_print(stdout, executable[0] ? executable : text(sender, "name"));
+        printf(" (uid %" PRId64 ") %" PRId64 " ", number(sender, "uid"), number(sender, "count"));
+        terminal_print(stdout, text(sender, "transport"));
+        fputs(", last ", stdout);
+        terminal_print(stdout, text(sender, "last"));
+        putchar('\n');
+        if (i + 1 == AROUND_SHOWN)
+            break;
+    }
+}
+
 static void print_ledger(const json_t *s)
 {
     const json_t *l = json_object_get(s, "ledger");
@@ -271,6 +308,7 @@ static int print_table(const json_t *s, const json_t *flows)
     unsigned warnings = print_warnings(s);
     print_head(s);
     print_agent(s);
+    print_around(s);
     print_ledger(s);
     print_history(s);
     putchar('\n');

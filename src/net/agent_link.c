@@ -68,7 +68,9 @@ struct agent_link {
     bool said_down;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of this connection */
     char host_id[33];                                       /* as its hello says; "" without */
-    char text[96];                                          /* the state, for people */
+    bool has_around;
+    struct agent_around around; /* what it said last */
+    char text[96];              /* the state, for people */
 };
 
 /* ---- asks ---- */
@@ -400,12 +402,22 @@ static void take_answer(struct agent_link *link, const struct agent_answer *answ
         ask_finish(ask, answer, sender);
 }
 
+/* For status; the agent itself says it in the log of its host. */
+static void take_around(struct agent_link *link, const struct agent_around *around)
+{
+    link->has_around = true;
+    link->around = *around;
+}
+
 static void take_hello(struct agent_link *link, const struct agent_hello *hello)
 {
     bool first = link->state == LINK_GREETING;
     snprintf(link->text, sizeof(link->text), "connected: host %.48s, owner by %.16s", hello->host_name,
              hello->owner);
     snprintf(link->host_id, sizeof(link->host_id), "%.32s", hello->host_id);
+    link->has_around = false;
+    if (hello->has_around)
+        take_around(link, &hello->around);
     link->state = LINK_UP;
     link->back_off_ms = BACK_OFF_FIRST_MS;
     link->said_down = false;
@@ -443,6 +455,8 @@ static bool take_line(struct agent_link *link, struct span line)
     bool greeted = link->state == LINK_UP || m.type == AGENT_MESSAGE_HELLO;
     if (m.type == AGENT_MESSAGE_HELLO)
         take_hello(link, &m.u.hello);
+    else if (m.type == AGENT_MESSAGE_AROUND && greeted)
+        take_around(link, &m.u.around);
     else if ((m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) && greeted)
         take_answer(link, &m.u.answer);
     else if (m.type == AGENT_MESSAGE_ERROR && greeted)
@@ -637,6 +651,14 @@ void agent_link_free(struct agent_link *take_link)
     buf_free(&link->in);
     buf_free(&link->out);
     free(link);
+}
+
+bool agent_link_around(const struct agent_link *link, struct agent_around *ret)
+{
+    if (link->state != LINK_UP || !link->has_around)
+        return false;
+    *ret = link->around;
+    return true;
 }
 
 void agent_link_state(const struct agent_link *link, char *ret_text, size_t size, unsigned *ret_connected)

@@ -2,6 +2,7 @@
 #ifndef EXEAT_NET_LOOP_H
 #define EXEAT_NET_LOOP_H
 
+#include "wire/agent_around.h"
 #include "net/net.h"
 
 struct net_options {
@@ -53,6 +54,8 @@ void net_listener_close(struct net_listener *take_l);
 struct net_stats {
     uint64_t accepted, accept_paused, dns_queries, dns_cache_hits, dials, dial_failures, asks, ask_timeouts;
     unsigned streams, pipes, agent_connected;
+    struct agent_around around; /* what goes around us, as the agent said last */
+    bool has_around;
     char agent_state[96]; /* one line for people: "connected: host NAME, owner by proc" or why not */
 };
 void net_stats(const struct net *net, struct net_stats *ret);

@@ -112,6 +112,11 @@ int agent_hello_write(struct buf *out, const struct agent_hello *h)
     }
     if (h->owner[0])
         write_capabilities(&j, h);
+    if (h->has_around) {
+        json_object(&j, "around");
+        agent_around_write(&h->around, &j);
+        json_end_object(&j);
+    }
     if (h->proxy_count > 0) {
         json_array(&j, "proxies");
         for (size_t i = 0; i < h->proxy_count; i++)
@@ -206,6 +211,15 @@ int agent_done_write(struct buf *out, uint64_t id)
     struct json j;
     begin(&line, &j, "done");
     json_int(&j, "id", (int64_t)id);
+    return finish(&line, &j, out);
+}
+
+int agent_around_message_write(struct buf *out, const struct agent_around *a)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "around");
+    agent_around_write(a, &j);
     return finish(&line, &j, out);
 }
 

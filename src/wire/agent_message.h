@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/ip.h"
+#include "wire/agent_around.h"
 #include "wire/agent_history.h"
 #include "wire/sender.h"
 
@@ -53,6 +54,8 @@ struct agent_hello {
     size_t degraded_count;
     struct endpoint proxies[AGENT_PROXIES_MAX];
     size_t proxy_count;
+    bool has_around;
+    struct agent_around around;
 };
 
 struct agent_ask {
@@ -101,7 +104,8 @@ enum agent_message_type {
     AGENT_MESSAGE_ANSWER,
     AGENT_MESSAGE_CHANGED,
     AGENT_MESSAGE_DONE,
-    AGENT_MESSAGE_ERROR
+    AGENT_MESSAGE_ERROR,
+    AGENT_MESSAGE_AROUND
 };
 
 struct agent_message {
@@ -112,6 +116,7 @@ struct agent_message {
         struct agent_answer answer; /* CHANGED, too */
         uint64_t done;              /* the ask's id */
         struct agent_error error;
+        struct agent_around around;
     } u;
 };
 
@@ -131,6 +136,7 @@ int agent_ask_write(struct buf *out, const struct agent_ask *a);
 int agent_answer_write(struct buf *out, const struct agent_answer *a); /* in full when a->sender is there */
 int agent_changed_write(struct buf *out, const struct agent_answer *a);
 int agent_done_write(struct buf *out, uint64_t id);
+int agent_around_message_write(struct buf *out, const struct agent_around *a);
 int agent_error_write(struct buf *out, const struct agent_error *e);
 
 const char *agent_confidence_name(enum agent_confidence c);

@@ -115,6 +115,8 @@ static int decode_hello(const json_t *object, struct agent_hello *h, struct agen
         return fail(e, AGENT_ERROR_BAD_HELLO, "a name is not a string or too long");
     h->bpf = bool_member(capabilities, "bpf");
     decode_degraded(member(capabilities, "degraded"), h);
+    const json_t *around = member(object, "around");
+    h->has_around = around && agent_around_read(around, &h->around) == 0;
     if (decode_proxies(member(object, "proxies"), h) != 0)
         return fail(e, AGENT_ERROR_BAD_HELLO, "proxies: not a list of at most %d endpoints",
                     AGENT_PROXIES_MAX);
@@ -453,6 +455,11 @@ static int decode_typed(const json_t *object, const char *type, struct agent_mes
         return m->type = AGENT_MESSAGE_DONE, decode_done(object, &m->u.done, e);
     if (strcmp(type, "hello") == 0)
         return m->type = AGENT_MESSAGE_HELLO, decode_hello(object, &m->u.hello, e);
+    if (strcmp(type, "around") == 0)
+        return m->type = AGENT_MESSAGE_AROUND,
+               agent_around_read(object, &m->u.around) == 0
+                   ? 0
+                   : fail(e, AGENT_ERROR_BAD_MESSAGE, "around: a member is missing or malformed");
     if (strcmp(type, "error") == 0)
         return m->type = AGENT_MESSAGE_ERROR, decode_error(object, &m->u.error, e);
     return fail(e, AGENT_ERROR_UNKNOWN_TYPE, "no such type of message");

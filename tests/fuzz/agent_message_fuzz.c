@@ -18,6 +18,8 @@ static int write_again(struct buf *out, const struct agent_message *m)
         return agent_done_write(out, m->u.done);
     case AGENT_MESSAGE_ERROR:
         return agent_error_write(out, &m->u.error);
+    case AGENT_MESSAGE_AROUND:
+        return agent_around_message_write(out, &m->u.around);
     }
     return -1;
 }

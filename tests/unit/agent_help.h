@@ -150,7 +150,7 @@ HELPER void send_text(struct link *l, const char *text, size_t len)
 }
 
 /* One message; false at the end of the link. */
-HELPER bool receive(struct link *l, struct agent_message *ret)
+HELPER bool receive_any(struct link *l, struct agent_message *ret)
 {
     struct span line;
     struct agent_error e;
@@ -168,6 +168,15 @@ HELPER bool receive(struct link *l, struct agent_message *ret)
     assert_int_equal(agent_message_decode(line, ret, &e), 0);
     buf_consume(&l->in, used);
     return true;
+}
+
+/* The next message that is not about what goes around the proxy: on this host somebody may. */
+HELPER bool receive(struct link *l, struct agent_message *ret)
+{
+    bool any;
+    while ((any = receive_any(l, ret)) && ret->type == AGENT_MESSAGE_AROUND)
+        ;
+    return any;
 }
 
 HELPER void open_link(struct link *l, bool greet)

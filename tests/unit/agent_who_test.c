@@ -429,6 +429,36 @@ static void what_others_may_send(void **state)
     assert_int_equal(decode(",\"job\":{\"kind\":\"unit\",\"file\":7}", &m), -1);
 }
 
+static void what_goes_around(void **state)
+{
+    (void)state;
+    static struct agent_message m;
+    struct agent_error e;
+    struct buf out;
+    static struct agent_around a = {.lock = 0, .observed = true, .tcp = 5, .udp = 2, .sender_count = 2};
+    a.senders[0] = (struct around_sender){.name = "x", .pid = 7, .uid = 1000, .last_ms = 9, .count = 5};
+    a.senders[0].last = (struct endpoint){{4, {203, 0, 113, 5}}, 443};
+    a.senders[1] = (struct around_sender){.name = "y", .executable = "/y", .udp = true, .count = 2};
+    a.senders[1].last = (struct endpoint){{6, {0x20, 1}}, 53};
+    buf_init(&out, AGENT_LINE_BYTES);
+    assert_int_equal(agent_around_message_write(&out, &a), 0);
+    struct span line = buf_span(&out);
+    assert_int_equal(agent_message_decode(span_of(line.data, line.len - 1), &m, &e), 0);
+    assert_int_equal(m.type, AGENT_MESSAGE_AROUND);
+    assert_int_equal(m.u.around.lock, 0);
+    assert_int_equal(m.u.around.tcp, 5);
+    assert_int_equal(m.u.around.sender_count, 2);
+    assert_string_equal(m.u.around.senders[1].executable, "/y");
+    assert_true(m.u.around.senders[1].udp);
+    assert_int_equal(m.u.around.senders[0].last.port, 443);
+    buf_free(&out);
+    static const char *const bad[] = {"{\"v\":1,\"type\":\"around\"}",
+                                      "{\"v\":1,\"type\":\"around\",\"tcp\":-1,\"udp\":0}",
+                                      "{\"v\":1,\"type\":\"around\",\"tcp\":1,\"udp\":0,\"senders\":[{}]}"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(agent_message_decode(span_str(bad[i]), &m, &e), -1);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -457,6 +487,7 @@ int main(void)
         cmocka_unit_test(mappings_that_count),
         cmocka_unit_test(through_the_protocol),
         cmocka_unit_test(what_others_may_send),
+        cmocka_unit_test(what_goes_around),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -2,10 +2,12 @@
  * kernel's records. Where it has none (no BPF; a socket older than the agent) owner.c says who holds it, the process
  * table and describe.c who that is. A process is named only if it ran the same program before and after it was seen
  * to hold the socket, and the socket was the same one throughout. */
+#include "agent/linux/bypass.h"
 #include "agent/linux/caller.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/holders.h"
 #include "agent/linux/observer.h"
+#include "agent/linux/lock.h"
 #include "agent/linux/owner.h"
 #include "agent/linux/sock_diag.h"
 #include "agent/platform.h"
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -34,6 +37,8 @@ struct platform_early {
     struct owner_bpf *bpf; /* owned; NULL: why_not says why */
     char why_not[OWNER_BPF_WHY_BYTES];
     struct observer *observer; /* owned; NULL: there is no history */
+    struct bypass *bypass;     /* owned; NULL: why_no_bypass says why */
+    char why_no_bypass[AROUND_WHY_BYTES];
 };
 
 struct platform {
@@ -92,6 +97,8 @@ static void find_degradations(struct platform *p)
     else
         for (size_t i = observer_degraded(p->early->observer, history); i > 0; i--)
             degrade(p, history[i - 1]);
+    if (!p->early || !p->early->bypass)
+        degrade(p, p->early ? p->early->why_no_bypass : "what goes around the proxy is not seen");
     if (p->describer.packages.path_count == 0)
         degrade(p, "no dpkg database: packages are not known");
 }
@@ -109,6 +116,9 @@ struct platform_early *platform_early_new(bool want_bpf)
         return NULL;
     snprintf(early->why_not, sizeof early->why_not, "no BPF: it was told to go without");
     early->bpf = want_bpf ? owner_bpf_new(early->why_not) : NULL;
+    snprintf(early->why_no_bypass, sizeof early->why_no_bypass,
+             "what goes around the proxy is not seen: it was told to go without");
+    early->bypass = want_bpf ? bypass_new(early->why_no_bypass) : NULL;
     return early;
 }
 
@@ -122,6 +132,7 @@ void platform_early_free(struct platform_early *early)
 {
     if (early) {
         owner_bpf_free(early->bpf);
+        bypass_free(early->bypass);
         observer_free(early->observer);
     }
     free(early);
@@ -260,6 +271,38 @@ void platform_tick(struct platform *p)
     process_table_purge(&p->table);
     if (p->caller.bpf)
         caller_say_losses(&p->caller);
+}
+
+/* ---- what goes around ---- */
+
+int platform_around_fd(const struct platform *p)
+{
+    return p->early && p->early->bypass ? bypass_fd(p->early->bypass) : -1;
+}
+
+void platform_around_take_in(struct platform *p)
+{
+    if (p->early && p->early->bypass)
+        bypass_take_in(p->early->bypass);
+}
+
+bool platform_around(struct platform *p, struct agent_around *ret)
+{
+    struct timespec t;
+    bool changed = false;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (p->early && p->early->bypass)
+        changed = bypass_sum_up(p->early->bypass, ret, t.tv_sec * 1000 + t.tv_nsec / 1000000);
+    else
+        snprintf(ret->why_not, sizeof ret->why_not, "%s", p->early ? p->early->why_no_bypass : "");
+    ret->lock = lock_look();
+    return changed;
+}
+
+void platform_except(struct platform *p, int64_t pid, bool is_proxy)
+{
+    if (p->early && p->early->bypass)
+        bypass_except(p->early->bypass, pid, is_proxy);
 }
 
 void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
