@@ -35,6 +35,7 @@ static const char help[] =
     "      --also-trust FILE  roots beside the system's\n"
     "      --intermediates FILE  certificates (PEM) known from elsewhere, to fill gaps\n"
     "      --crl FILE       certificate revocation lists (PEM or one in DER)\n"
+    "      --ocsp FILE      the OCSP response stapled to it (DER)\n"
     "      --known FILE     known kits and interception roots (default: " KNOWN_DEFAULT ", if it is there)\n"
     "  -h, --help           this text\n"
     "\n"
@@ -93,7 +94,7 @@ struct inspection {
     const struct wording *wording;
     struct inspect_target target;   /* of `inspect host` */
     struct inspect_fetched fetched; /* its chain is `chain`, once taken; ocsp is owned */
-    const char *name, *connect, *time, *known_file, *crl_file, *cached_file,
+    const char *name, *connect, *time, *known_file, *crl_file, *cached_file, *ocsp_file,
         *file;                          /* borrowed from argv; NULL: not given */
     const char *trust_files[FILES_MAX]; /* likewise */
     size_t trust_count;
@@ -177,6 +178,12 @@ static int read_inputs(struct inspection *in, struct err *reterr)
     in->trust = trust_new(in->system_roots, in->trust_files, in->trust_count, reterr);
     if (!in->trust || (in->crl_file && read_crls(in, reterr) != 0) || read_known(in, reterr) != 0)
         return -1;
+    if (in->ocsp_file) {
+        buf_free(&in->fetched.ocsp); /* instead of what the server stapled */
+        if (read_file(in->ocsp_file, &in->fetched.ocsp, reterr) != 0)
+            return -1;
+    }
+    in->question.ocsp = buf_span(&in->fetched.ocsp);
     in->cached = in->cached_file ? read_chain(in->cached_file, reterr) : NULL;
     return in->cached_file && !in->cached ? -1 : 0;
 }
@@ -364,13 +371,14 @@ static int read_arguments(struct inspection *in, int argc, char **argv)
                                             {"trust", required_argument, NULL, 'r'},
                                             {"also-trust", required_argument, NULL, 'a'},
                                             {"crl", required_argument, NULL, 'l'},
+                                            {"ocsp", required_argument, NULL, 'o'},
                                             {"known", required_argument, NULL, 'k'},
                                             {"intermediates", required_argument, NULL, 'i'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char **const texts[128] = {
-        ['n'] = &in->name,     ['c'] = &in->connect,    ['t'] = &in->time,
-        ['l'] = &in->crl_file, ['k'] = &in->known_file, ['i'] = &in->cached_file};
+        ['n'] = &in->name,       ['c'] = &in->connect,     ['t'] = &in->time,     ['l'] = &in->crl_file,
+        ['k'] = &in->known_file, ['i'] = &in->cached_file, ['o'] = &in->ocsp_file};
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h')

@@ -175,6 +175,7 @@ static void on_work(struct net_job *job)
         .time_s = j->time_s,
         .trust = j->snapshot->trust,
         .known = j->snapshot->known,
+        .ocsp = buf_span(&j->ocsp),
         .is_public_suffix = is_public_suffix,
     };
     if (!r->chain || chain_verify(r->chain, &q, &r->report) != 0) {

@@ -46,6 +46,7 @@ static void complete(struct search *s, const struct chain_path *path)
     chain_judge_path(s->question, &p);
     chain_judge_constraints(&p);
     chain_judge_revocation(s->question, &p);
+    chain_judge_ocsp(s->question, &p);
     if (is_trusted(&p))
         chain_judge_openssl(&p);
     if (!s->found || badness(&p) < badness(s->best))

@@ -92,6 +92,7 @@ void chain_path_find(const struct chain *c, const struct trust *t, const struct 
 void chain_judge_path(const struct chain_question *q, struct chain_path *p); /* adds to p->findings */
 void chain_judge_constraints(struct chain_path *p);
 void chain_judge_revocation(const struct chain_question *q, struct chain_path *p);
+void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p); /* chain_ocsp.c */
 /* Whether OpenSSL's own verification of exactly this path agrees; what it finds is added. */
 void chain_judge_openssl(struct chain_path *p);
 

@@ -54,7 +54,8 @@ struct chain_question {
     int64_t time_s;    /* since 1970, whole seconds */
     const struct trust *trust;     /* borrowed for the call, as are all below; NULL: nothing is trusted */
     const struct chain *cached;    /* intermediates seen before; may be NULL */
-    const struct chain_crls *crls; /* may be NULL: C18 is not looked for */
+    const struct chain_crls *crls; /* may be NULL: C18 is not looked for in lists */
+    struct span ocsp;              /* the stapled response (DER); empty: none */
     const struct chain_known
         *known; /* kits and interception roots; may be NULL: C28, P08 are not looked for */
     bool (*is_public_suffix)(

@@ -34,7 +34,7 @@ class Keys:
         for kind, how in kinds.items():
             self.leaves[kind] = self.issue(kind, how)
         self.other_name = self.issue("other", EC, names="DNS:elsewhere.test")
-        self.staple = self._staple()
+        self.staple, self.revoked = self._staple("good"), self._staple("revoked")
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -58,12 +58,13 @@ class Keys:
             f.write(one * count)
         return path
 
-    def _staple(self):
-        index, response, request = (self.path(n) for n in ("index.txt", "ocsp.der", "ocsp.req"))
+    def _staple(self, status):
+        index, response, request = (self.path(f"{status}.{n}") for n in ("index", "der", "request"))
         cert = self.leaves["ec"][0]
         serial = openssl("x509", "-in", cert, "-noout", "-serial").stdout.decode().strip().split("=")[1]
         with open(index, "w") as f:
-            f.write(f"V\t351231235959Z\t\t{serial}\tunknown\t/CN=ec.exeat.test\n")
+            state, when = ("V", "") if status == "good" else ("R", "250101000000Z")
+            f.write(f"{state}\t351231235959Z\t{when}\t{serial}\tunknown\t/CN=ec.exeat.test\n")
         openssl("ocsp", "-issuer", self.ca, "-cert", cert, "-reqout", request, "-no_nonce")
         openssl("ocsp", "-index", index, "-CA", self.ca, "-rsigner", self.ca, "-rkey", self.ca_key, "-reqin", request,
                 "-respout", response, "-ndays", "3")
@@ -181,13 +182,16 @@ def test_long_chains(peeking, keys, name, port, version, size):
     assert chain["source"] == ("observed" if version == "-tls1_2" else "probed")
 
 
-def test_stapled(peeking, keys, name, port):
-    with serve("-tls1_2", "-status_file", keys.staple, leaf=keys.leaves["ec"], port=port):
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("status", ["good", "revoked"])
+def test_stapled(peeking, keys, name, port, version, status):
+    with serve(version, "-status_file", keys.staple if status == "good" else keys.revoked, leaf=keys.leaves["ec"], port=port):
         host = name()
         ask(peeking, host, port, "-status")
         x = peeking.exchange(host)
-    assert x.get("unmapped.tls_history") == "CsxuknGIFtif"
-    assert x.get("unmapped.chain.trusted") is True
+    assert x.get("unmapped.tls_history") == ("CsxuknGIFtif" if version == "-tls1_2" else "CsidID")
+    assert x.get("unmapped.chain.trusted") is (status == "good")
+    assert ("C18" in (x.get("unmapped.chain.errors") or [])) is (status == "revoked")
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])

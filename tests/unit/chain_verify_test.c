@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <openssl/ocsp.h>
 
 static bool suffix_is_test(const char *domain)
 {
@@ -501,6 +502,95 @@ static struct chain_crls *make_crl(const char *issuer, const char *revoked_hex, 
     return c;
 }
 
+/* A response about `leaf`, signed by `key` as `responder`; the caller's. */
+static struct span make_ocsp(struct span leaf_der, struct span issuer_der, const char *key,
+                             struct span responder_der, int status, const char *from, const char *until)
+{
+    const unsigned char *l = leaf_der.data, *i = issuer_der.data, *r = responder_der.data;
+    X509 *leaf = d2i_X509(NULL, &l, (long)leaf_der.len), *issuer = d2i_X509(NULL, &i, (long)issuer_der.len),
+         *responder = d2i_X509(NULL, &r, (long)responder_der.len);
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    ASN1_TIME *this_update = ASN1_TIME_new(), *next_update = ASN1_TIME_new();
+    make_time(this_update, from);
+    make_time(next_update, until);
+    ASN1_TIME *a = ASN1_TIME_to_generalizedtime(this_update, NULL),
+              *b = ASN1_TIME_to_generalizedtime(next_update, NULL);
+    OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), leaf, issuer);
+    must(OCSP_basic_add1_status(basic, id, status, 0, status == V_OCSP_CERTSTATUS_REVOKED ? a : NULL, a, b));
+    must(OCSP_basic_sign(basic, responder, make_key(key), EVP_sha256(), NULL, 0) == 1);
+    OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    unsigned char *der = NULL;
+    int len = i2d_OCSP_RESPONSE(response, &der);
+    must(len > 0);
+    void *copy = malloc((size_t)len);
+    must(copy);
+    memcpy(copy, der, (size_t)len);
+    OPENSSL_free(der), OCSP_RESPONSE_free(response), OCSP_BASICRESP_free(basic), OCSP_CERTID_free(id);
+    ASN1_TIME_free(this_update), ASN1_TIME_free(next_update), ASN1_TIME_free(a), ASN1_TIME_free(b);
+    X509_free(leaf), X509_free(issuer), X509_free(responder);
+    return span_of(copy, (size_t)len);
+}
+
+static void test_ocsp(void **state)
+{
+    (void)state;
+    const struct cert_plan appointed_plan = {.subject = "CN=Responder",
+                                             .issuer = make_middle.subject,
+                                             .purpose = "OCSPSigning"},
+                           stranger_plan = {.subject = "CN=Stranger", .purpose = "OCSPSigning"},
+                           other_plan = {.subject = "CN=b.test", .issuer = make_middle.subject};
+    struct span root = make_certificate(&make_root), middle = make_certificate(&make_middle),
+                leaf = make_certificate(&make_leaf), appointed = make_certificate(&appointed_plan),
+                stranger = make_certificate(&stranger_plan), other = make_certificate(&other_plan);
+    const char *const from = "2025-06-01T00:00:00Z", *const until = "2025-12-01T00:00:00Z";
+    const struct {
+        const char *name, *key;
+        struct span about, responder;
+        int status;
+        const char *from, *until;
+        bool found, trusted;
+    } rows[] = {
+        {"good", make_middle.subject, leaf, middle, V_OCSP_CERTSTATUS_GOOD, from, until, false, true},
+        {"good, by an appointed responder", "CN=Responder", leaf, appointed, V_OCSP_CERTSTATUS_GOOD, from,
+         until, false, true},
+        {"revoked", make_middle.subject, leaf, middle, V_OCSP_CERTSTATUS_REVOKED, from, until, true, false},
+        {"revoked, says a stranger", "CN=Stranger", leaf, stranger, V_OCSP_CERTSTATUS_REVOKED, from, until,
+         true, true},
+        {"good, says another leaf", "CN=b.test", leaf, other, V_OCSP_CERTSTATUS_GOOD, from, until, true,
+         true},
+        {"unknown", make_middle.subject, leaf, middle, V_OCSP_CERTSTATUS_UNKNOWN, from, until, true, true},
+        {"about another", make_middle.subject, other, middle, V_OCSP_CERTSTATUS_GOOD, from, until, true,
+         true},
+        {"over", make_middle.subject, leaf, middle, V_OCSP_CERTSTATUS_GOOD, "2025-01-02T00:00:00Z",
+         "2025-01-09T00:00:00Z", true, true},
+        {"to come", make_middle.subject, leaf, middle, V_OCSP_CERTSTATUS_GOOD, "2025-11-01T00:00:00Z", until,
+         true, true},
+    };
+    const struct span sent[] = {leaf, middle};
+    struct err err = {0};
+    struct chain *chain = chain_parse_der(sent, 2, &err), *roots = chain_parse_der(&root, 1, &err);
+    struct trust *trust = trust_new_from(roots, NULL, &err);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct chain_report r;
+        struct span ocsp = make_ocsp(rows[i].about, middle, rows[i].key, rows[i].responder, rows[i].status,
+                                     rows[i].from, rows[i].until);
+        struct chain_question q = {.name = "a.test", .time_s = make_now(), .trust = trust, .ocsp = ocsp};
+        assert_int_equal(chain_verify(chain, &q, &r), 0);
+        if (chain_set_has(r.found, CHAIN_C18) != rows[i].found || r.trusted != rows[i].trusted)
+            fail_msg("%s: found %d, trusted %d", rows[i].name, chain_set_has(r.found, CHAIN_C18), r.trusted);
+        q.ocsp.len -= 7; /* cut short */
+        assert_int_equal(chain_verify(chain, &q, &r), 0);
+        assert_true(chain_set_has(r.found, CHAIN_C18) && r.trusted);
+        free((void *)(uintptr_t)ocsp.data);
+    }
+    trust_free(trust);
+    chain_free(roots);
+    chain_free(chain);
+    const struct span all[] = {root, middle, leaf, appointed, stranger, other};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        free((void *)(uintptr_t)all[i].data);
+}
+
 static void test_crl(void **state)
 {
     (void)state;
@@ -586,7 +676,8 @@ int main(void)
         cmocka_unit_test(test_ends),         cmocka_unit_test(test_sending),
         cmocka_unit_test(test_names),        cmocka_unit_test(test_duplicate_and_malformed),
         cmocka_unit_test(test_alternatives), cmocka_unit_test(test_crl),
-        cmocka_unit_test(test_maze),         cmocka_unit_test(test_pinned_leaf),
+        cmocka_unit_test(test_ocsp),         cmocka_unit_test(test_maze),
+        cmocka_unit_test(test_pinned_leaf),
     };
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
