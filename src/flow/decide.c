@@ -137,6 +137,7 @@ enum step flow_decide_connect(struct flow *f)
         x->decided ? verdict_tighten(x->verdict, v) : v; /* decided before: a request that is repeated */
     x->decided = true;
     remember_connect(f);
+    notice_set_risk(f);
     if (ask_rules(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.action == VERDICT_BLOCK)

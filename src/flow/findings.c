@@ -69,7 +69,7 @@ static uint64_t hash(const struct findings *f, struct span text)
 
 static void make_key(const struct finding *about, char key[FINDINGS_KEY_BYTES])
 {
-    snprintf(key, FINDINGS_KEY_BYTES, "%s\n%s\n%s\n%.120s", about->rule, about->host, about->sender,
+    snprintf(key, FINDINGS_KEY_BYTES, "%s\n%s\n%s\n%s", about->rule, about->host, about->sender,
              about->domain);
 }
 
@@ -305,6 +305,13 @@ static void count_risk(struct findings *f, const struct finding *a, double share
     add_risk(f, "sender", a->sender, share * points[a->severity], now_ms);
     add_risk(f, "host", a->host, share * points[a->severity], now_ms);
     add_risk(f, "user", a->user, share * points[a->severity], now_ms);
+}
+
+void findings_add_risk(struct findings *f, const struct finding *about, int64_t now_ms)
+{
+    pthread_mutex_lock(&f->lock);
+    count_risk(f, about, 1, now_ms);
+    pthread_mutex_unlock(&f->lock);
 }
 
 /* ---- noting ---- */

@@ -15,7 +15,7 @@ struct store;  /* store/store.h */
 
 enum {
     FINDINGS_OPEN_MAX = 4096,
-    FINDINGS_KEY_BYTES = 640,
+    FINDINGS_KEY_BYTES = 656,
 };
 
 struct findings_options {
@@ -34,6 +34,9 @@ void findings_free(struct findings *take_f); /* after store_close() */
 /* A match. `about` has what identifies it and what is shown (uid, status, times and counts are not looked at); its evidence is taken.
  * `record_id` is the exchange's. */
 void findings_note(struct findings *f, struct finding *take_about, const char *record_id, int64_t now_ms);
+
+/* A match that makes no finding, but adds to the risk of whom it is about. */
+void findings_add_risk(struct findings *f, const struct finding *about, int64_t now_ms);
 
 /* From time to time: closes what was quiet, says what could not be said. */
 void findings_sweep(struct findings *f, int64_t now_ms);

@@ -247,6 +247,8 @@ enum step judge_moving(struct flow *f);
 
 /* A rule matched: it becomes a finding, or one more match of an open one. */
 void notice_match(struct flow *f, const struct judge_match *m);
+/* What was found before about the sender, its host and its user, as facts. */
+void notice_set_risk(struct flow *f);
 
 void judge_set_volume(struct flow *f);
 /* Before the gate: does a rule want the certificates known before payload leaves? */

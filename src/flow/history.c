@@ -68,4 +68,7 @@ void history_set_facts(struct facts *facts, const struct agent_history *history,
     fact_set_int(facts, FACT_sender_executions, history->usage.executions);
     fact_set_int(facts, FACT_sender_connections, history->usage.connections);
     fact_set_int(facts, FACT_sender_connected_executions, history->usage.connected_executions);
+    if (history->usage.executions > 0)
+        fact_set_real(facts, FACT_sender_connected_share,
+                      (double)history->usage.connected_executions / (double)history->usage.executions);
 }

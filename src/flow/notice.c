@@ -27,7 +27,7 @@ static void copy_text(const struct flow *f, enum fact which, char *ret, size_t s
 
 /* ---- what corroborates ---- */
 
-enum corroborates { IF_TRUE, IF_FALSE, IF_ANY, IF_AT_LEAST, IF_AT_MOST, IF_TEXT };
+enum corroborates { IF_TRUE, IF_FALSE, IF_ANY, IF_AT_LEAST, IF_AT_MOST, IF_TEXT, IF_HAS };
 
 /* Facts that make a match more than it is alone; two of them raise its severity by one. */
 static const struct {
@@ -39,7 +39,12 @@ static const struct {
     {FACT_dest_hosts, IF_AT_MOST, 2, NULL, "rare_destination"},
     {FACT_dest_new_for_sender, IF_TRUE, 0, NULL, "destination_new_for_sender"},
     {FACT_sender_borrowed, IF_ANY, 0, NULL, "borrowed_identity"},
-    {FACT_sender_path_class, IF_ANY, 0, NULL, "unusual_path"},
+    {FACT_sender_path_class, IF_HAS, 0, "temporary", "temporary_path"},
+    {FACT_sender_path_class, IF_HAS, 0, "downloads", "downloads_path"},
+    {FACT_sender_path_class, IF_HAS, 0, "hidden", "hidden_path"},
+    {FACT_sender_path_class, IF_HAS, 0, "memory", "runs_from_memory"},
+    {FACT_history_symmetric_outside_tls, IF_AT_LEAST, 1, NULL, "ciphers_outside_tls"},
+    {FACT_history_public_key_outside_tls, IF_AT_LEAST, 1, NULL, "key_pairs_outside_tls"},
     {FACT_chain_trusted, IF_FALSE, 0, NULL, "chain_not_trusted"},
     {FACT_chain_class, IF_TEXT, 0, "self_signed", "chain_self_signed"},
     {FACT_chain_kit, IF_ANY, 0, NULL, "chain_of_a_known_kit"},
@@ -49,6 +54,14 @@ static const struct {
     {FACT_history_archive_written, IF_AT_LEAST, 1, NULL, "archive_before"},
     {FACT_ja4_new_for_sender, IF_TRUE, 0, NULL, "ja4_new_for_sender"},
 };
+
+static bool has_item(const struct fact_value *v, const char *text)
+{
+    for (size_t i = 0; i < v->count; i++)
+        if (span_is(v->as.items[i], text))
+            return true;
+    return false;
+}
 
 static bool holds(const struct fact_value *v, enum fact_type type, enum corroborates when, double limit,
                   const char *text)
@@ -69,6 +82,8 @@ static bool holds(const struct fact_value *v, enum fact_type type, enum corrobor
         return number <= limit;
     case IF_TEXT:
         return span_is(span_of(v->as.text, v->count), text);
+    case IF_HAS:
+        return has_item(v, text);
     }
     return false;
 }
@@ -184,18 +199,24 @@ void notice_match(struct flow *f, const struct judge_match *m)
     const struct sigma_document *d = f->snapshot->rules->set->rules[m->rule].document;
     const struct conf *c = flow_conf(f);
     enum finding_severity level = finding_severity_of_level(sigma_level_name(d->level));
-    if (!f->env->findings || level < (enum finding_severity)(c->findings.level + 1))
+    if (!f->env->findings)
         return;
     struct finding about = {.level = level};
+    int64_t now_ms = (int64_t)net_wall_ms(f->env->net);
     snprintf(about.rule, sizeof about.rule, "%s", sigma_document_id(d));
     snprintf(about.title, sizeof about.title, "%s", d->title);
     read_tags(d, &about);
     set_subject(f, &about);
     about.severity = finding_weigh(level, about.confidence,
                                    corroborate(f, about.corroborating, sizeof about.corroborating));
-    about.blocked = m->outcome == JUDGE_TAKEN && f->snapshot->rules->actions[m->rule].kind >= ACTION_BLOCK;
-    about.would_block = m->outcome == JUDGE_REPORTED || m->outcome == JUDGE_SIMULATED;
-    int64_t now_ms = (int64_t)net_wall_ms(f->env->net);
+    if (level < (enum finding_severity)(c->findings.level + 1)) {
+        findings_add_risk(f->env->findings, &about, now_ms);
+        return;
+    }
+    const struct verdict *v = &f->x->verdict;
+    bool kind_blocks = f->snapshot->rules->actions[m->rule].kind >= ACTION_BLOCK;
+    about.blocked = v->action == VERDICT_BLOCK || (m->outcome == JUDGE_TAKEN && kind_blocks);
+    about.would_block = v->would_block || (m->outcome == JUDGE_SIMULATED && kind_blocks);
     const struct suppression *s = suppressed_by(f, &about, now_ms / 1000);
     if (s) {
         about.status = FINDING_SUPPRESSED;
@@ -203,4 +224,24 @@ void notice_match(struct flow *f, const struct judge_match *m)
     }
     about.evidence = evidence_of(f);
     findings_note(f->env->findings, &about, f->x->id, now_ms);
+}
+
+static void set_risk(struct flow *f, enum fact which, const char *kind, enum fact whose)
+{
+    char text[256], name[320];
+    copy_text(f, whose, text, sizeof text);
+    if (!text[0])
+        return;
+    snprintf(name, sizeof name, "%s\n%s", kind, text);
+    fact_set_int(&f->x->facts, which,
+                 findings_risk(f->env->findings, span_str(name), (int64_t)net_wall_ms(f->env->net)));
+}
+
+void notice_set_risk(struct flow *f)
+{
+    if (!f->env->findings)
+        return;
+    set_risk(f, FACT_risk_sender, "sender", FACT_sender_stable);
+    set_risk(f, FACT_risk_host, "host", FACT_sender_host);
+    set_risk(f, FACT_risk_user, "user", FACT_sender_user);
 }
