@@ -190,11 +190,8 @@ class Ledger:
         if not checker:
             return
         bad = {}
-        for x in self.exchanges.values():
-            for record in filter(None, (x.decision, x.close)):
-                for error in checker(record):
-                    bad.setdefault(error, record["metadata"]["uid"])
-        for record in self.findings:
+        of_exchanges = [r for x in self.exchanges.values() for r in (x.decision, x.close) if r]
+        for record in of_exchanges + self.findings:
             for error in checker(record):
                 bad.setdefault(error, record["metadata"]["uid"])
         assert not bad, f"records are not OCSF: {bad}"

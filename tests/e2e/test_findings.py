@@ -158,8 +158,9 @@ def test_an1415_files_an_archive_and_an_upload(dns, https, authority, name, tmp_
 
 
 def test_many_matches_are_one_finding_and_people_say(dns, https, name, tmp_path):
-    with make(dns, [https.port], findings={"suppressions": "suppressions.yaml"}, connect={"ports": [443, https.port]}) as p:
-        (p.folder / "suppressions.yaml").write_text("version: 1\nsuppressions: []\n".replace(" []", ""))
+    p = make(dns, [https.port], findings={"suppressions": "suppressions.yaml"}, connect={"ports": [443, https.port]})
+    (p.folder / "suppressions.yaml").write_text("version: 1\nsuppressions:\n")
+    with p:
         connect = f"import urllib.request as u\nfor i in range(40):\n    try: u.urlopen('https://b%d.beacon.test:443/' % i)\n    except OSError: pass"
         p.run(PYTHON, "-c", connect)
         f = finding(p, "AN0761", lambda f: f["count"] >= 32)
