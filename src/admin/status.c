@@ -112,6 +112,37 @@ static void write_history(struct json *j, struct daemon *d, const struct conf *c
     json_end_object(j);
 }
 
+/* Rules that matched or could not be answered, in their order: as many as fit on a screen or two. */
+static void write_rules(struct json *j, const struct snapshot *s)
+{
+    enum { SHOWN_MAX = 100 };
+    const struct rule_counts *c = s->rule_counts;
+    size_t shown = 0;
+    if (!s->rules || !c)
+        return;
+    json_object(j, "rules");
+    json_int(j, "loaded", (int64_t)s->rules->set->rule_count);
+    json_int(j, "correlations", (int64_t)s->rules->set->correlation_count);
+    json_int(j, "looked_at", (int64_t)atomic_load_explicit(&c->looked, memory_order_relaxed));
+    json_array(j, "counts");
+    for (size_t i = 0; i < c->count && shown < SHOWN_MAX; i++) {
+        unsigned matched = atomic_load_explicit(&c->rules[i].matched, memory_order_relaxed),
+                 unknown = atomic_load_explicit(&c->rules[i].unknown, memory_order_relaxed);
+        const struct sigma_document *d = s->rules->set->rules[i].document;
+        if (matched == 0 && unknown == 0)
+            continue;
+        json_object(j, NULL);
+        json_str(j, "rule", sigma_document_id(d));
+        json_str(j, "title", d->title);
+        json_int(j, "matched", matched);
+        json_int(j, "not_evaluable", unknown);
+        json_end_object(j);
+        shown++;
+    }
+    json_end_array(j);
+    json_end_object(j);
+}
+
 static void write_listeners(struct json *j, const struct daemon *d)
 {
     unsigned count;
@@ -153,6 +184,7 @@ void status_write(struct daemon *d, const struct gather *g, struct buf *out)
     write_workers(&j, g);
     write_ledger(&j, d, s->conf);
     write_history(&j, d, s->conf);
+    write_rules(&j, s);
     json_end_object(&j);
     buf_append(out, "\n", 1);
     snapshot_unref(s);

@@ -31,6 +31,22 @@ const char *judge_outcome_name(enum judge_outcome o)
     return names[o];
 }
 
+struct rule_counts *rule_counts_new(size_t rules)
+{
+    struct rule_counts *c = calloc(1, sizeof *c + rules * sizeof c->rules[0]);
+    if (c)
+        c->count = rules;
+    return c;
+}
+
+static void count_rule(struct flow *f, uint32_t rule, bool matched)
+{
+    struct rule_counts *c = f->snapshot->rule_counts;
+    if (c)
+        atomic_fetch_add_explicit(matched ? &c->rules[rule].matched : &c->rules[rule].unknown, 1,
+                                  memory_order_relaxed);
+}
+
 /* ---- a worker's judges ---- */
 
 static void judge_free(struct judge *take_j)
@@ -226,6 +242,7 @@ static int look(struct flow *f, struct judge *judge, struct evaluate_how how)
         }
         act(f, m);
         notice_match(f, m);
+        count_rule(f, m->rule, true);
         counter_add(&f->env->counters, COUNTER_rules_matched, 1);
     }
     return 0;
@@ -466,10 +483,13 @@ static void count_unknown(struct flow *f, struct judge *judge)
         uint32_t rule = judge->cursor++ % (uint32_t)s->rule_count;
         if (s->rules[rule].code_words == 0 || match_rule(m, rule) != TRUTH_UNKNOWN)
             continue;
+        count_rule(f, rule, false);
         if (j->not_evaluable_count < JUDGE_NOT_EVALUABLE_MAX)
             j->not_evaluable[j->not_evaluable_count] = rule;
         j->not_evaluable_count++;
     }
+    if (f->snapshot->rule_counts)
+        atomic_fetch_add_explicit(&f->snapshot->rule_counts->looked, most, memory_order_relaxed);
     counter_add(&f->env->counters, COUNTER_rules_not_evaluable, j->not_evaluable_count);
 }
 

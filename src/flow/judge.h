@@ -4,6 +4,8 @@
 
 #include "rules/evaluate.h"
 
+#include <stdatomic.h>
+
 enum { JUDGE_NOT_EVALUABLE_MAX = 16 };
 
 /* What became of a rule's action. TAKEN; or it was not, because the entry says simulate, because the mode is report or open, because it
@@ -43,6 +45,18 @@ struct judgement {
     size_t not_evaluable_count;                      /* may be more than are named */
     bool closed;
 };
+
+/* What has come of each rule under one policy, for `exeat status`: part of the snapshot, counted by all workers. `looked`: how many rules
+ * were asked at the end of exchanges whether they could be answered; each its share, for they take turns. */
+struct rule_count {
+    atomic_uint matched, unknown;
+};
+struct rule_counts {
+    atomic_ullong looked;
+    size_t count;
+    struct rule_count rules[];
+};
+struct rule_counts *rule_counts_new(size_t rules); /* NULL without memory; free() it */
 
 const char *judge_outcome_name(enum judge_outcome o);
 

@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "facts/geo.h"
+#include "flow/judge.h"
 #include "flow/tally.h"
 #include "rules/baseline.h"
 #include "rules/rulebook.h"
@@ -25,6 +26,7 @@ struct snapshot {
     struct baseline *baseline;         /* owned */
     struct rulebook *rules;            /* owned; NULL = no rules configured */
     struct suppressions *suppressions; /* owned; NULL = none */
+    struct rule_counts *rule_counts;   /* owned: what came of each rule; NULL without rules */
     struct tally *tally;               /* owned: what correlations have counted; NULL = there are none */
     bool needs_hash;                   /* the baseline names hashes: ask the agent to wait for them */
     struct ip

@@ -25,6 +25,7 @@ static void snapshot_destroy(struct snapshot *s)
     geo_close(s->geo);
     free(s->own_addresses);
     tally_free(s->tally);
+    free(s->rule_counts);
     rulebook_free(s->rules);
     baseline_free(s->baseline);
     suppressions_free(s->suppressions);
@@ -63,6 +64,7 @@ static int load_rules(struct snapshot *s, struct err *reterr)
     if (rules_policy_load(s->conf, &s->rules, reterr) != 0)
         return -1;
     s->needs_hash = s->needs_hash || (s->rules && s->rules->uses[FACT_sender_sha256]);
+    s->rule_counts = s->rules ? rule_counts_new(s->rules->set->rule_count) : NULL;
     if (!s->rules || s->rules->set->correlation_count == 0)
         return 0;
     s->tally = tally_new(s->rules);

@@ -207,6 +207,8 @@ def test_not_over_a_fact_that_is_unknown(rules, http, name):
     host = name("negated")
     assert b"403" in rules.curl("-i", f"http://{host}:{http.port}/other").stdout
     assert fired(rules.exchange(host))[IDS["not_url"]]["phase"] == "request"
+    counts = {c["rule"]: c for c in rules.status()["rules"]["counts"]}
+    assert counts[IDS["not_url"]]["matched"] >= 1 and counts[IDS["not_url"]]["not_evaluable"] >= 1
 
 
 def test_alerts_do_not_block(rules, http, name):

@@ -125,6 +125,7 @@ const struct fixture *fixture_get(void)
 static void destroy(struct snapshot *s)
 {
     tally_free(s->tally);
+    free(s->rule_counts);
     rulebook_free(s->rules);
     baseline_free(s->baseline);
     conf_free(s->conf);
@@ -211,6 +212,7 @@ void world_add_rules(struct snapshot *s, const char *name, const char *rules, co
     actions_free(a);
     if (!s->rules)
         stop_for(&e);
+    s->rule_counts = rule_counts_new(s->rules->set->rule_count);
     s->tally = s->rules->set->correlation_count ? tally_new(s->rules) : NULL;
 }
 
