@@ -129,7 +129,7 @@ enum step flow_decide_connect(struct flow *f)
 {
     struct exchange *x = f->x;
     if (f->inside && f->inside->refusal != REASON_NONE)
-        return flow_fail(f, f->inside->refusal, "%s", f->inside->refusal_detail);
+        return inside_refuse(f);
     if (record_reserve(f) != 0)
         return flow_fail(f, REASON_LEDGER_FULL, NULL);
     struct verdict v = decide_by_baseline(f, NULL);
@@ -284,6 +284,8 @@ enum step decide_over_connection(struct flow *f)
 enum step flow_decide_hello(struct flow *f)
 {
     struct exchange *x = f->x;
+    if (f->inside)
+        return inside_go(f); /* refused: a page will say so */
     if (decide_catch_up(f) == MOVE)
         return MOVE;
     const struct fact_value *sni = &x->facts.values[FACT_sni];

@@ -106,6 +106,8 @@ enum step flow_fail(struct flow *f, enum reason reason, const char *detail_forma
         return MOVE;    /* streams.c says it on that stream */
     flow_setup_drop(f); /* nothing more leaves for this exchange */
     auth_cancel(f);
+    if (inside_shows_page(f))
+        return flow_goto(f, FLOW_ESTABLISHED);
     mint_cancel(f);
     if (f->state >= FLOW_REFUSE) /* it failed while failing */
         return flow_goto(f, f->state < FLOW_CUT ? FLOW_CUT : FLOW_DONE);

@@ -177,6 +177,8 @@ enum step flow_hello(struct flow *f)
         return MOVE;
     if (done)
         return settle(f);
+    if (f->inside)
+        return WAIT;                                /* a page is to be shown: there is no server */
     bool server_spoke = buf_len(&f->server.in) > 0; /* also behind a parent's 200 */
     if (server_spoke && s->client_spoke)
         return WAIT; /* it spoke while the client's hello was still coming: enough is held */

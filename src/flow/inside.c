@@ -52,8 +52,8 @@ static bool begin(struct flow *f)
     struct span message = hello_reader_message(r, buf_span(&f->client.in), &f->x->arena);
     if (!message.data || client_hello_parse(message, &h, &error) != PARSE_OK)
         return false;
-    must(!f->inside);
-    f->inside = calloc(1, sizeof *f->inside);
+    if (!f->inside)
+        f->inside = calloc(1, sizeof *f->inside);
     if (f->inside)
         note_hello(f, f->inside, &h);
     return f->inside != NULL;
@@ -78,12 +78,50 @@ static enum step nothing_to_decrypt(struct flow *f)
 
 enum step inside_go(struct flow *f)
 {
+    bool page = f->inside != NULL; /* refused already, and that is to be shown */
     if (!begin(f))
-        return nothing_to_decrypt(f);
+        return page ? flow_fail(f, f->inside->refusal, NULL) : nothing_to_decrypt(f);
+    if (page)
+        return flow_goto(f, FLOW_MINT);
     if (!f->snapshot->ca || !f->env->signer)
         return flow_fail(f, REASON_SIGNER_UNAVAILABLE, "there is no inspection CA");
     record_decision(f); /* our hello to the server is the first byte that leaves */
     return flow_goto(f, FLOW_SERVER_TLS);
+}
+
+/* ---- a page for browsers ---- */
+
+/* A browser never shows the body of a refused CONNECT. The name alone is certified, and nothing was or will be dialled. What calls
+ * itself a browser and is none learns no more than the 403 would have told it. */
+bool inside_shows_page(struct flow *f)
+{
+    const struct exchange *x = f->x;
+    const struct fact_value *agent = x ? &x->facts.values[FACT_user_agent] : NULL;
+    static const char browser[] = "Mozilla/";
+    bool wanted = x && x->connect && (f->state == FLOW_DECIDE_CONNECT || f->state == FLOW_DECIDE_ADDRESS) &&
+                  f->answer == ANSWER_HTTP && reason_table[x->reason].http_status == 403 &&
+                  flow_conf(f)->inspection.page && f->snapshot->ca && f->env->signer && !f->inside &&
+                  agent->state == FACT_KNOWN && agent->count >= sizeof browser - 1 &&
+                  memcmp(agent->as.text, browser, sizeof browser - 1) == 0;
+    if (!wanted || !(f->inside = calloc(1, sizeof *f->inside)))
+        return false;
+    f->inside->refusal = x->reason;
+    memcpy(f->inside->refusal_detail, x->detail, sizeof f->inside->refusal_detail);
+    return true;
+}
+
+enum step inside_refuse(struct flow *f)
+{
+    struct exchange *x = f->x;
+    const struct inside *i = f->inside;
+    if (record_reserve(f) != 0)
+        return flow_fail(f, REASON_LEDGER_FULL, NULL);
+    if (i->tunnel->decided && i->tunnel->verdict.action == VERDICT_BLOCK) {
+        x->verdict =
+            i->tunnel->verdict; /* a view into the tunnel's policy, which outlives the exchanges inside */
+        x->decided = true;
+    }
+    return flow_fail(f, i->refusal, "%s", i->refusal_detail);
 }
 
 /* ---- the server ---- */
@@ -140,7 +178,8 @@ enum step inside_chain_known(struct flow *f)
 {
     struct inside *i = f->inside;
     const struct fact_value *errors = &f->x->facts.values[FACT_chain_errors];
-    if (!i->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE) {
+    if (i->refusal == REASON_NONE && !i->trusted &&
+        flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE) {
         size_t len = 0;
         i->refusal = REASON_SERVER_CERTIFICATE;
         for (uint32_t n = 0;

@@ -36,6 +36,11 @@ enum step inside_go(struct flow *f);
 int inside_enter(struct flow *f);
 /* DECIDE_CHAIN's way: on to the client, or to telling it why not. */
 enum step inside_chain_known(struct flow *f);
+/* A CONNECT was refused, before anything was dialled: is it accepted after all, to show a page that says so inside? Then there is an
+ * inside, and the flow goes to ESTABLISHED. */
+bool inside_shows_page(struct flow *f);
+/* An exchange inside whose tunnel is only there to refuse it. */
+enum step inside_refuse(struct flow *f);
 /* A head inside was read: gives it the tunnel's host and port; WAIT, or MOVE when it names another. */
 enum step inside_judge_target(struct flow *f);
 /* The flow is done: the tunnel's close record, and everything back. Harmless without an inside. */

@@ -22,10 +22,12 @@
     STATE(ATTRIBUTE, flow_attribute, 0, SENDER_UNKNOWN, NONE, NONE, T(DECIDE_CONNECT),                       \
           "the agent's answer is awaited: which process is the sender")                                      \
     STATE(DECIDE_CONNECT, flow_decide_connect, 0, INTERNAL, NONE, NONE,                                      \
-          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT), "the baseline judges the name alone")             \
+          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT) T(ESTABLISHED),                                    \
+          "the baseline judges the name alone")                                                              \
     STATE(RESOLVE, flow_resolve, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE,                     \
           T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL), "the name is resolved")                                      \
-    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE, T(RESOLVE) T(DIAL) T(INSPECT),       \
+    STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE,                                      \
+          T(RESOLVE) T(DIAL) T(INSPECT) T(ESTABLISHED),                                                      \
           "the address guard and the baseline judge each address")                                           \
     STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                           \
           T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT),                                      \
@@ -38,7 +40,8 @@
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
     STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \
           "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")         \
-    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE, T(PROBE) T(FORWARD) T(SERVER_TLS),       \
+    STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE,                                          \
+          T(PROBE) T(FORWARD) T(SERVER_TLS) T(MINT),                                                         \
           "what the hello shows is judged; the decision is recorded before a byte leaves")                   \
     STATE(MINT, flow_mint, c->timeouts.head_ms, SIGNER_UNAVAILABLE, NONE, NONE, T(DECIDE_CHAIN),             \
           "the server's chain is judged, and a certificate made for the client")                             \

@@ -330,3 +330,20 @@ def test_a_ca_that_cannot_be_used(make_proxy, authority, tmp_path, what):
     with pytest.raises(AssertionError, match="did not become ready"):
         with make_proxy("bad", config=config):
             pass
+
+
+def test_a_refused_browser_is_shown_a_page(make_proxy, https, inspection, authority, name):
+    """Chromium, which is not let out by this baseline: the page, in a document that it takes for the site's."""
+    chromium = tool("chromium")
+    baseline = default_baseline()
+    baseline["senders"] = [s for s in baseline["senders"] if "chromium" not in s["name"]]
+    with make_proxy("page", config=terminating(inspection, authority, page=True), baseline=baseline) as p, \
+            tempfile.TemporaryDirectory() as home:
+        host = name()
+        r = p.run(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={home}",
+                  f"--proxy-server={p.url}", "--ignore-certificate-errors", "--virtual-time-budget=5000",
+                  "--dump-dom", f"https://{host}:{https.port}/", seconds=90)
+        assert b"baseline_sender" in r.stdout and b"did not let this request out" in r.stdout, r
+        t = p.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host)
+        assert t and all(x.verdict == "block" for x in t)
+        assert not https.requests_for(host)
