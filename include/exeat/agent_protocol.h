@@ -127,7 +127,7 @@
  * changed agent -> proxy, unasked: what an answer to a watched connection would say now, when that is not what it said last:
  *   the members of an answer, with the ask's id and nonce. The owner executed another program or ended, the socket is held by
  *   others: seen at once where the kernel tells (basis connect), else by a look every few seconds. A socket that was closed
- *   is no change. Confidence may rise again (who took the socket gave it back); what a proxy decided need not.
+ *   is no change; that the lineage did something of another kind or class is one, and `history` says it. Confidence may rise again (who took the socket gave it back); what a proxy decided need not.
  * done    proxy -> agent: {"v":1,"type":"done","id":7}: the watched connection is over. So it is with the end of the link.
  *
  * around  agent -> proxy, unasked, at most every few seconds: what goes around the proxy, when something new was counted or the lock

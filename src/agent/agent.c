@@ -162,8 +162,8 @@ static void answer(struct agent *a, struct asked *q)
     fill_answer(a, &q->attribution, &out);
     memcpy(out.nonce, q->ask.nonce, sizeof out.nonce);
     struct agent_history history;
-    history.has_usage = false;
-    if (q->attribution.process && platform_history(a->platform, q->attribution.process->sender, &history))
+    if (q->attribution.process &&
+        platform_history(a->platform, q->attribution.process->sender, &q->attribution, &history))
         out.history = &history;
     out.watched = q->ask.watch && q->attribution.reason != AGENT_REASON_BUSY &&
                   watches_add(a->watches, q->link, &q->ask, &q->attribution);
@@ -275,12 +275,26 @@ static bool is_settled_now(struct agent *a, struct asked *q)
 
 /* ---- what became of the connections that are watched ---- */
 
-static void say_changed(struct agent *a, const struct watched *w, const struct attribution *now)
+static void say_changed(struct agent *a, const struct watched *w, const struct attribution *now,
+                        struct agent_history *history)
 {
-    struct agent_answer out = {.id = w->id, .watched = true};
+    struct agent_answer out = {.id = w->id, .watched = true, .history = history};
     fill_answer(a, now, &out);
     memcpy(out.nonce, w->nonce, sizeof out.nonce);
     link_changed(w->link, &out, now->process);
+}
+
+/* Who it is may have changed, or what it did. */
+static void compare(struct agent *a, struct watched *w, const struct attribution *now)
+{
+    struct agent_history history, *known = NULL;
+    if (now->process && platform_history(a->platform, now->process->sender, NULL, &history))
+        known = &history;
+    uint64_t did = agent_history_signature(known);
+    bool did_more = known && did != w->did && (now->confidence == w->said.confidence);
+    w->did = did;
+    if (watched_note(w, now) || did_more)
+        say_changed(a, w, now, known);
 }
 
 /* Asks the platform again about those that are due, and about `turns` more. */
@@ -303,8 +317,8 @@ static void look_again(struct agent *a, size_t turns)
     if (count > 0)
         platform_attribute(a->platform, batch, count);
     for (size_t i = 0; i < count; i++) { /* saying it can close a link, which takes its connections along */
-        if (due[i]->link && watched_note(due[i], &now[i]))
-            say_changed(a, due[i], &now[i]);
+        if (due[i]->link)
+            compare(a, due[i], &now[i]);
         if (now[i].process)
             process_unref(now[i].process);
     }

@@ -132,8 +132,9 @@ void platform_history_scan(const struct platform *p, struct history_scan *job);
 void platform_history_scan_done(struct platform *p, const struct history_scan *job);
 
 /* What the lineage of an attributed sender did, as far as it is known now. False: there is no history. *ret's strings are views
- * until the next call of anything here. */
-bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret);
+ * until the next call of anything here. `a`: its connection is counted, once; NULL: just a look. */
+bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
+                      struct agent_history *ret);
 
 /* A descriptor on the bytes that run (or of the script), for the caller to close; -1 when they cannot be had. */
 int platform_open_executable(struct process *process);

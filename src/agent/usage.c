@@ -97,26 +97,30 @@ bool usage_find(const struct usage *u, const char *path, struct agent_usage *ret
 
 /* ---- the file ---- */
 
+enum { NUMBERS = 7, DIGITS_MAX = 15 };
+
+/* Seven numbers and blanks; what follows, or NULL. */
+static const char *read_numbers(const char *line, int64_t numbers[NUMBERS])
+{
+    for (size_t i = 0; i < NUMBERS; i++) {
+        size_t digits = strspn(line, "0123456789");
+        if (digits == 0 || digits > DIGITS_MAX || line[digits] != ' ')
+            return NULL;
+        numbers[i] = strtoll(line, NULL, 10);
+        line += digits + 1;
+    }
+    return line;
+}
+
 static bool take_line(struct usage *u, const char *line)
 {
-    struct agent_usage n;
-    int used = 0;
-    if (sscanf(line,
-               "%15" SCNd64 " %15" SCNd64 " %15" SCNd64 " %15" SCNd64 " %15" SCNd64 " %15" SCNd64
-               " %15" SCNd64 " %n",
-               &n.executions, &n.executions_first_ms, &n.executions_last_ms, &n.connections,
-               &n.connections_first_ms, &n.connections_last_ms, &n.connected_executions, &used) != 7 ||
-        used == 0 || line[used] != '/')
-        return false;
-    const int64_t *numbers = &n.executions;
-    for (size_t i = 0; i < 7; i++)
-        if (numbers[i] < 0)
-            return false;
-    struct program *p = get(u, line + used);
+    int64_t n[NUMBERS];
+    const char *path = read_numbers(line, n);
+    struct program *p = path && path[0] == '/' ? get(u, path) : NULL;
     if (!p)
         return false;
-    p->numbers = n;
-    p->used_ms = n.connections_last_ms > n.executions_last_ms ? n.connections_last_ms : n.executions_last_ms;
+    p->numbers = (struct agent_usage){n[0], n[1], n[2], n[3], n[4], n[5], n[6]};
+    p->used_ms = n[5] > n[2] ? n[5] : n[2];
     return true;
 }
 

@@ -21,6 +21,7 @@ struct watched {
     struct attribution said; /* as asked, and as answered last; without a process */
     uint64_t serial;         /* of the process that was named; 0: none */
     int64_t pid;             /* likewise */
+    uint64_t did;            /* agent_history_signature() of what was said of its history */
     uint64_t due_ms;         /* to be looked at then, out of turn; 0: in its turn */
 };
 

@@ -18,7 +18,10 @@ static void on_answer(struct net_attribution *a)
 
 static void on_changed(struct net_attribution *a)
 {
-    decide_sender_again(a->owner);
+    struct flow *f = a->owner;
+    if (f->x && a->history) /* the facts had views into the one before */
+        history_set_facts(&f->x->facts, a->history);
+    decide_sender_again(f);
 }
 
 /* Who holds a kept-alive connection may change between its requests, so it is asked again, but not for each of a burst. */
@@ -170,7 +173,8 @@ void attribute_change(struct flow *f)
     struct facts *facts = &f->x->facts;
     set_attribution_facts(facts, &f->attribution);
     set_who_facts(facts, f->attribution.sender);
-    fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
+    if (!f->attribution.did_more)
+        fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
 }
 
 static void set_facts(struct flow *f)
@@ -185,7 +189,7 @@ static void set_facts(struct flow *f)
         if (facts->values[of_process[i]].state != FACT_KNOWN)
             facts->values[of_process[i]].state =
                 !a->sender && has_failed_for_good(a) ? FACT_ABSENT : FACT_UNOBSERVABLE;
-    history_set_facts(facts, a->history, &f->x->arena);
+    history_set_facts(facts, a->history);
     set_who_facts(facts, a->sender);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }

@@ -1,8 +1,6 @@
 /* history.c: see history.h. What the agent cannot see is unobservable, what it looked for in vain is absent. Pure. */
 #include "flow/history.h"
 
-enum { CLASSES_MAX = AGENT_HISTORY_ROWS_MAX };
-
 static const struct {
     enum fact count, age_s;
 } facts_of[AGENT_HISTORY_KIND_COUNT] = {
@@ -40,17 +38,7 @@ static void set_kind(struct facts *facts, const struct agent_history *h, enum ag
     }
 }
 
-static void set_classes(struct facts *facts, const struct agent_history *h, struct arena *arena)
-{
-    struct span *classes = arena_alloc(arena, CLASSES_MAX * sizeof *classes);
-    size_t count = 0;
-    for (size_t i = 0; classes && i < h->row_count; i++)
-        if (h->rows[i].kind == AGENT_HISTORY_SENSITIVE_ACCESS && h->rows[i].class_name)
-            classes[count++] = span_str(h->rows[i].class_name);
-    fact_set_items(facts, FACT_history_sensitive_classes, classes, count);
-}
-
-void history_set_facts(struct facts *facts, const struct agent_history *history, struct arena *arena)
+void history_set_facts(struct facts *facts, const struct agent_history *history)
 {
     for (enum agent_history_kind kind = 0; kind < AGENT_HISTORY_KIND_COUNT; kind++) {
         if (history)
@@ -60,7 +48,7 @@ void history_set_facts(struct facts *facts, const struct agent_history *history,
     }
     if (!history)
         return;
-    set_classes(facts, history, arena);
+    fact_set_items(facts, FACT_history_sensitive_classes, history->sensitive, history->sensitive_count);
     fact_set_text(facts, FACT_history, history->json);
     fact_set_int(facts, FACT_history_lost, history->lost_events + history->lost_files + history->forgotten);
     if (!history->has_usage)

@@ -5,7 +5,7 @@
 #include "facts/facts.h"
 #include "wire/agent_history.h"
 
-/* `history` NULL: nobody tells. Facts are views into it and into the arena. */
-void history_set_facts(struct facts *facts, const struct agent_history *history, struct arena *arena);
+/* `history` NULL: nobody tells. Facts are views into it. */
+void history_set_facts(struct facts *facts, const struct agent_history *history);
 
 #endif

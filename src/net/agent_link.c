@@ -368,14 +368,21 @@ static void take_change(struct ask *ask, const struct agent_answer *now, struct 
     ask->message.full = false;
     if (!now->watched)
         watch_later(ask, WATCH_REFUSED_MS);
-    if (says_the_same(who, now, same_sender))
+    bool same = says_the_same(who, now, same_sender);
+    bool did_more =
+        now->history && agent_history_signature(now->history) != agent_history_signature(who->history);
+    if (same && !did_more)
         return;
     fill(who, now);
+    who->did_more = same;
+    struct agent_history *before = who->history;
+    who->history = agent_history_ref(now->history ? now->history : before);
     if (!same_sender && sender) {
         sender_unref(who->sender);
         who->sender = sender_ref(sender);
     }
     who->changed(who);
+    agent_history_unref(before);
 }
 
 static void take_answer(struct agent_link *link, const struct agent_answer *answer)

@@ -143,6 +143,7 @@ struct net_attribution {
     struct agent_connect connect;  /* with basis CONNECT */
     struct sender *sender;         /* counted: the owner's reference; NULL unless known */
     struct agent_history *history; /* likewise: what it did lately, as known when the agent answered */
+    bool did_more;                 /* at changed(): it did something that it had not done; it is who it was */
     int64_t
         holders[AGENT_HOLDERS_MAX]; /* pids that hold the client's end beside the sender, as far as known */
     size_t holder_count;

@@ -151,6 +151,8 @@ static void decode_row(struct agent_history *h, const json_t *object, bool *bad)
     r->pid = number(object, "pid", -1, bad);
     r->bytes = number(object, "bytes", -1, bad);
     h->row_count++;
+    if (r->kind == AGENT_HISTORY_SENSITIVE_ACCESS && r->class_name)
+        h->sensitive[h->sensitive_count++] = span_str(r->class_name);
 }
 
 static void decode_usage(struct agent_history *h, const json_t *object, bool *bad)
@@ -217,6 +219,18 @@ struct agent_history *agent_history_decode(const struct json_t *object)
         return h;
     agent_history_unref(h);
     return NULL;
+}
+
+uint64_t agent_history_signature(const struct agent_history *h)
+{
+    uint64_t sum = 0; /* their order does not matter */
+    for (size_t i = 0; h && i < h->row_count; i++) {
+        uint64_t x = 0xcbf29ce484222325u + h->rows[i].kind;
+        for (const char *c = h->rows[i].class_name; c && *c; c++)
+            x = (x ^ (uint8_t)*c) * 0x100000001b3u;
+        sum += x ^ x >> 31;
+    }
+    return sum;
 }
 
 struct agent_history *agent_history_ref(struct agent_history *h)

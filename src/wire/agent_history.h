@@ -5,6 +5,7 @@
 #define EXEAT_WIRE_AGENT_HISTORY_H
 
 #include "base/arena.h"
+#include "base/span.h"
 #include "exeat/agent_protocol.h"
 
 #include <stdatomic.h>
@@ -50,6 +51,9 @@ struct agent_history {
     bool has_usage;
     struct agent_usage usage;
     const char *json; /* decoded ones: the same as one JSON object, for records */
+    struct span
+        sensitive[AGENT_HISTORY_ROWS_MAX]; /* decoded ones: classes of SENSITIVE_ACCESS; views into `arena` */
+    size_t sensitive_count;
 };
 
 const char *agent_history_kind_name(enum agent_history_kind kind);
@@ -58,6 +62,9 @@ void agent_history_write(const struct agent_history *h, struct json *j, const ch
 
 /* One reference, or NULL: the object breaks the protocol. */
 struct agent_history *agent_history_decode(const struct json_t *object);
+
+/* Differs when other kinds or classes were seen; ages and counts do not matter. 0: nothing was. */
+uint64_t agent_history_signature(const struct agent_history *h);
 
 struct agent_history *agent_history_ref(struct agent_history *h); /* NULL gives NULL */
 void agent_history_unref(struct agent_history *h);                /* NULL is fine */

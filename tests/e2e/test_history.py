@@ -301,3 +301,21 @@ def test_keys_of_programs_seen_before(tmp_path):
     time.sleep(1.5)
     assert seen(ask_program(agent, [client]))["public_key_outside_tls"]["class"] == "EVP_DigestSign"
     agent.end()
+
+
+def test_what_is_done_during_a_connection(make_proxy, echo, name, watched, tmp_path):
+    """A tunnel is open when its sender's lineage opens a watched file: the close record has it, the decision record did not."""
+    host = name()
+    with make_proxy("during", agent_options=["--watch", f"plans={watched}/**"]) as proxy:
+        if any("history:" in line for line in proxy.agent.log.splitlines()):
+            pytest.skip(proxy.agent.log)
+        time.sleep(0.3)
+        (tmp_path / "slow.sh").write_text(
+            f"(echo hello; sleep 3; cat {watched}/plans.txt >/dev/null; sleep 8) | "
+            f"curl -s -m 9 -p -x http://127.0.0.1:{proxy.port} telnet://{host}:{echo.port} >/dev/null\n")
+        subprocess.run(["/bin/sh", "-c", f"/bin/sh {tmp_path}/slow.sh; true"], start_new_session=True, check=True, timeout=60)
+        exchange = proxy.exchange(host)
+        before, after = (harness.get_path(r, "unmapped.sender.history.seen") for r in (exchange.decision, exchange.close))
+        assert not [row for row in before if row["kind"] == "sensitive_access"]
+        assert [row["class"] for row in after if row["kind"] == "sensitive_access"] == ["plans"], exchange
+        assert exchange.get("unmapped.sender.changed_ms") is None

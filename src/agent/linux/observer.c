@@ -29,7 +29,8 @@ enum {
     SAVE_EVERY_MS = 300000,
     PATH_BYTES = 512,
     FILES_OF_MAX = 1024,
-    CONNECTED_MAX = 1024
+    CONNECTED_MAX = 1024,
+    COUNTED_MAX = 4096
 };
 
 /* A process' file, as it was executed, and whether that file's programs connected to the proxy before. */
@@ -52,7 +53,8 @@ struct observer {
     int64_t looks[LOOKS_MAX];         /* processes whose mappings are to be looked at */
     size_t look_count;
     struct program_file files_of[FILES_OF_MAX],
-        connected[CONNECTED_MAX]; /* by pid, by inode: the latest of a place */
+        connected[CONNECTED_MAX];  /* by pid, by inode: the latest of a place */
+    uint64_t counted[COUNTED_MAX]; /* cookies of connections; the latest of a place */
     int64_t begun_ticks, saved_ms;
     bool usage_changed;
     int epollfd; /* owned */
@@ -354,7 +356,30 @@ static void watch_keys_of(struct observer *o, const struct history_id *id)
     exec_watch_urgent(o->execs, f->device, f->inode);
 }
 
-bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret)
+/* A connection is asked about several times: in full, to be watched, for its later requests. */
+static bool is_new_connection(struct observer *o, const struct attribution *a)
+{
+    uint64_t *place = &o->counted[a->accepted_cookie % COUNTED_MAX];
+    bool fresh = a->accepted_cookie == 0 || *place != a->accepted_cookie;
+    *place = a->accepted_cookie;
+    return fresh;
+}
+
+static void count_connection(struct observer *o, const struct history_id *id, const char *executable)
+{
+    bool first = history_connect(o->history, id);
+    if (first) {
+        look_later(o, id);
+        watch_keys_of(o, id);
+    }
+    if (!executable)
+        return;
+    usage_connect(o->usage, executable, first, wall_ms());
+    o->usage_changed = true;
+}
+
+bool observer_ask(struct observer *o, const struct sender *s, const struct attribution *a,
+                  struct agent_history *ret)
 {
     struct history_id id = {s->pid, s->start_ticks};
     take_some(o);
@@ -362,15 +387,8 @@ bool observer_ask(struct observer *o, const struct sender *s, struct agent_histo
         learn(o, id.pid);
     say_losses(o);
     history_ask(o->history, &id, exec_now_ms(), ret);
-    bool first = history_connect(o->history, &id);
-    if (first) {
-        look_later(o, &id);
-        watch_keys_of(o, &id);
-    }
     ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
-    if (s->executable) {
-        usage_connect(o->usage, s->executable, first, wall_ms());
-        o->usage_changed = true;
-    }
+    if (a && is_new_connection(o, a))
+        count_connection(o, &id, s->executable);
     return true;
 }

@@ -24,8 +24,9 @@ bool observer_scan_next(struct observer *o, struct history_scan *ret); /* as pla
 void observer_scan(const struct observer *o, struct history_scan *job);
 void observer_scan_done(struct observer *o, const struct history_scan *job);
 
-/* What the sender's lineage did. False: it is not known. *ret's strings are views until the next call. */
-bool observer_ask(struct observer *o, const struct sender *s, struct agent_history *ret);
+/* As platform_history(). */
+bool observer_ask(struct observer *o, const struct sender *s, const struct attribution *a,
+                  struct agent_history *ret);
 
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX]);
 

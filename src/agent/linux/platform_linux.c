@@ -258,9 +258,10 @@ void platform_history_scan_done(struct platform *p, const struct history_scan *j
     observer_scan_done(observer_of(p), job);
 }
 
-bool platform_history(struct platform *p, const struct sender *s, struct agent_history *ret)
+bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
+                      struct agent_history *ret)
 {
-    return observer_of(p) && observer_ask(observer_of(p), s, ret);
+    return observer_of(p) && observer_ask(observer_of(p), s, a, ret);
 }
 
 void platform_tick(struct platform *p)
