@@ -184,6 +184,16 @@ static void set_destination(struct flow *f, struct history history)
     set_flag(facts, FACT_dest_new_for_user, history.days && r->by.user, !seen.by_user);
 }
 
+static void set_popularity(struct flow *f)
+{
+    const struct popularity *list = f->snapshot->popularity;
+    uint32_t rank = list ? popularity_rank(list, domain_of(f->x->remembered)) : 0;
+    if (!list)
+        set_unknown(&f->x->facts, FACT_dest_popularity);
+    else if (rank > 0)
+        fact_set_int(&f->x->facts, FACT_dest_popularity, rank);
+}
+
 /* ---- what the pair did ---- */
 
 static void set_volumes(struct facts *facts, const struct pair_view *v)
@@ -250,6 +260,7 @@ void remember_connect(struct flow *f)
         fact_set_span(&x->facts, FACT_sender_stable, sender_of(r));
     fact_set_span(&x->facts, FACT_dest_domain, domain_of(r));
     set_destination(f, set_known(f));
+    set_popularity(f);
     set_pair(f);
     set_habit(f);
 }
@@ -328,6 +339,26 @@ static void note(struct flow *f, enum sighting_kind kind, struct span name)
                        NULL);
 }
 
+/* The pair as a baseline would name it: its exact host and port. */
+static void note_learned(struct flow *f)
+{
+    struct exchange *x = f->x;
+    char authority[AUTHORITY_TEXT_BYTES], text[1024];
+    uint8_t memo[SIGHTING_LEARNED_BYTES] = {0};
+    struct sighting before;
+    struct span name =
+        with_sender(x->remembered, span_str(host_port_format(&x->host, x->port, 0, authority)), text);
+    const struct fact_value *score = &x->facts.values[FACT_beacon_score];
+    sightings_look(f->env->sightings, SIGHTING_LEARNED, name, NULL, now_s(f), &before);
+    memo[SIGHTING_LEARNED_APPROVED] = x->facts.values[FACT_sender_approved].as.integer != 0;
+    memo[SIGHTING_LEARNED_WORST_BEACON] = before.memo[SIGHTING_LEARNED_WORST_BEACON];
+    uint8_t percent = score->state == FACT_KNOWN ? (uint8_t)(score->as.real * 100) : 0;
+    if (percent > memo[SIGHTING_LEARNED_WORST_BEACON])
+        memo[SIGHTING_LEARNED_WORST_BEACON] = percent;
+    sightings_note(f->env->sightings, SIGHTING_LEARNED, name, &x->remembered->by, span_of(memo, sizeof memo),
+                   now_s(f), NULL);
+}
+
 /* By name or address, and by what TLS showed. */
 static void note_destination(struct flow *f)
 {
@@ -360,6 +391,8 @@ void remember_end(struct flow *f)
     note(f, SIGHTING_HISTORY, span_str("all"));
     note_destination(f);
     pairs_end(f->env->pairs, pair_of(r), (int64_t)x->begun_wall_ms, out, span_str(x->host.name), now_s(f));
-    if (f->attribution.sender)
-        habits_add(f->env->habits, own_of(r), sender_of(r), out, in, now_s(f));
+    if (!f->attribution.sender)
+        return;
+    note_learned(f);
+    habits_add(f->env->habits, own_of(r), sender_of(r), out, in, now_s(f));
 }

@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "facts/geo.h"
+#include "facts/popularity.h"
 #include "flow/judge.h"
 #include "flow/tally.h"
 #include "rules/baseline.h"
@@ -32,6 +33,7 @@ struct snapshot {
     struct ip
         *own_addresses; /* owned: of this host's interfaces, none of which is a destination unless allowed */
     size_t own_count;
+    struct popularity *popularity;  /* owned; NULL = no list configured */
     struct geo *geo;                /* owned; NULL = no database configured */
     struct tls_context *proxy_tls;  /* owned; NULL = no TLS to the proxy itself */
     struct tls_context *server_tls; /* owned: for https:// requests */

@@ -9,9 +9,10 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-enum { BASELINE_MAX_BYTES = 8 * 1024 * 1024 };
+enum { BASELINE_MAX_BYTES = 8 * 1024 * 1024, POPULARITY_MAX_BYTES = 64 * 1024 * 1024 };
 
 static void snapshot_destroy(struct snapshot *s)
 {
@@ -23,6 +24,7 @@ static void snapshot_destroy(struct snapshot *s)
     tls_prober_free(s->prober);
     ca_free(s->ca);
     geo_close(s->geo);
+    popularity_free(s->popularity);
     free(s->own_addresses);
     tally_free(s->tally);
     free(s->rule_counts);
@@ -127,6 +129,22 @@ static int load_inspection(struct snapshot *s, struct err *reterr)
     return s->inspect_tls ? 0 : -1;
 }
 
+static int load_popularity(struct snapshot *s, struct err *reterr)
+{
+    const char *path = s->conf->history.popularity_list;
+    uint8_t key[SIPHASH_KEY_BYTES];
+    struct buf text;
+    if (!path)
+        return 0;
+    if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+        return err_set(reterr, path, 0, 0, "no randomness");
+    buf_init(&text, POPULARITY_MAX_BYTES);
+    if (conf_file_read(path, false, &text, reterr) == 0)
+        s->popularity = popularity_parse(buf_span(&text), key, path, reterr);
+    buf_free(&text);
+    return s->popularity ? 0 : -1;
+}
+
 static int load_tls(struct snapshot *s, struct err *reterr)
 {
     const struct conf *c = s->conf;
@@ -173,8 +191,8 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->generation = generation;
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
-        load_geo(s, reterr) == 0 && load_tls(s, reterr) == 0 && load_trust(s, reterr) == 0 &&
-        load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
+        load_geo(s, reterr) == 0 && load_popularity(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
+        load_trust(s, reterr) == 0 && load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
         settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);
