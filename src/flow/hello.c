@@ -42,6 +42,16 @@ static void set_alpn(struct flow *f, const struct client_hello *h)
         fact_set_items(&f->x->facts, FACT_alpn, items, count);
 }
 
+static bool has_grease(const struct client_hello *h)
+{
+    const struct span lists[] = {h->cipher_suites, h->groups, h->supported_versions};
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
+        for (size_t i = 0; i < hello_u16_count(lists[l]); i++)
+            if (hello_is_grease(hello_u16_at(lists[l], i)))
+                return true;
+    return false;
+}
+
 static void set_hello_facts(struct flow *f, const struct client_hello *h)
 {
     struct exchange *x = f->x;
@@ -53,6 +63,7 @@ static void set_hello_facts(struct flow *f, const struct client_hello *h)
     fact_set_text(facts, FACT_hello_version, client_hello_version(h));
     fact_set_text(facts, FACT_tls_version, "unknown"); /* the server chooses it, unseen */
     fact_set_bool(facts, FACT_ech, h->ech);
+    fact_set_bool(facts, FACT_hello_grease, has_grease(h));
     set_alpn(f, h);
     if (ja3_hash(h, ja3) == 0) {
         fact_set_text(facts, FACT_ja3, arena_strdup(&x->arena, ja3));

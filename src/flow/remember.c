@@ -3,6 +3,7 @@
 #include "flow/flow.h"
 
 #include "facts/domain.h"
+#include "facts/ja4_known.h"
 #include "facts/stable_sender.h"
 
 #include <stdio.h>
@@ -284,6 +285,24 @@ static struct span text_of(const struct facts *facts, enum fact which)
     return span_of(v->as.text, v->state == FACT_KNOWN ? v->count : 0);
 }
 
+/* What the sender is, is known from its agent; what its hello is like, from a table. */
+static void set_contradiction(struct facts *facts, struct span ja4)
+{
+    const struct ja4_known *known = ja4_known_find(ja4);
+    const struct fact_value *browser = &facts->values[FACT_sender_is_browser],
+                            *alpn = &facts->values[FACT_alpn];
+    bool h2 = false;
+    if (known)
+        fact_set_text(facts, FACT_ja4_application, known->name);
+    if (browser->state != FACT_KNOWN)
+        return;
+    for (uint32_t i = 0; alpn->state == FACT_KNOWN && i < alpn->count; i++)
+        h2 = h2 || span_is(alpn->as.items[i], "h2");
+    fact_set_bool(facts, FACT_ja4_contradicts_sender,
+                  ja4_contradicts(known, browser->as.integer != 0,
+                                  facts->values[FACT_hello_grease].as.integer != 0, h2));
+}
+
 void remember_hello(struct flow *f)
 {
     struct facts *facts = &f->x->facts;
@@ -294,6 +313,7 @@ void remember_hello(struct flow *f)
     char text[1024];
     if (ja4.len == 0 || !r)
         return;
+    set_contradiction(facts, ja4);
     set_rarity(f, facts, SIGHTING_JA4, ja4, FACT_ja4_first_seen_days, FACT_ja4_hosts);
     sightings_look(f->env->sightings, SIGHTING_JA4, ja4, NULL, now_s(f), &seen);
     set_count(facts, FACT_ja4_senders, history.days, seen.senders);

@@ -55,8 +55,11 @@ def test_nothing_is_rare_before_there_is_history(make_proxy, http, name):
 
 
 def test_the_policy_says_who_approved(make_proxy, http, name):
-    with make_proxy("approved", config=AT_ONCE) as p:
+    p = make_proxy("approved", config={"history": dict(AT_ONCE["history"], popularity_list="popular.csv")})
+    (p.folder / "popular.csv").write_text("1,example.com\n42,exeat.test\n")
+    with p:
         x = fetch(p, http, name())
+        assert seen(x, "popularity") == 42
         assert x.get("unmapped.sender.approved") is True
         assert x.get("unmapped.sender.approved_by") in ("executable", "package", "sha256")
 
@@ -121,3 +124,16 @@ def test_a_damaged_database_is_set_aside_and_said(make_proxy, http, name):
         fetch(p, http, name())
         wait_until(lambda: p.status()["history"]["written"] > 0, "rows in the new database")
         assert p.status()["history"]["available"] is True
+
+
+def test_hellos_are_known_by_what_sends_them(make_proxy, https, name):
+    """curl's is OpenSSL's and contradicts nothing; it is new for the sender once."""
+    with make_proxy("hellos", config=AT_ONCE) as p:
+        for first in (True, False):
+            host = name()
+            p.run("curl", "-sSk", "-o", "/dev/null", f"https://{host}:{https.port}/hello")
+            x = p.exchange(host)
+            assert x.get("unmapped.ja4.application") == "openssl" and x.get("unmapped.hello.grease") is False
+            assert x.get("unmapped.ja4.contradicts_sender") is False
+            assert x.get("unmapped.ja4.new_for_sender") is first
+            assert x.get("unmapped.ja4.hosts") == (0 if first else 1)

@@ -1,6 +1,7 @@
-/* domain_test.c: registrable domains, stable names of senders, lists of popular domains. */
+/* domain_test.c: registrable domains, stable names of senders, lists of popular domains, whose JA4 it is. */
 #include "base/must.h"
 #include "facts/domain.h"
+#include "facts/ja4_known.h"
 #include "facts/popularity.h"
 #include "facts/stable_sender.h"
 
@@ -134,12 +135,42 @@ static void test_lists_that_are_none(void **state)
     }
 }
 
+/* ---- JA4 ---- */
+
+static void test_whose_hello(void **state)
+{
+    (void)state;
+    const struct ja4_known *chromium = ja4_known_find(span_str("t13d1517h2_8daaf6152771_cb7bf5808d99"));
+    const struct ja4_known *openssl = ja4_known_find(span_str("t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"));
+    const struct ja4_known *firefox = ja4_known_find(span_str("t13d1715h2_5b57614c22b0_7121afd63204"));
+    assert_string_equal(chromium->name, "chromium");
+    assert_false(openssl->browser);
+    static const char *const unknown[] = {"",
+                                          "t13d1517h2",
+                                          "t13d1517h2_8daaf6152771",
+                                          "_",
+                                          "__",
+                                          "a__b",
+                                          "t13d1517h2_000000000000_cb7bf5808d99"};
+    for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
+        assert_null(ja4_known_find(span_str(unknown[i])));
+    assert_false(ja4_contradicts(chromium, true, true, true));
+    assert_true(ja4_contradicts(chromium, false, true, true));
+    assert_true(ja4_contradicts(chromium, true, false, true));
+    assert_true(ja4_contradicts(chromium, true, true, false));
+    assert_false(ja4_contradicts(firefox, true, false, true));
+    assert_true(ja4_contradicts(openssl, true, true, true));
+    assert_false(ja4_contradicts(openssl, false, false, false));
+    assert_false(ja4_contradicts(NULL, false, true, true));
+    assert_false(ja4_contradicts(NULL, true, true, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registrable_domains),       cmocka_unit_test(test_stable_names),
         cmocka_unit_test(test_long_names_stay_different), cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_lists_that_are_none),
+        cmocka_unit_test(test_lists_that_are_none),       cmocka_unit_test(test_whose_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
