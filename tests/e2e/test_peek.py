@@ -164,6 +164,7 @@ def test_matrix(peeking, keys, name, port, kind):
     found = set(x.get("unmapped.anomalies") or [])
     assert anomalies <= found and not (found & {"H18", "H20", "H22", "H23", "H25", "H27", "H40"}) - anomalies, found
     assert x.get("unmapped.tls_established") is True
+    assert "P17" not in chain.get("anomalies", [])
     assert x.get("unmapped.verdict.handling") == "peek"
 
 
@@ -414,3 +415,37 @@ for path in glob.glob(sys.argv[1] + "/*.db") + glob.glob(sys.argv[1] + "/*.sqlit
 """, str(p.state)], capture_output=True, text=True).stdout
         assert f"{host}:{port} observed 32" in rows, rows
         assert sha256(keys.leaves["ec"][0]) in rows and sha256(renewed[0]) in rows
+
+
+def test_a_probe_that_is_shown_something_else(peeking, keys, name, port):
+    """The tunnel gets TLS 1.3, whoever comes next TLS 1.2 with another key: P17. (That the same server is no mismatch, the matrix
+    shows: its anomalies are asked for there.)"""
+    inner = [origins.free_port(), origins.free_port()]
+    listener = socket.create_server(("127.0.0.1", port))
+    seen = []
+
+    def pump(a, b):
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                b.sendall(data)
+        with contextlib.suppress(OSError):
+            b.shutdown(socket.SHUT_WR)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client = listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", inner[1 if seen else 0]))
+                seen.append(1)
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        with serve("-tls1_3", leaf=keys.leaves["ec"], port=inner[0]), serve("-tls1_2", leaf=keys.leaves["rsa"], port=inner[1]):
+            host = name()
+            ask(peeking, host, port)
+            x = peeking.exchange(host)
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    assert x.get("unmapped.chain.source") == "probed" and "P17" in x.get("unmapped.chain.anomalies"), x

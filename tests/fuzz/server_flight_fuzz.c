@@ -3,6 +3,7 @@
 #include "base/must.h"
 #include "facts/conformance.h"
 #include "facts/ja3s.h"
+#include "wire/record_watch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,6 +29,25 @@ static void check_hello(const struct flight *f)
     must(malformed || bytes + 3 == buf_len(&f->certificate));
 }
 
+/* However it is cut, the same is found. */
+static void check_watch(const uint8_t *data, size_t size)
+{
+    struct record_watch whole = {0}, cut = {0};
+    record_watch_feed(&whole, span_of(data, size));
+    for (size_t at = 0; at < size;) {
+        size_t skip = record_watch_skippable(&cut), len = skip && !cut.fault ? skip : 1 + data[at] % 7;
+        len = len < size - at ? len : size - at;
+        if (skip && !cut.fault)
+            record_watch_skip(&cut, len);
+        else
+            record_watch_feed(&cut, span_of(data + at, len));
+        at += len;
+    }
+    must(whole.fault == cut.fault && whole.records == cut.records &&
+         whole.renegotiation == cut.renegotiation);
+    must(whole.fault || record_watch_is_cut(&whole) == record_watch_is_cut(&cut));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct flight f;
@@ -47,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += 1 + len;
     }
     check_hello(&f);
+    check_watch(data, size);
     conformance_judge_flight(&f, NULL, &set);
     flight_free(&f);
     return 0;

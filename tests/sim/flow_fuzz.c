@@ -60,7 +60,8 @@ static const struct {
     bool has_rules;
 } policies[] = {
     {"{}\n", standard, false},
-    {"audit:\n  full: open\npolicy:\n  sni_mismatch: refuse\nguard:\n  allow_networks: [10.0.0.0/8]\n",
+    {"audit:\n  full: open\npolicy:\n  sni_mismatch: refuse\n  handling: peek\n  chain: wait\nguard:\n  "
+     "allow_networks: [10.0.0.0/8]\n",
      report, true},
     {"parents: [{match: [any], proxies: [\"proxy.example.net:3128\", \"10.9.9.9:3128\"], user: us, "
      "password_file: parent.password}]\n",
@@ -70,7 +71,7 @@ static const struct {
      "requests_per_client: 3\n"
      "  exchanges_per_sender: 1\n  head: 1KiB\n  target: 256B\n  hello: 4KiB\n",
      standard, false},
-    {"policy:\n  on_revoke: keep\n", nobody, false},
+    {"policy:\n  on_revoke: keep\n  handling: peek\n", nobody, false},
     {"{}\n", standard, true},
     {"policy:\n  on_revoke: cut\n", nobody, false},
 };

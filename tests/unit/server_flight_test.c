@@ -370,6 +370,40 @@ static void downgrade_sentinel(void **state)
     arena_reset(&arena);
 }
 
+/* What real servers don't do. */
+static void oddities_of_a_hello(void **state)
+{
+    (void)state;
+    const struct {
+        struct span record;
+        enum anomaly anomaly;
+    } rows[] = {
+        {BYTES_OF("\x16\x03\x03\x00\x34\x02\x00\x00\x30\x03\x03" SERVER_RANDOM
+                  "\x00\xc0\x2b\x00\x00\x08\x00\x17\x00\x00\x00\x17\x00\x00"),
+         ANOMALY_H10},
+        {BYTES_OF("\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03" SERVER_RANDOM
+                  "\x00\xc0\x2b\x00\x00\x05\x00\x0f\x00\x01\x01"),
+         ANOMALY_H24},
+        {BYTES_OF("\x16\x03\x03\x00\x32\x02\x00\x00\x2e\x03\x03" SERVER_RANDOM
+                  "\x00\xc0\x2b\x00\x00\x06\x00\x10\x00\x02\x00\x09"),
+         ANOMALY_H07},
+        {BYTES_OF("\x16\x03\x04\x00\x2a" SERVER_HELLO_12), ANOMALY_H03},
+        {BYTES_OF("\x16\x03\x03\x00\x00" SERVER_RECORD_12), ANOMALY_H05},
+    };
+    static const enum anomaly watched[] = {ANOMALY_H03, ANOMALY_H05, ANOMALY_H07, ANOMALY_H10, ANOMALY_H24};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct flight f;
+        struct anomaly_set set = {0};
+        flight_init(&f);
+        flight_feed(&f, FLIGHT_SERVER, rows[i].record);
+        conformance_judge_flight(&f, NULL, &set);
+        for (size_t k = 0; k < ARRAY_LEN(watched); k++)
+            if (anomaly_set_has(&set, watched[k]) != (watched[k] == rows[i].anomaly))
+                fail_msg("row %zu: %s (%s)", i, anomaly_table[watched[k]].id, flight_fault_text(f.fault));
+        flight_free(&f);
+    }
+}
+
 static void ja3s(void **state)
 {
     (void)state;
@@ -403,6 +437,7 @@ int main(void)
         cmocka_unit_test(endless_handshakes_end),
         cmocka_unit_test(picks_that_were_not_offered),
         cmocka_unit_test(downgrade_sentinel),
+        cmocka_unit_test(oddities_of_a_hello),
         cmocka_unit_test(ja3s),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
