@@ -168,9 +168,34 @@ static void set_attribution_facts(struct facts *facts, const struct net_attribut
         set_sender_facts(facts, a->sender);
 }
 
+/* The facts are views of what the agent told, which goes when it is asked again; with several exchanges a flow, before the exchange does. */
+static void hold_sender(struct exchange *x, const struct net_attribution *a)
+{
+    struct sender *sender = a->sender ? sender_ref(a->sender) : NULL;
+    sender_unref(x->told_sender);
+    x->told_sender = sender;
+}
+
+static void hold_history(struct exchange *x, const struct net_attribution *a)
+{
+    struct agent_history *history = agent_history_ref(a->history);
+    agent_history_unref(x->told_history);
+    x->told_history = history;
+}
+
+void attribute_forget(struct exchange *x)
+{
+    sender_unref(x->told_sender);
+    agent_history_unref(x->told_history);
+    x->told_sender = NULL;
+    x->told_history = NULL;
+}
+
 void attribute_change(struct flow *f)
 {
     struct facts *facts = &f->x->facts;
+    if (f->attribution.sender) /* otherwise what was told before still stands */
+        hold_sender(f->x, &f->attribution);
     set_attribution_facts(facts, &f->attribution);
     set_who_facts(facts, f->attribution.sender);
     if (!f->attribution.did_more)
@@ -182,6 +207,8 @@ static void set_facts(struct flow *f)
     const struct net_attribution *a = &f->attribution;
     struct facts *facts = &f->x->facts;
     bool exact = a->confidence == AGENT_CONFIDENCE_EXACT;
+    hold_sender(f->x, a);
+    hold_history(f->x, a);
     set_attribution_facts(facts, a);
     if (a->sender && f->snapshot->rules)
         set_command_line(f->x, a->sender);

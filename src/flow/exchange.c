@@ -93,7 +93,9 @@ void exchange_end(struct flow *f)
     arena_reset(&x->arena);
     free(x->compacted);
     free(x->remembered);
+    attribute_forget(x);
     samples_free(x->samples);
+    free(x->frames);
     free(x->user);
     free(x);
     f->x = NULL;

@@ -13,6 +13,7 @@
 #include "flow/env.h"
 #include "flow/judge.h"
 #include "flow/remember.h"
+#include "flow/frames.h"
 #include "flow/sample.h"
 #include "flow/side.h"
 #include "flow/steps.h"
@@ -97,6 +98,9 @@ struct exchange {
     int fault_status;   /* the answer to a malformed head (http1_faults.def); 0: the reason's own */
     char detail[160];   /* for people: which fault where; printable */
     struct facts facts;
+    struct sender *told_sender;             /* counted: of which the facts are views; NULL */
+    struct agent_history *told_history;     /* likewise */
+    struct frames *frames;                  /* owned (malloc); NULL unless it became a WebSocket */
     struct samples *samples;                /* owned (malloc); NULL where nothing is sampled */
     struct remembered *remembered;          /* owned (malloc); NULL before DECIDE_CONNECT */
     void *compacted;                        /* owned (malloc): the facts' texts once the arena is gone */
@@ -298,7 +302,8 @@ void attribute_note(struct flow *f);
 void attribute_change(struct flow *f);
 /* The answer is there: its facts, and what it alone forbids. MOVE: it is refused. */
 enum step attribute_judge(struct flow *f);
-void attribute_refresh(struct flow *f); /* for a further exchange: asks again unless the answer is fresh */
+void attribute_forget(struct exchange *x); /* its facts are no longer needed */
+void attribute_refresh(struct flow *f);    /* for a further exchange: asks again unless the answer is fresh */
 
 /* ---- auth.c ---- */
 void auth_cancel(struct flow *f);

@@ -203,7 +203,6 @@ int inside_enter(struct flow *f)
     i->tunnel = f->x;
     f->x = NULL;
     i->snapshot = snapshot_ref(f->snapshot);
-    i->sender = f->attribution.sender ? sender_ref(f->attribution.sender) : NULL;
     return 0;
 }
 
@@ -250,7 +249,6 @@ static void end_tunnel(struct flow *f, struct inside *i)
     exchange_end(f);
     f->snapshot = newer;
     snapshot_unref(i->snapshot);
-    sender_unref(i->sender);
 }
 
 void inside_end(struct flow *f)

@@ -14,7 +14,6 @@ enum { INSIDE_ALPN_BYTES = 255, INSIDE_LEAF_BYTES = 32 };
 struct inside {
     struct exchange *tunnel;   /* owned, from REQUEST on; before that it is flow.x */
     struct snapshot *snapshot; /* counted: the tunnel's policy, of which its verdict is a view */
-    struct sender *sender;     /* counted: of which its facts are views; NULL */
     struct host sni;           /* len 0: none was sent, or none that is a host */
     bool sni_agrees;           /* none, or CONNECT's host */
     uint8_t alpn_len, alpn[INSIDE_ALPN_BYTES]; /* what the server is offered, as in the extension */

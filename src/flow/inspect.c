@@ -323,6 +323,8 @@ enum step flow_inspect(struct flow *f)
         if (response == PUMP_ENDED || judge_moving(f) == MOVE || flush_both(f) == MOVE)
             return MOVE;
         if (i->upgraded)
+            frames_begin(f);
+        if (i->upgraded)
             return flow_goto(f, FLOW_FORWARD);
         if (i->response_done && buf_len(&f->client.out) == 0)
             return finish(f);

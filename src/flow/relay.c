@@ -81,7 +81,7 @@ enum step relay_enter(struct flow *f)
 static bool is_copied(const struct flow *f, const struct side *from, const struct side *to)
 {
     return from->tls || to->tls || buf_len(&to->out) > 0 ||
-           sample_is_wanted(f, from == &f->client ? SAMPLE_OUT : SAMPLE_IN);
+           sample_is_watched(f, from == &f->client ? SAMPLE_OUT : SAMPLE_IN);
 }
 
 /* One direction through TLS, or past the sample: at most one buffer is on its way. */

@@ -81,8 +81,14 @@ bool sample_is_wanted(const struct flow *f, enum sample_way way)
     return s && s->ways[way].wanted && s->ways[way].len < SAMPLE_BYTES;
 }
 
+bool sample_is_watched(const struct flow *f, enum sample_way way)
+{
+    return (f->x && f->x->frames) || sample_is_wanted(f, way);
+}
+
 void sample_add(struct flow *f, enum sample_way way, struct span bytes)
 {
+    frames_add(f, way, bytes);
     if (!sample_is_wanted(f, way) || bytes.len == 0)
         return;
     struct sample *s = &f->x->samples->ways[way];
@@ -125,6 +131,7 @@ static void set_body(struct facts *facts, enum sample_way way, struct span bytes
 void sample_set_facts(struct flow *f)
 {
     struct samples *s = f->x->samples;
+    frames_set_facts(f);
     for (int way = 0; s && way < SAMPLE_WAYS; way++) {
         struct sample *one = &s->ways[way];
         if (!one->bytes || one->len == one->judged)

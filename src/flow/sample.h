@@ -29,6 +29,8 @@ void sample_body(struct flow *f, enum sample_way way, const struct http1_head *h
 
 /* Is there more to be sampled? */
 bool sample_is_wanted(const struct flow *f, enum sample_way way);
+/* Must the bytes come by here at all, for a sample or for a WebSocket's frames? */
+bool sample_is_watched(const struct flow *f, enum sample_way way);
 void sample_add(struct flow *f, enum sample_way way, struct span bytes);
 
 /* Facts of what there is by now. Cheap when nothing came since. */

@@ -18,7 +18,6 @@ enum {
 struct stream {
     struct exchange *x;                   /* owned; NULL while it stands in flow.x */
     struct snapshot *snapshot;            /* counted: the policy it was decided by */
-    struct sender *sender;                /* counted: of which its facts are views; NULL */
     struct h2_stream *h2;                 /* borrowed until it is closed */
     bool waits;                           /* for the agent's answer */
     char authority[AUTHORITY_TEXT_BYTES]; /* as it was judged: what the server is asked for */
@@ -117,7 +116,6 @@ static bool keep_texts(struct flow *f)
 /* The agent has answered: all gates at once, and out it goes. In flow.x. */
 static enum step decide(struct flow *f, struct stream *s)
 {
-    s->sender = f->attribution.sender ? sender_ref(f->attribution.sender) : NULL;
     s->waits = false;
     enum step step = attribute_judge(f);
     if (!keep_texts(f))
@@ -160,6 +158,10 @@ static void on_request(void *owner, struct h2_stream *h2, const struct http1_hea
     if (fault != H2_NO_FAULT)
         note_fault(f, fault);
     enum step step = request_judge(f);
+    if (head->upgrade_websocket)
+        frames_begin(f);
+    else
+        sample_body(f, SAMPLE_OUT, head);
     fact_set_text(&x->facts, FACT_request_version, "HTTP/2");
     note_authority(s, head->host);
     x->request = (struct http1_head){0}; /* its views are gone with this call */
@@ -206,17 +208,18 @@ static void on_response(void *owner, struct h2_stream *h2, const struct http1_he
     fact_set_span(&x->facts, FACT_content_type, arena_copy(&x->arena, media));
     facts_settle(&x->facts, FACT_RESPONSE, FACT_ABSENT);
     x->bytes_in += head->head_bytes;
+    if (!x->frames)
+        sample_body(f, SAMPLE_IN, head);
     if (judge(f, FACT_RESPONSE) == MOVE)
         say_no(f, h2);
     leave(f, s);
 }
 
-static void judge_bytes(struct flow *f, struct stream *s)
+/* In flow.x. */
+static void judge_bytes(struct flow *f, struct h2_stream *h2)
 {
-    enter(f, s);
-    if (f->x->reason == REASON_NONE && judge_moving(f) == MOVE)
-        say_no(f, s->h2);
-    leave(f, s);
+    if (f->x->decided && f->x->reason == REASON_NONE && judge_moving(f) == MOVE)
+        say_no(f, h2);
 }
 
 static void on_data(void *owner, struct h2_stream *h2, enum h2_side from, struct span data)
@@ -225,15 +228,18 @@ static void on_data(void *owner, struct h2_stream *h2, enum h2_side from, struct
     struct stream *s = h2_stream_user(h2);
     if (!s)
         return;
+    enter(f, s);
+    struct exchange *x = f->x;
     if (from == H2_CLIENT) {
-        s->x->bytes_out += data.len;
-        s->x->body_bytes_out += data.len;
+        x->bytes_out += data.len;
+        x->body_bytes_out += data.len;
     } else {
-        s->x->bytes_in += data.len;
-        s->x->body_bytes_in += data.len;
+        x->bytes_in += data.len;
+        x->body_bytes_in += data.len;
     }
-    if (s->x->decided)
-        judge_bytes(f, s);
+    sample_add(f, from == H2_CLIENT ? SAMPLE_OUT : SAMPLE_IN, data);
+    judge_bytes(f, h2);
+    leave(f, s);
 }
 
 static void on_unanswered(void *owner, struct h2_stream *h2, bool timeout)
@@ -300,7 +306,6 @@ static void on_closed(void *owner, struct h2_stream *h2, enum h2_end end, enum h
     exchange_end(f);
     leave(f, s);
     snapshot_unref(s->snapshot);
-    sender_unref(s->sender);
     free(s);
 }
 
@@ -357,7 +362,6 @@ void streams_decide_again(struct flow *f)
 
 void streams_sender_again(struct flow *f)
 {
-    struct sender *now = f->attribution.sender;
     for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
         struct stream *s = h2_stream_user(h2);
         if (!s || !s->x->decided || s->x->reason != REASON_NONE)
@@ -366,10 +370,6 @@ void streams_sender_again(struct flow *f)
         bool lost = decide_sender_now(f) == MOVE;
         if (!keep_texts(f) || lost)
             say_no(f, h2);
-        if (now) { /* its facts are views of that one now */
-            sender_unref(s->sender);
-            s->sender = sender_ref(now);
-        }
         leave(f, s);
     }
     flow_wake(f);
@@ -383,7 +383,9 @@ static void judge_all(struct flow *f)
         if (!s || !s->x->decided)
             continue;
         f->judge_due = true;
-        judge_bytes(f, s);
+        enter(f, s);
+        judge_bytes(f, h2);
+        leave(f, s);
     }
     f->judge_due = false;
 }

@@ -1,8 +1,8 @@
 /* streams.h: HTTP/2 in a flow: two sessions with a bridge between them (wire/h2.h), and an exchange for each stream. Private to flow/.
  *
  * In state STREAMS there is no flow.x: what concerns one stream borrows its place, with `in_stream` set, so that the gates, the rules and
- * the records are those of every other exchange, and what fails is that stream. A stream's exchange has its own policy (the one it
- * was decided by) and its own sender (of which its facts are views). */
+ * the records are those of every other exchange, and what fails is that stream. A stream's exchange has its own policy, the one it
+ * was decided by. */
 #ifndef EXEAT_FLOW_STREAMS_H
 #define EXEAT_FLOW_STREAMS_H
 

@@ -265,11 +265,17 @@ static nghttp2_nv nv_of(struct span name, struct span value, uint8_t flags)
 static bool is_dropped(const struct http1_header *f)
 {
     static const char *const DROPPED[] = {
-        "connection",         "host",
-        "http2-settings",     "keep-alive",
-        "proxy-authenticate", "proxy-authorization",
-        "proxy-connection",   "proxy-authentication-info",
-        "transfer-encoding",  "upgrade",
+        "connection",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "proxy-authentication-info",
+        "sec-websocket-extensions",
+        "transfer-encoding",
+        "upgrade",
     };
     for (size_t i = 0; i < ARRAY_LEN(DROPPED); i++)
         if (span_is(f->name, DROPPED[i]))

@@ -20,6 +20,7 @@ static bool is_dropped(struct span name, const struct http1_head *head)
         "proxy-connection",
         "te",
         "proxy-authorization",
+        "sec-websocket-extensions", /* what is agreed on there could not be looked into */
         "transfer-encoding",
         "upgrade",
     };

@@ -8,8 +8,8 @@ import time
 import pytest
 
 import origins
-from harness import tool, wait_until
-from test_terminate import Inspection, inside_of, inspection, terminating, tunnel_of  # noqa: F401: a fixture among them
+from harness import read_head, tool, wait_until
+from test_terminate import Inspection, inside_of, inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
 
 HERE = pathlib.Path(__file__).parent
 
@@ -106,6 +106,36 @@ def test_websockets_over_http2(proxy, h2, inspection, name):  # noqa: F811
     assert seen["answer"]["status"] == 200 and seen["answer"]["bytes"] == 17, seen
     x = proxy.exchange(host, where=lambda x: x.get("unmapped.tunnel"))
     assert x.reason == "completed" and x.get("http_request.url.url_string") == f"https://{host}:{h2}/chat"
+    assert x.get("unmapped.websocket.used") is True and x.get("unmapped.websocket.messages_out") == 1, x
+    assert x.get("unmapped.websocket.payload_out") == "text" and x.get("unmapped.websocket.fault_out") is None
+    assert x.get("unmapped.websocket.fault_in") == "mask"  # that origin sends back what it got, masked
+
+
+WEBSOCKET = "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" \
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+
+
+@pytest.mark.parametrize("what", ["text", "tls", "raw"])
+def test_websockets_over_http1(proxy, https, inspection, name, what):  # noqa: F811
+    host = name()
+    tls = open_tls(proxy, host, https.port, inspection)
+    tls.sendall(WEBSOCKET.format(host).encode())
+    assert " 101 " in read_head(tls)
+    assert "sec-websocket-extensions" not in https.requests_for(host)[-1]["headers"]
+    hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03" + bytes(40)
+    tls.sendall({"text": b"\x81\x85\0\0\0\0hello", "tls": b"\x82" + bytes([0x80 | len(hello)]) + bytes(4) + hello, "raw": hello}[what])
+    tls.settimeout(0.5)
+    try:
+        tls.recv(100)
+    except (TimeoutError, OSError):
+        pass
+    tls.close()
+    x = proxy.exchange(host, where=lambda x: x.get("unmapped.tunnel"))
+    assert x.get("unmapped.websocket.used") is True, x
+    if what == "raw":
+        assert x.get("unmapped.websocket.fault_out") == "reserved"
+    else:
+        assert x.get("unmapped.websocket.payload_out") == what and x.get("unmapped.websocket.messages_out") == 1
 
 
 def test_a_lost_server_is_said(proxy, h2, inspection, name):  # noqa: F811
