@@ -285,7 +285,7 @@ static void say_changed(struct agent *a, const struct watched *w, const struct a
 }
 
 /* Who it is may have changed, or what it did. */
-static void compare(struct agent *a, struct watched *w, const struct attribution *now)
+static void compare(struct agent *a, struct watched *w, struct attribution *now)
 {
     struct agent_history history, *known = NULL;
     if (now->process && platform_history(a->platform, now->process->sender, NULL, &history))
