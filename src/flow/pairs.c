@@ -8,6 +8,8 @@
 
 enum {
     STATE_VERSION = 1,
+    DAY_S = 86400,
+    WORTH_MAX_DAYS = 30,
     STATE_MAX_BYTES = 1 + VOLUME_ENCODED_BYTES + BEACON_ENCODED_BYTES + DISTINCT_ENCODED_MAX_BYTES,
 };
 
@@ -91,10 +93,18 @@ void pairs_stats(const struct pairs *p, struct table_stats *ret)
 
 /* ---- adding and asking ---- */
 
+/* Whoever floods the table with new pairs must not push out the one that has sent much: a day for each MiB of the month. */
+static void set_worth(struct entry *e, int64_t now_s)
+{
+    uint64_t days = volume_sum(&e->volume, VOLUME_MONTH, now_s).out >> 20;
+    e->kept.head.worth_s = (uint32_t)(days < WORTH_MAX_DAYS ? days : WORTH_MAX_DAYS) * DAY_S;
+}
+
 void pairs_add(struct pairs *p, struct span pair, uint64_t out, uint64_t in, int64_t now_s)
 {
     struct entry *e = entry_of(kept_make(p->kept, PAIR_KIND, pair, now_s));
     volume_add(&e->volume, out, in, now_s);
+    set_worth(e, now_s);
     kept_release(p->kept, &e->kept, true);
 }
 
@@ -104,6 +114,7 @@ void pairs_end(struct pairs *p, struct span pair, int64_t start_ms, uint64_t out
     uint64_t name = kept_hash(p->kept, host);
     struct entry *e = entry_of(kept_make(p->kept, PAIR_KIND, pair, now_s));
     e->kept.count++;
+    set_worth(e, now_s);
     beacon_add(&e->beacon, start_ms, out);
     distinct_add(&e->names, name, kept_day(now_s), PAIR_NAMES_DAYS);
     kept_release(p->kept, &e->kept, true);

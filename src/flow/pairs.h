@@ -15,7 +15,7 @@ struct store;
 
 enum { PAIR_KIND = 20, PAIR_NAMES_DAYS = 30 };
 
-/* As sightings_new(). A pair is about 1 KiB. */
+/* As sightings_new(). A pair is about 1 KiB. When room is needed, those that sent much stay longer. */
 struct pairs *pairs_new(struct store *store, size_t entries);
 void pairs_free(struct pairs *take_p);
 void pairs_stats(const struct pairs *p, struct table_stats *ret);

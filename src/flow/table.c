@@ -92,6 +92,11 @@ struct table_entry *table_find(struct table *t, const uint8_t id[TABLE_ID_BYTES]
     return e;
 }
 
+static uint64_t stays_until(const struct table_entry *e)
+{
+    return (uint64_t)e->last_s + e->worth_s;
+}
+
 /* A free place, or that of the entry which was used longest ago. */
 static struct table_entry *make_room(struct table *t, size_t bucket)
 {
@@ -102,7 +107,7 @@ static struct table_entry *make_room(struct table *t, size_t bucket)
             atomic_fetch_add_explicit(&t->used, 1, memory_order_relaxed);
             return e;
         }
-        if (e->last_s < oldest->last_s)
+        if (stays_until(e) < stays_until(oldest))
             oldest = e;
     }
     atomic_fetch_add_explicit(&t->evicted, 1, memory_order_relaxed);

@@ -13,6 +13,7 @@ enum { TABLE_ID_BYTES = 16, TABLE_BUCKET_ENTRIES = 8 };
 struct table_entry {
     uint8_t id[TABLE_ID_BYTES];
     uint32_t last_s;  /* when it was used last: seconds since 1970 */
+    uint32_t worth_s; /* its user's: how much longer than others it stays when room is needed */
     bool used, dirty; /* dirty: changed since the last sweep */
 };
 
