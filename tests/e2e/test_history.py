@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from test_agent_bpf import Agent, cookie, listen
+from test_rules_inline import fired, write_rules
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -38,10 +39,22 @@ def watched(tmp_path):
     return folder
 
 
+def wait_for_mark(pid, path):
+    """Until the agent has marked that folder or file: its walk is a thread's."""
+    wanted = " ino:%x " % os.stat(path).st_ino
+
+    def marked():
+        folder = f"/proc/{pid}/fdinfo"
+        texts = [open(f"{folder}/{fd}", encoding="ascii").read() for fd in os.listdir(folder)
+                 if "fanotify" in os.readlink(f"/proc/{pid}/fd/{fd}")]
+        return any("fanotify" + wanted in text for text in texts)
+    harness.wait_until(marked, f"a mark on {path}")
+
+
 @pytest.fixture
 def agent(tmp_path, watched):
     a = start(tmp_path, "--watch", f"plans={watched}/**")
-    time.sleep(0.3)  # the first walk
+    wait_for_mark(a.process.pid, watched / "more")
     yield a
     a.end()
 
@@ -91,7 +104,7 @@ def test_the_record_names_it(make_proxy, http, name, watched, tmp_path):
     with make_proxy("history", agent_options=["--watch", f"plans={watched}/**"]) as proxy:
         if any("history:" in line for line in proxy.agent.log.splitlines()):
             pytest.skip(proxy.agent.log)
-        time.sleep(0.3)
+        wait_for_mark(proxy.agent.pid, watched / "more")
         script = (f"tar cJf {archive} -C {watched} .\nsleep 1\n"
                   f"curl -s -o /dev/null -x http://127.0.0.1:{proxy.port} --data-binary @{archive} "
                   f"http://{host}:{http.port}/upload\n")
@@ -110,7 +123,7 @@ def test_rights_are_given_up(tmp_path, watched):
     for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
         os.chmod(parent, os.stat(parent).st_mode | 0o011)
     agent = start(tmp_path, "--user", "nobody", "--watch", f"plans={watched}/**")
-    time.sleep(0.3)
+    wait_for_mark(agent.process.pid, watched / "more")
     script = (f"mkdir -p {watched}/new/er; echo x > {watched}/new/er/file; ls -R {watched} >/dev/null; sleep 0.2\n"
               f"tar cf {tmp_path}/y.tar -C {watched}/new .; $CONNECT")
     rows = seen(run_session(agent, tmp_path, script))
@@ -124,7 +137,7 @@ def test_another_name_is_no_disguise(tmp_path):
     key = tmp_path / "id_x"
     key.write_text("key")
     other = start(tmp_path, "--watch", f"key={key}")
-    time.sleep(0.3)
+    wait_for_mark(other.process.pid, key)
     rows = seen(run_session(other, tmp_path, f"mkdir {tmp_path}/a; ln {key} {tmp_path}/a/innocent; cat {tmp_path}/a/innocent; $CONNECT"))
     assert rows["sensitive_access"]["class"] == "moved" and rows["sensitive_access"]["path"].endswith("innocent")
     other.end()
@@ -309,7 +322,7 @@ def test_what_is_done_during_a_connection(make_proxy, echo, name, watched, tmp_p
     with make_proxy("during", agent_options=["--watch", f"plans={watched}/**"]) as proxy:
         if any("history:" in line for line in proxy.agent.log.splitlines()):
             pytest.skip(proxy.agent.log)
-        time.sleep(0.3)
+        wait_for_mark(proxy.agent.pid, watched / "more")
         (tmp_path / "slow.sh").write_text(
             f"(echo hello; sleep 3; cat {watched}/plans.txt >/dev/null; sleep 8) | "
             f"curl -s -m 9 -p -x http://127.0.0.1:{proxy.port} telnet://{host}:{echo.port} >/dev/null\n")
@@ -319,3 +332,33 @@ def test_what_is_done_during_a_connection(make_proxy, echo, name, watched, tmp_p
         assert not [row for row in before if row["kind"] == "sensitive_access"]
         assert [row["class"] for row in after if row["kind"] == "sensitive_access"] == ["plans"], exchange
         assert exchange.get("unmapped.sender.changed_ms") is None
+
+
+RULE = """title: What was watched was packed
+id: 22222222-0000-4000-8000-000000000001
+level: high
+logsource: {product: exeat}
+detection:
+  access: {history_sensitive_classes: plans, history_sensitive_access_age_s|lte: 600}
+  archive: {history_archive_written|gte: 1, history_archive_written_age_s|lte: 600}
+  condition: access and archive
+"""
+
+
+def test_a_rule_blocks_what_was_gathered(make_proxy, http, name, watched, tmp_path):
+    host, archive = name(), tmp_path / "a.zip.gz"
+    options = {"config": {"policy": {"rules": ["rules"], "actions": "actions.yaml"}},
+               "agent_options": ["--watch", f"plans={watched}/**"]}
+    proxy = make_proxy("gathered", **options)
+    write_rules(proxy, {"gathered": RULE}, [{"rule": "22222222-0000-4000-8000-000000000001", "action": "block"}])
+    with proxy:
+        if any("history:" in line for line in proxy.agent.log.splitlines()):
+            pytest.skip(proxy.agent.log)
+        wait_for_mark(proxy.agent.pid, watched / "more")
+        curl = f"curl -s -o /dev/null -w %{{http_code}} -x http://127.0.0.1:{proxy.port} http://{host}:{http.port}/"
+        run = {"start_new_session": True, "check": True, "capture_output": True, "text": True}
+        assert subprocess.run(["/bin/sh", "-c", f"/bin/sh -c '{curl}; true'; true"], **run).stdout == "200"
+        (tmp_path / "take.sh").write_text(f"cat {watched}/plans.txt | gzip > {archive}\n{curl}\n")
+        assert subprocess.run(["/bin/sh", "-c", f"/bin/sh {tmp_path}/take.sh; true"], **run).stdout == "403"
+        blocked = harness.wait_until(lambda: proxy.ledger.find(lambda x: x.close and x.verdict == "block"), "the blocked one")[0]
+        assert "22222222-0000-4000-8000-000000000001" in fired(blocked)
