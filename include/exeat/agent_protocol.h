@@ -63,6 +63,10 @@
  *     other_namespace  the socket is (was) in another network namespace of this host than the proxy
  *     shared           others hold the socket, too: children that inherited it, or whom it was passed to. `holders` lists
  *                      those that were found, beside the sender. False: nothing but the sender's descriptor refers to it
+ *   relaying_for (optional, in what is said of a watched connection): other processes that have a connection to the sender, which
+ *   they opened, by a Unix socket or from this host, and that are neither of its session nor above or below it: whom it may speak for.
+ *   At most AGENT_PEERS_MAX: [{"pid":17,"via":"unix","executable":"/usr/bin/python3.11"}]. What came and went between
+ *   two looks is not seen. Absent: not looked for.
  *   watched (optional, true): the ask said `watch`, and the agent does; false or absent: it has too many already.
  *   reason: null when exact, else a name from AGENT_REASONS below. Treat names you don't know as "unknown".
  *   The whole `sender` goes over a link once; later answers carry its `sender_ref` ("pid.start_ticks.serial", opaque,
@@ -162,6 +166,8 @@
 #define AGENT_HASH_WAIT_MAX_MS 10000
 #define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
 
+#define AGENT_PEERS_MAX        8    /* processes that a sender may speak for */
+#define AGENT_PEER_PATH_BYTES  256  /* path of such a one, NUL included; longer ones are cut */
 #define AGENT_HISTORY_ROWS_MAX 24 /* things seen, in one answer */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
@@ -295,6 +301,10 @@
     X(CRYPTO_LIBRARY, "crypto_library", "a library of ciphers was loaded, or is in the executable")          \
     X(SYMMETRIC_OUTSIDE_TLS, "symmetric_outside_tls", "a cipher was begun, not by a TLS library")            \
     X(PUBLIC_KEY_OUTSIDE_TLS, "public_key_outside_tls", "a key pair was used, not by a TLS library")
+
+#define AGENT_PEER_VIAS(X)                                                                                   \
+    X(UNIX, "unix")                                                                                          \
+    X(LOOPBACK, "loopback")
 
 #define AGENT_ERROR_CODES(X)                                                                                 \
     X(BAD_JSON, "bad_json")                                                                                  \

@@ -151,6 +151,7 @@ static void fill_answer(const struct agent *a, const struct attribution *from, s
     out->basis = from->basis;
     out->reason = from->reason;
     out->connect = from->connect;
+    out->peers = from->peers;
     out->holder_count = from->holder_count;
     memcpy(out->holders, from->holders, sizeof out->holders);
     memcpy(out->host, a->hello.host_name, sizeof out->host);
@@ -321,6 +322,7 @@ static void look_again(struct agent *a, size_t turns)
             compare(a, due[i], &now[i]);
         if (now[i].process)
             process_unref(now[i].process);
+        agent_peers_unref(now[i].peers);
     }
     watches_walked(a->watches);
     if (count > 0)

@@ -56,7 +56,8 @@ struct attribution {
     uint64_t cookie;              /* likewise: of the client's socket */
     int64_t holders[AGENT_HOLDERS_MAX];
     size_t holder_count;
-    struct process *process; /* counted for the caller when exact or stale, else NULL */
+    struct agent_peers *peers; /* counted for the caller; of `again`, NULL: not known */
+    struct process *process;   /* counted for the caller when exact or stale, else NULL */
 };
 
 /* Whose use of ciphers and keys is watched: nobody's, that of programs seen at the proxy, everybody's. */

@@ -61,6 +61,7 @@ static void forget(struct watches *w, struct watched *x)
     }
     unlist(w, x);
     w->count--;
+    agent_peers_unref(x->said.peers);
     free(x);
 }
 
@@ -81,7 +82,10 @@ static struct watched *find(struct watches *w, const struct agent_link *link, ui
 
 static void note(struct watched *x, const struct attribution *said)
 {
+    struct agent_peers *before = x->said.peers;
     x->said = *said;
+    x->said.peers = agent_peers_ref(said->peers ? said->peers : before);
+    agent_peers_unref(before);
     x->said.process = NULL;
     x->serial = said->process ? said->process->serial : 0;
     x->pid = said->process ? said->process->sender->pid : 0;
@@ -161,6 +165,7 @@ void watches_walked(struct watches *w)
         unlist(w, x);
         w->count--;
         w->dead--;
+        agent_peers_unref(x->said.peers);
         free(x);
     }
 }
@@ -196,6 +201,8 @@ static bool differs(const struct attribution *said, const struct attribution *no
 {
     const struct agent_connect *a = &said->connect, *b = &now->connect;
     bool connect = now->basis == AGENT_BASIS_CONNECT;
+    if (now->peers && !agent_peers_equal(now->peers, said->peers))
+        return true;
     return now->confidence != said->confidence || now->reason != said->reason ||
            (connect && (a->exec_changed != b->exec_changed || a->handed_over != b->handed_over ||
                         a->shared != b->shared)) ||

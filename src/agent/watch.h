@@ -7,7 +7,7 @@
 
 #include "agent/platform.h"
 
-enum { WATCH_ROUND_MS = 3000, WATCH_BATCH = 64 };
+enum { WATCH_ROUND_MS = 2000, WATCH_BATCH = 64 };
 
 struct agent_link;
 struct watches;
@@ -18,7 +18,7 @@ struct watched {
     struct agent_link *link;       /* borrowed until watches_forget_link(); NULL then, during a walk */
     uint64_t id;
     char nonce[AGENT_NONCE_BYTES];
-    struct attribution said; /* as asked, and as answered last; without a process */
+    struct attribution said; /* as asked, and as answered last; without a process, with its peers counted */
     uint64_t serial;         /* of the process that was named; 0: none */
     int64_t pid;             /* likewise */
     uint64_t did;            /* agent_history_signature() of what was said of its history */

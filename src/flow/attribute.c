@@ -40,6 +40,7 @@ void attribute_ask(struct flow *f)
     net_attribute_cancel(f->env->net, a);
     sender_unref(a->sender);
     agent_history_unref(a->history);
+    agent_peers_unref(a->peers);
     *a = (struct net_attribution){.done = on_answer,
                                   .changed = on_changed,
                                   .owner = f,
@@ -183,8 +184,22 @@ static void hold_history(struct exchange *x, const struct net_attribution *a)
     x->told_history = history;
 }
 
+/* Who has gone since did speak through it. */
+static void set_peers(struct exchange *x, struct agent_peers *peers)
+{
+    if (!peers || peers->count == 0)
+        return;
+    struct agent_peers *before = x->told_peers;
+    x->told_peers = agent_peers_ref(peers);
+    fact_set_int(&x->facts, FACT_sender_relays, (int64_t)peers->count);
+    fact_set_text(&x->facts, FACT_sender_relaying_for, (const char *)buf_span(&peers->json).data);
+    agent_peers_unref(before);
+}
+
 void attribute_forget(struct exchange *x)
 {
+    agent_peers_unref(x->told_peers);
+    x->told_peers = NULL;
     sender_unref(x->told_sender);
     agent_history_unref(x->told_history);
     x->told_sender = NULL;
@@ -198,6 +213,7 @@ void attribute_change(struct flow *f)
         hold_sender(f->x, &f->attribution);
     set_attribution_facts(facts, &f->attribution);
     set_who_facts(facts, f->attribution.sender);
+    set_peers(f->x, f->attribution.peers);
     if (!f->attribution.did_more)
         fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
 }

@@ -196,6 +196,7 @@ static void flow_free(struct flow *f)
     net_attribute_cancel(env->net, &f->attribution);
     sender_unref(f->attribution.sender);
     agent_history_unref(f->attribution.history);
+    agent_peers_unref(f->attribution.peers);
     net_lane_drop(env->net, &f->out_lane);
     net_lane_drop(env->net, &f->in_lane);
     if (f->counted)

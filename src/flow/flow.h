@@ -100,6 +100,7 @@ struct exchange {
     struct facts facts;
     struct sender *told_sender;             /* counted: of which the facts are views; NULL */
     struct agent_history *told_history;     /* likewise */
+    struct agent_peers *told_peers;         /* likewise */
     struct frames *frames;                  /* owned (malloc); NULL unless it became a WebSocket */
     struct samples *samples;                /* owned (malloc); NULL where nothing is sampled */
     struct remembered *remembered;          /* owned (malloc); NULL before DECIDE_CONNECT */

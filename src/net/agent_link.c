@@ -96,6 +96,7 @@ static void set_unknown(struct net_attribution *who, const char *reason)
     who->basis = AGENT_BASIS_HOLDER_NOW;
     who->sender = NULL;
     who->history = NULL;
+    who->peers = NULL;
     snprintf(who->reason, sizeof(who->reason), "%s", reason);
 }
 
@@ -352,6 +353,8 @@ static void ask_again_in_full(struct ask *ask)
 static bool says_the_same(const struct net_attribution *who, const struct agent_answer *now, bool same_sender)
 {
     const struct agent_connect *a = &who->connect, *b = &now->connect;
+    if (now->peers && !agent_peers_equal(who->peers, now->peers))
+        return false;
     return same_sender && who->confidence == now->confidence && who->basis == now->basis &&
            a->exec_changed == b->exec_changed && a->handed_over == b->handed_over && a->shared == b->shared &&
            who->holder_count == now->holder_count &&
@@ -374,6 +377,10 @@ static void take_change(struct ask *ask, const struct agent_answer *now, struct 
     if (same && !did_more)
         return;
     fill(who, now);
+    if (now->peers) {
+        agent_peers_unref(who->peers);
+        who->peers = agent_peers_ref(now->peers);
+    }
     who->did_more = same;
     struct agent_history *before = who->history;
     who->history = agent_history_ref(now->history ? now->history : before);

@@ -142,6 +142,7 @@ struct net_attribution {
     enum agent_basis basis;
     struct agent_connect connect;  /* with basis CONNECT */
     struct sender *sender;         /* counted: the owner's reference; NULL unless known */
+    struct agent_peers *peers;     /* likewise: whom it may speak for, as changed() told; NULL: not known */
     struct agent_history *history; /* likewise: what it did lately, as known when the agent answered */
     bool did_more;                 /* at changed(): it did something that it had not done; it is who it was */
     int64_t

@@ -183,6 +183,8 @@ static int write_answer(struct buf *out, const struct agent_answer *a, const cha
         write_connect(&j, &a->connect);
     if (a->watched)
         json_bool(&j, "watched", true);
+    if (a->peers)
+        agent_peers_write(a->peers, &j, "relaying_for");
     json_array(&j, "holders");
     for (size_t i = 0; i < a->holder_count; i++)
         json_int(&j, NULL, a->holders[i]);

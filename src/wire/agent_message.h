@@ -7,6 +7,7 @@
 #include "base/ip.h"
 #include "wire/agent_around.h"
 #include "wire/agent_history.h"
+#include "wire/agent_peers.h"
 #include "wire/sender.h"
 
 enum agent_confidence {
@@ -83,6 +84,7 @@ struct agent_answer {
     enum agent_reason reason;
     struct agent_connect connect;
     bool watched;
+    struct agent_peers *peers; /* decoded: counted; to be written: borrowed for the call. NULL: not told */
     int64_t holders[AGENT_HOLDERS_MAX]; /* pids: when ambiguous all, else those beside the sender */
     size_t holder_count;
     char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */

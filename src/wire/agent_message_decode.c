@@ -408,10 +408,17 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
                     "confidence, reason, holders and sender_ref don't fit together");
     if (sender && !(a->sender = decode_sender(sender, a->sender_ref)))
         return fail(e, AGENT_ERROR_BAD_ANSWER, "sender: a member has a wrong type or is too long");
+    const json_t *peers = member(object, "relaying_for");
+    if (peers && !(a->peers = agent_peers_decode(peers))) {
+        sender_unref(a->sender);
+        return fail(e, AGENT_ERROR_BAD_ANSWER, "relaying_for: not a list of at most %d processes",
+                    AGENT_PEERS_MAX);
+    }
     const json_t *history = a->sender_ref[0] ? member(object, "history") : NULL;
     a->history = history ? agent_history_decode(history) : NULL;
     if (history && !a->history) {
         sender_unref(a->sender);
+        agent_peers_unref(a->peers);
         return fail(e, AGENT_ERROR_BAD_ANSWER, "history: a member has a wrong type or is too long");
     }
     return 0;
@@ -511,4 +518,6 @@ void agent_message_free(struct agent_message *m)
     m->u.answer.sender = NULL;
     agent_history_unref(m->u.answer.history);
     m->u.answer.history = NULL;
+    agent_peers_unref(m->u.answer.peers);
+    m->u.answer.peers = NULL;
 }

@@ -25,7 +25,16 @@
 #define MODE_FORMAT   0xf000u /* S_IFMT */
 #define MODE_SOCKET   0xc000u /* S_IFSOCK */
 
-enum { ESTABLISHED = 1, SYN_SENT = 2, SYN_RECV = 3, PROTOCOL_TCP = 6, FAMILY_INET = 2, FAMILY_INET6 = 10 };
+enum {
+    ESTABLISHED = 1,
+    SYN_SENT = 2,
+    SYN_RECV = 3,
+    PROTOCOL_TCP = 6,
+    FAMILY_UNIX = 1,
+    FAMILY_INET = 2,
+    FAMILY_INET6 = 10
+};
+enum { PIDTYPE_TGID = 1 };
 
 char kernel_license[] SEC("license") = "GPL";
 

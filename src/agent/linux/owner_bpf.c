@@ -39,7 +39,7 @@ struct owner_bpf {
     int owners, tuples, accepted, images, tags, ports, losses; /* descriptors, borrowed from the object */
     int look;                 /* likewise; -1: this kernel does not take it */
     int walk;                 /* borrowed from the links; -1 likewise */
-    int wanted;               /* borrowed from the object */
+    int wanted, suspects;     /* borrowed from the object */
     struct ring_buffer *ring; /* owned */
     struct owner_record own;  /* of a connection made to see whether it works */
     uint64_t seeded;
@@ -131,6 +131,7 @@ static int load(struct owner_bpf *b)
     b->ports = find_map(b, "ports");
     b->losses = find_map(b, "losses");
     b->wanted = find_map(b, "wanted");
+    b->suspects = find_map(b, "suspects");
     b->ring = ring_buffer__new(find_map(b, "events"), on_event, b, NULL);
     return b->ring ? attach(b) : -errno;
 }
@@ -268,30 +269,34 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
     return true;
 }
 
-static bool walk(const struct owner_bpf *b, void (*each)(void *context, const struct owner_holder *holder),
+static bool walk(const struct owner_bpf *b, void (*each)(void *context, const struct owner_walked *found),
                  void *context)
 {
-    struct owner_holder found[256];
+    struct owner_walked some[256];
     int fd = bpf_iter_create(b->walk);
     ssize_t n = fd < 0 ? -1 : 0;
-    while (fd >= 0 && ((n = read(fd, found, sizeof found)) > 0 || (n < 0 && errno == EAGAIN)))
-        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *found; i++) /* whole ones: the kernel writes so */
-            each(context, &found[i]);
+    while (fd >= 0 && ((n = read(fd, some, sizeof some)) > 0 || (n < 0 && errno == EAGAIN)))
+        for (size_t i = 0; n > 0 && i < (size_t)n / sizeof *some; i++) /* whole ones: the kernel writes so */
+            each(context, &some[i]);
     if (fd >= 0)
         close(fd);
     return n == 0;
 }
 
-bool owner_bpf_walk(const struct owner_bpf *b, const uint64_t *cookies, size_t count,
-                    void (*each)(void *context, const struct owner_holder *holder), void *context)
+bool owner_bpf_walk(const struct owner_bpf *b, const struct owner_wanted *w,
+                    void (*each)(void *context, const struct owner_walked *found), void *context)
 {
     uint32_t one = 1;
-    bool walked = b->walk >= 0 && count <= WANTED_MAX;
-    for (size_t i = 0; i < count && walked; i++)
-        walked = bpf_map_update_elem(b->wanted, &cookies[i], &one, BPF_ANY) == 0;
+    bool walked = b->walk >= 0 && w->cookie_count <= WANTED_MAX && w->pid_count <= WANTED_MAX;
+    for (size_t i = 0; i < w->cookie_count && walked; i++)
+        walked = bpf_map_update_elem(b->wanted, &w->cookies[i], &one, BPF_ANY) == 0;
+    for (size_t i = 0; i < w->pid_count && walked; i++)
+        walked = bpf_map_update_elem(b->suspects, &w->pids[i], &one, BPF_ANY) == 0;
     walked = walked && walk(b, each, context);
-    for (size_t i = 0; i < count && b->walk >= 0; i++)
-        bpf_map_delete_elem(b->wanted, &cookies[i]);
+    for (size_t i = 0; i < w->cookie_count && b->walk >= 0; i++)
+        bpf_map_delete_elem(b->wanted, &w->cookies[i]);
+    for (size_t i = 0; i < w->pid_count && b->walk >= 0; i++)
+        bpf_map_delete_elem(b->suspects, &w->pids[i]);
     return walked;
 }
 
@@ -412,10 +417,10 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
     return b != NULL;
 }
 
-bool owner_bpf_walk(const struct owner_bpf *b, const uint64_t *cookies, size_t count,
-                    void (*each)(void *context, const struct owner_holder *holder), void *context)
+bool owner_bpf_walk(const struct owner_bpf *b, const struct owner_wanted *w,
+                    void (*each)(void *context, const struct owner_walked *found), void *context)
 {
-    (void)cookies, (void)count, (void)each, (void)context;
+    (void)w, (void)each, (void)context;
     return b != NULL;
 }
 

@@ -40,10 +40,15 @@ bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const s
  * or it must be looked up piece by piece. */
 bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret);
 
-/* Tells every process that has a descriptor of one of these sockets (at most WANTED_MAX), perhaps more than once. False: the kernel
- * does not take the program for it, or won't have it run with the rights that are left. */
-bool owner_bpf_walk(const struct owner_bpf *b, const uint64_t *cookies, size_t count,
-                    void (*each)(void *context, const struct owner_holder *holder), void *context);
+/* A walk through all descriptors, for these sockets and these processes (at most WANTED_MAX each): see struct owner_walked, told
+ * perhaps more than once. False: the kernel does not take the program for it, or won't have it run with the rights that are left. */
+struct owner_wanted {
+    const uint64_t *cookies; /* borrowed for the call, like pids */
+    const uint32_t *pids;
+    size_t cookie_count, pid_count;
+};
+bool owner_bpf_walk(const struct owner_bpf *b, const struct owner_wanted *wanted,
+                    void (*each)(void *context, const struct owner_walked *found), void *context);
 
 /* Our own namespace and root folder, as records say them. */
 uint32_t owner_bpf_netns(const struct owner_bpf *b);

@@ -38,14 +38,35 @@ struct sock_common {
     __be16 skc_dport;
     __u16 skc_num;
     unsigned short skc_family;
+    unsigned char skc_state;
     possible_net_t skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
 } KERNEL_STRUCT;
 
+struct hlist_head {
+    void *first;
+} KERNEL_STRUCT;
+
+struct upid {
+    int nr;
+} KERNEL_STRUCT;
+
+struct pid {
+    struct hlist_head tasks[4];
+    struct upid numbers[1];
+} KERNEL_STRUCT;
+
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_protocol;
+    struct pid *sk_peer_pid;
+} KERNEL_STRUCT;
+
+struct unix_address;
+
+struct unix_sock {
+    struct unix_address *addr;
 } KERNEL_STRUCT;
 
 struct tcp_sock {

@@ -116,17 +116,67 @@ struct {
     __type(value, __u32);
 } wanted SEC(".maps");
 
+/* Processes that are looked at: who connected to them? */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, WANTED_MAX);
+    __type(key, __u32);
+    __type(value, __u32);
+} suspects SEC(".maps");
+
+/* The process at the other end of a Unix socket that was connected to: one with a name, as the listener's. 0: none that lives. */
+static __always_inline __u32 read_unix_peer(struct sock *sk)
+{
+    struct unix_sock *named = (void *)bpf_skc_to_unix_sock(sk);
+    struct pid *peer = sk->sk_peer_pid;
+    if (!named || !named->addr || !peer || !BPF_CORE_READ(peer, tasks[PIDTYPE_TGID].first))
+        return 0;
+    return (__u32)BPF_CORE_READ(peer, numbers[0].nr);
+}
+
+/* Who connected the other end, if that is on this host. */
+static __always_inline __u32 read_loopback_peer(struct sock *sk)
+{
+    struct owner_tuple t = {.netns = 0};
+    read_tuple(sk, false, &t);
+    struct owner_sockets *sockets = bpf_map_lookup_elem(&tuples, &t);
+    if (!sockets)
+        return 0;
+    __u64 cookie = sockets->cookie[(sockets->next - 1) & (OWNER_SOCKETS - 1)];
+    struct owner_record *r = bpf_map_lookup_elem(&owners, &cookie);
+    return r ? r->pid : 0;
+}
+
+static __always_inline void walk_peers(struct bpf_iter__task_file *at, struct sock *sk, __u32 pid)
+{
+    struct owner_walked found = {.pid = pid};
+    if (sk->__sk_common.skc_state != ESTABLISHED || !bpf_map_lookup_elem(&suspects, &pid))
+        return;
+    bool local = sk->__sk_common.skc_family == FAMILY_UNIX;
+    if (!local && sk->sk_protocol != PROTOCOL_TCP)
+        return;
+    found.kind = local ? OWNER_WALKED_UNIX : OWNER_WALKED_LOOPBACK;
+    found.other = local ? read_unix_peer(sk) : read_loopback_peer(sk);
+    if (found.other && found.other != pid)
+        bpf_seq_write(at->meta->seq, &found, sizeof found);
+}
+
 SEC("iter/task_file")
 int walk(struct bpf_iter__task_file *at)
 {
     struct task_struct *task = at->task;
     struct file *file = at->file;
-    if (!task || !file)
+    struct socket *socket = file && task ? (void *)bpf_sock_from_file(file) : (void *)0;
+    struct sock *sk = socket ? socket->sk : (void *)0;
+    if (!sk)
         return 0;
-    struct owner_holder found = {.cookie = read_cookie(file)};
+    __u16 family = sk->__sk_common.skc_family;
+    struct owner_walked found = {.pid = (__u32)task->tgid};
+    if (family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6)
+        walk_peers(at, sk, found.pid);
+    found.cookie = (__u64)sk->__sk_common.skc_cookie.counter;
     if (!found.cookie || !bpf_map_lookup_elem(&wanted, &found.cookie))
         return 0;
-    found.pid = (__u32)task->tgid;
     bpf_seq_write(at->meta->seq, &found, sizeof found);
     return 0;
 }

@@ -123,13 +123,17 @@ struct owner_look {
     struct owner_record record;
 };
 
-/* A process that has a descriptor of a socket that was sought, as a walk through all of them finds. */
-struct owner_holder {
+/* What a walk through all descriptors finds: a process that has one of a socket that was sought; or, of a process that is looked
+ * at, another one that connected to it, by a Unix socket or from this host. */
+enum owner_walked_kind { OWNER_WALKED_HOLDER, OWNER_WALKED_UNIX, OWNER_WALKED_LOOPBACK };
+
+struct owner_walked {
     __u64 cookie;
-    __u32 pid, pad;
+    __u32 kind, pid;
+    __u32 other, pad; /* not of a HOLDER */
 };
 
-enum { WANTED_MAX = 1024 }; /* sockets sought in one walk */
+enum { WANTED_MAX = 1024 }; /* sockets sought, and processes looked at, in one walk */
 
 enum owner_loss {
     OWNER_LOSS_OWNER, /* a connection's owner was not written down */

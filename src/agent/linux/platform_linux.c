@@ -4,6 +4,7 @@
  * to hold the socket, and the socket was the same one throughout. */
 #include "agent/linux/bypass.h"
 #include "agent/linux/caller.h"
+#include "agent/linux/around.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/holders.h"
 #include "agent/linux/observer.h"
@@ -267,6 +268,7 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
 void platform_tick(struct platform *p)
 {
     owner_sample(&p->owner);
+    holders_tick(&p->holders);
     if (++p->ticks % PURGE_TICKS != 0)
         return;
     process_table_purge(&p->table);
@@ -492,65 +494,30 @@ static bool find_socket(struct platform *p, struct attribution *a, struct sock_s
     return false;
 }
 
-/* A socket that is older than the kernel's records: by the kernel's walk, else by /proc. False: not now. */
-static bool find_holders(struct platform *p, struct attribution *const *batch, const struct sock_seen *seen,
+/* Of sockets that are older than the kernel's records: by the kernel's walk, else by /proc. What nobody waits for is not worth that. */
+static void find_holders(struct platform *p, struct attribution *const *batch, const struct sock_seen *seen,
                          struct owner_question *questions, size_t count)
 {
     struct holders_question walked[BATCH_MAX];
-    bool can_wait = true;
+    bool waited_for = false;
     for (size_t i = 0; i < count; i++) {
         walked[i] = (struct holders_question){.cookie = questions[i].answered ? 0 : seen[i].cookie};
-        can_wait = can_wait && (questions[i].answered || batch[i]->again);
+        waited_for = waited_for || (!questions[i].answered && !batch[i]->again);
     }
-    if (!holders_find(&p->holders, walked, count, can_wait)) {
-        if (!p->holders.bpf || !can_wait)
-            owner_find_all(&p->owner, questions, count);
-        return !p->holders.bpf || !can_wait;
-    }
+    bool found = waited_for && holders_find(&p->holders, walked, count);
+    if (!found && (waited_for || !p->holders.bpf))
+        owner_find_all(&p->owner, questions, count);
     for (size_t i = 0; i < count; i++) {
         if (questions[i].answered)
             continue;
-        questions[i].holder_count = walked[i].count;
-        memcpy(questions[i].holders, walked[i].pids, sizeof walked[i].pids);
-    }
-    return true;
-}
-
-static void conclude_rest(struct platform *p, struct attribution *const *batch, const struct sock_seen *seen,
-                          struct owner_question *questions, size_t count)
-{
-    bool found = find_holders(p, batch, seen, questions, count);
-    for (size_t i = 0; i < count; i++) {
-        if (questions[i].answered)
-            continue;
-        if (found)
+        if (found) {
+            questions[i].holder_count = walked[i].count;
+            memcpy(questions[i].holders, walked[i].pids, sizeof walked[i].pids);
+        }
+        if (waited_for || !p->holders.bpf)
             conclude(p, batch[i], &seen[i], &questions[i]);
         else
             set_unknown(batch[i], AGENT_REASON_BUSY);
-    }
-}
-
-/* Those of which only the caller is known, and which somebody else has, too: who? */
-static void find_others(struct platform *p, struct attribution *const *batch, size_t count)
-{
-    struct holders_question walked[BATCH_MAX];
-    struct attribution *of[BATCH_MAX];
-    size_t sought = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct attribution *a = batch[i];
-        if (!a->again || !a->process || a->basis != AGENT_BASIS_CONNECT || a->connect.shared != -1 ||
-            a->confidence != AGENT_CONFIDENCE_EXACT)
-            continue;
-        walked[sought] = (struct holders_question){.cookie = a->cookie};
-        of[sought++] = a;
-    }
-    if (sought == 0 || !holders_find(&p->holders, walked, sought, true))
-        return;
-    for (size_t i = 0; i < sought; i++) {
-        for (size_t k = 0; k < walked[i].count; k++)
-            if (walked[i].pids[k] != of[i]->process->sender->pid)
-                of[i]->holders[of[i]->holder_count++] = walked[i].pids[k];
-        of[i]->connect.shared = of[i]->holder_count > 0;
     }
 }
 
@@ -571,8 +538,10 @@ static void attribute_some(struct platform *p, struct attribution *const *batch,
             need_all = true;
     }
     if (need_all)
-        conclude_rest(p, batch, seen, questions, count);
-    find_others(p, batch, count);
+        find_holders(p, batch, seen, questions, count);
+    for (size_t i = 0; i < count; i++)
+        if (batch[i]->again && batch[i]->process && batch[i]->basis == AGENT_BASIS_CONNECT)
+            around_fill(&p->holders, p->owner.procfd, batch[i]);
 }
 
 void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count)
