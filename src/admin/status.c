@@ -1,6 +1,7 @@
 /* status.c: see status.h. Called on admin's thread; reads what the daemon lets any thread read. */
 #include "admin/status.h"
 
+#include "flow/pins.h"
 #include "store/store.h"
 
 #include <time.h>
@@ -112,6 +113,15 @@ static void write_history(struct json *j, struct daemon *d, const struct conf *c
     json_end_object(j);
 }
 
+static void write_pins(struct json *j, struct daemon *d)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    json_array(j, "pins");
+    pins_describe(daemon_pins(d), j, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+    json_end_array(j);
+}
+
 /* Rules that matched or could not be answered, in their order: as many as fit on a screen or two. */
 static void write_rules(struct json *j, const struct snapshot *s)
 {
@@ -184,6 +194,7 @@ void status_write(struct daemon *d, const struct gather *g, struct buf *out)
     write_workers(&j, g);
     write_ledger(&j, d, s->conf);
     write_history(&j, d, s->conf);
+    write_pins(&j, d);
     write_rules(&j, s);
     json_end_object(&j);
     buf_append(out, "\n", 1);

@@ -5,9 +5,10 @@
 #include "flow/streams.h"
 
 #include "facts/payload.h"
+#include "flow/pins.h"
 #include "wire/opening.h"
 
-#include <stdlib.h>
+#include <errno.h>
 
 enum { METHOD_BYTES_MAX = 8 }; /* what may still become an HTTP method */
 
@@ -54,13 +55,24 @@ static const char *where_roots_are(const struct flow *f)
     return "the system's store";
 }
 
+/* Only what is known for certain to be that program. */
+static void learn(struct flow *f, const char *why, bool alert)
+{
+    if (f->attribution.confidence == AGENT_CONFIDENCE_EXACT)
+        pins_note(f->env->pins, f->attribution.sender, f->x->host.name, why, alert, net_now_ms(f->env->net));
+}
+
 static enum step not_wanted(struct flow *f, enum side_io io)
 {
     int alert = tls_session_alert(f->client.tls);
     for (size_t i = 0; i < sizeof rejections / sizeof rejections[0]; i++)
-        if (alert == rejections[i].alert)
+        if (alert == rejections[i].alert) {
+            learn(f, rejections[i].name, true);
             return flow_fail(f, REASON_CLIENT_REJECTED, "%s: %s (%s)", rejections[i].name,
                              rejections[i].meaning, where_roots_are(f));
+        }
+    if (alert < 0 && f->client.error != EPROTO)
+        learn(f, "closed", false);
     const char *error = tls_session_error(f->client.tls);
     return flow_fail(f, REASON_CLIENT_TLS_FAILED, "%s",
                      io == SIDE_EOF || !error[0] ? "the client ended the handshake" : error);

@@ -33,6 +33,8 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
     baseline_decide(f->snapshot->baseline, &q, &v);
     if (v.handling == HANDLING_UNSET)
         v.handling = (enum verdict_handling)(HANDLING_TUNNEL + flow_conf(f)->policy.handling);
+    if (v.handling == HANDLING_TERMINATE)
+        v.handling = inside_handling(f, &v);
     if (v.probe == PROBE_UNSET)
         v.probe = (enum verdict_probe)(PROBE_NEVER + flow_conf(f)->policy.chain);
     return v;

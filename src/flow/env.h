@@ -15,6 +15,7 @@
 struct findings; /* flow/findings.h */
 struct flow;
 struct mint_room;
+struct pins;
 struct signer;
 
 struct flow_env {
@@ -39,6 +40,7 @@ struct flow_env {
     struct probes *probes;         /* owned by flow/probe.c; freed by flow_env_close() */
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */
     struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
+    struct pins *pins;             /* borrowed; shared by all workers */
     struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */
 };
 

@@ -1,11 +1,30 @@
 /* inside.c: see inside.h. Touches its flow, the server's side, the facts. */
 #include "flow/inside.h"
 
+#include "flow/pins.h"
+
 #include "base/must.h"
 #include "tls/digest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+/* ---- what speaks against it ---- */
+
+enum verdict_handling inside_handling(struct flow *f, const struct verdict *v)
+{
+    struct exchange *x = f->x;
+    uint64_t now_ms = net_now_ms(f->env->net);
+    bool spared = domains_has(f->snapshot->spared, &x->host);
+    bool exact = f->attribution.confidence == AGENT_CONFIDENCE_EXACT;
+    bool pinned = !spared && exact && pins_has(f->env->pins, f->attribution.sender, x->host.name, now_ms);
+    if (!spared && !pinned)
+        return HANDLING_TERMINATE;
+    /* in enforce whoever rejects our leaf doesn't get around inspection by that: a person decides */
+    bool proposed = pinned && v->mode == MODE_ENFORCE;
+    fact_set_text(&x->facts, FACT_handling_why, spared ? "spared" : proposed ? "pin_proposed" : "pinned");
+    return proposed ? HANDLING_TERMINATE : HANDLING_PEEK;
+}
 
 /* ---- what the hello says ---- */
 

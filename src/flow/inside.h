@@ -29,6 +29,8 @@ struct inside {
     char refusal_detail[160];
 };
 
+/* Policy wants `v`'s flow to be terminated: TERMINATE, or PEEK where something speaks against it; facts say what. */
+enum verdict_handling inside_handling(struct flow *f, const struct verdict *v);
 /* DECIDE_HELLO's way for a flow that policy wants to be terminated. */
 enum step inside_go(struct flow *f);
 /* The client's TLS is open: what comes are exchanges of their own. 0, or -1 without memory. */

@@ -10,6 +10,7 @@
 #include "flow/judge.h"
 #include "flow/tally.h"
 #include "rules/baseline.h"
+#include "rules/domains.h"
 #include "rules/rulebook.h"
 #include "rules/suppression.h"
 #include "tls/ca.h"
@@ -40,6 +41,7 @@ struct snapshot {
     struct trust *trust;            /* owned: roots by which servers' chains are judged */
     struct chain_known *known;      /* owned; NULL = no list of known kits and interception roots */
     struct tls_prober *prober;      /* owned: for looking at certificates that the wire hides */
+    struct domains *spared;         /* owned: what policy never terminates; NULL = none */
     struct ca *ca; /* owned: the inspection CA, without its key; NULL = nothing is terminated */
     struct tls_context *inspect_tls; /* owned, with ca: to the servers of terminated tunnels */
 };

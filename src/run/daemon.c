@@ -2,6 +2,8 @@
  * user for good - lock, ledger and all other files, as that user, because they must be opened again later - workers. */
 #include "run/daemon.h"
 
+#include "flow/pins.h"
+
 #include "base/log.h"
 #include "base/must.h"
 #include "run/notify.h"
@@ -47,6 +49,7 @@ struct daemon {
     struct limits *limits;       /* owned */
     struct store *store;         /* owned */
     struct sightings *sightings; /* owned */
+    struct pins *pins;           /* owned */
     struct signing *signing;     /* owned; NULL: there is no inspection CA */
     struct pairs *pairs;         /* owned */
     struct habits *habits;       /* owned */
@@ -138,6 +141,7 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .store = d->store,
                                    .findings = d->findings,
                                    .signer = signing_signer(d->signing),
+                                   .pins = d->pins,
                                    .snapshot = d->snapshot,
                                    .uid_prefix = prefix,
                                    .listeners = d->listeners,
@@ -156,6 +160,8 @@ static int prepare(struct daemon *d, struct err *reterr)
 {
     const struct conf *c = d->snapshot->conf;
     raise_descriptors(d);
+    if (!(d->pins = pins_new()))
+        return err_set(reterr, NULL, 0, 0, "no memory");
     if (start_signing(d, reterr) != 0)
         return -1;
     if (privileges_make_folder(c->process.state_folder, &d->identity, reterr) != 0)
@@ -430,6 +436,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
     }
     limits_free(d->limits);
     signing_stop(d->signing);
+    pins_free(d->pins);
     snapshot_unref(d->snapshot);
     if (d->pid_fd >= 0)
         close(d->pid_fd); /* the file stays: its lock says who is running, and removing it would race */
@@ -504,4 +511,9 @@ const struct flow_listener *daemon_listeners(const struct daemon *d, unsigned *r
 {
     *ret_count = d->listener_count;
     return d->listeners;
+}
+
+struct pins *daemon_pins(const struct daemon *d)
+{
+    return d->pins;
 }

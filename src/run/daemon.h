@@ -7,6 +7,7 @@
 
 enum daemon_exit { DAEMON_OK = 0, DAEMON_FAILED = 1, DAEMON_MISCONFIGURED = 2 };
 
+struct pins;
 struct daemon;
 
 /* Reads the configuration, binds, becomes its user, locks, opens the ledger and makes the workers, which don't accept yet. NULL
@@ -27,6 +28,7 @@ struct ledger *daemon_ledger(const struct daemon *d);
 struct store *daemon_store(const struct daemon *d);
 struct findings *daemon_findings(const struct daemon *d);
 struct sightings *daemon_sightings(const struct daemon *d);
+struct pins *daemon_pins(const struct daemon *d);
 uint64_t daemon_started_ms(const struct daemon *d); /* since 1970 */
 const char *daemon_config_file(const struct daemon *d);
 const char *daemon_last_reload(struct daemon *d, char ret[512]); /* "" when the last one went well */

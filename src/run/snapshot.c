@@ -22,6 +22,7 @@ static void snapshot_destroy(struct snapshot *s)
     trust_free(s->trust);
     chain_known_free(s->known);
     tls_prober_free(s->prober);
+    domains_free(s->spared);
     ca_free(s->ca);
     geo_close(s->geo);
     popularity_free(s->popularity);
@@ -115,6 +116,26 @@ static int load_geo(struct snapshot *s, struct err *reterr)
     return s->geo ? 0 : -1;
 }
 
+static int load_spared(struct snapshot *s, struct err *reterr)
+{
+    const struct conf *c = s->conf;
+    for (const struct domains_file *f = domains_private; c->inspection.spare_private && f->name; f++)
+        if (!(s->spared = domains_parse(s->spared, span_of(f->bytes, f->len), f->name, reterr)))
+            return -1;
+    for (size_t i = 0; i < c->inspection.spare.count; i++) {
+        const char *path = c->inspection.spare.items[i];
+        struct buf text;
+        buf_init(&text, BASELINE_MAX_BYTES);
+        int result = conf_file_read(path, false, &text, reterr);
+        if (result == 0 && !(s->spared = domains_parse(s->spared, buf_span(&text), path, reterr)))
+            result = -1;
+        buf_free(&text);
+        if (result != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int load_inspection(struct snapshot *s, struct err *reterr)
 {
     const struct conf *c = s->conf;
@@ -124,6 +145,8 @@ static int load_inspection(struct snapshot *s, struct err *reterr)
                        "terminate needs inspection.ca_certificate and ca_key");
     if (!c->inspection.ca_certificate)
         return 0;
+    if (load_spared(s, reterr) != 0)
+        return -1;
     s->ca = ca_read(c->inspection.ca_certificate, reterr);
     s->inspect_tls = s->ca ? tls_context_new_unverified(reterr) : NULL;
     return s->inspect_tls ? 0 : -1;

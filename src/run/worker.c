@@ -179,6 +179,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .store = o->store,
                                .findings = o->findings,
                                .signer = o->signer,
+                               .pins = o->pins,
                                .snapshot = snapshot_ref(o->snapshot),
                                .worker = o->index};
     snprintf(w->env.uid_prefix, sizeof w->env.uid_prefix, "%s", o->uid_prefix);

@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "flow/flow.h"
+#include "flow/pins.h"
 #include "tls/devca.h"
 #include "tls/mint.h"
 
@@ -296,6 +297,8 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     s->ledger = fake_ledger_new();
     s->limits = limits_new(FLOWS_MOST);
     s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};
+    s->pins = pins_new();
+    must(s->pins);
     must(s->limits);
     s->sightings = sightings_new(NULL, 1024);
     s->pairs = pairs_new(NULL, 1024);
@@ -306,6 +309,7 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
                                .limits = s->limits,
                                .sightings = s->sightings,
                                .signer = &s->signer.signer,
+                               .pins = s->pins,
                                .pairs = s->pairs,
                                .habits = s->habits,
                                .snapshot = snapshot_ref(snapshot),
@@ -378,6 +382,7 @@ void sim_close(struct sim *s)
     fake_net_free(s->net);
     fake_ledger_free(s->ledger);
     limits_free(s->limits);
+    pins_free(s->pins);
     sightings_free(s->sightings);
     pairs_free(s->pairs);
     habits_free(s->habits);

@@ -54,8 +54,9 @@ struct sim {
     struct limits *limits;       /* owned */
     struct sightings *sightings; /* owned */
     struct fake_signer signer;
-    struct pairs *pairs;         /* owned */
-    struct habits *habits;       /* owned */
+    struct pins *pins;     /* owned */
+    struct pairs *pairs;   /* owned */
+    struct habits *habits; /* owned */
     struct flow_env env;
     struct flow_listener plain, tls;           /* listeners */
     struct snapshot *revoke_cut, *revoke_keep; /* borrowed: what the injections publish; NULL */
