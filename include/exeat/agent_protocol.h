@@ -85,7 +85,8 @@
  *       unapproved script); script_sha256,
  *     arguments [..] (secrets replaced by "[redacted]"), arguments_truncated (bool), cwd,
  *     uid (real), user, login_uid (audit loginuid; null when unset), login_user,
- *     parents [{"pid","executable","name"}] nearest first, up to pid 1 or AGENT_PARENTS_MAX,
+ *     parents [{"pid","executable","name"}] nearest first, up to pid 1 or AGENT_PARENTS_MAX; the nearest may have
+ *       writable_by_user (below, of its own executable),
  *     unit (systemd unit; one of a user's manager as "user@1000.service/name.service", so that it cannot pose as a
  *       unit of the system), container (id),
  *     writable_by_user (bool or null): a user other than root can replace the executable, by the file or a folder above

@@ -37,7 +37,7 @@ struct process {
     char package_md5[33]; /* what its package says of the executable; "" when it says nothing */
     uint32_t fixed_borrowed, mapped_borrowed; /* sets of enum sender_borrowed */
     char fixed_why[PROCESS_WHY_BYTES], mapped_why[PROCESS_WHY_BYTES];
-    int64_t looked_ms; /* at its mappings; monotonic */
+    int64_t looked_ms, traced_ms; /* at its mappings, at its tracer; monotonic */
 };
 
 struct attribution {

@@ -155,7 +155,7 @@ static int start_agent(struct run *r)
 {
     char path[CHILD_PATH_BYTES], socket_flag[] = "--socket", allow_flag[] = "--allow-user",
                                  name[] = "exeat-agent";
-    char foreground_flag[] = "--foreground";
+    char foreground_flag[] = "--foreground", state_flag[] = "--state", known[CHILD_PATH_BYTES];
     struct conf *c = r->conf;
     if (r->no_agent || !c->agent.socket)
         return 0;
@@ -164,7 +164,11 @@ static int start_agent(struct run *r)
     else if (child_find_program(name, path, &r->err) != 0)
         return -1;
     bool other_user = geteuid() == 0 && c->process.user;
+    size_t folder = (size_t)(strrchr(c->agent.socket, '/') - c->agent.socket); /* the path is absolute */
+    snprintf(known, sizeof known, "%.*s/known", (int)folder, c->agent.socket);
     char *argv[] = {name,
+                    state_flag,
+                    known,
                     foreground_flag,
                     socket_flag,
                     (char *)(uintptr_t)c->agent.socket,

@@ -50,6 +50,7 @@ struct sender_view baseline_view_sender(const struct sender *s, enum agent_confi
         .user = s->user,
         .unit = s->unit,
         .script = s->script_kind == SENDER_SCRIPT_FILE ? s->script : NULL,
+        .parent = s->parent_count && s->parents[0].writable_by_user == 0 ? s->parents[0].executable : NULL,
         .sha256 = s->sha256,
         .script_sha256 = s->script_sha256,
         .hash_state = s->hash_state,

@@ -29,6 +29,7 @@ struct baseline; /* opaque, immutable */
 struct sender_view {
     enum agent_confidence confidence;
     const char *executable, *package, *user, *unit, *script;
+    const char *parent; /* the nearest one's executable; NULL also where users can write that */
     const char *sha256, *script_sha256; /* lower-case hex */
     enum sender_hash_state hash_state;  /* sha256 counts only when DONE */
     bool interpreter;                   /* the agent takes the executable for an interpreter */

@@ -14,7 +14,8 @@
     X(UNIT, unit)                                                                                            \
     X(SCRIPT, script)                                                                                        \
     X(SHA256, sha256)                                                                                        \
-    X(SCRIPT_SHA256, script_sha256)
+    X(SCRIPT_SHA256, script_sha256)                                                                          \
+    X(PARENT, parent)
 
 enum condition {
 #define X(id, field) CONDITION_##id,

@@ -115,11 +115,14 @@ static const char *check_unit(const char *s)
     return NULL;
 }
 
-static const char *(*const checks[CONDITION_COUNT])(const char *) = {
-    [CONDITION_EXECUTABLE] = check_path,     [CONDITION_PACKAGE] = check_package,
-    [CONDITION_USER] = check_user,           [CONDITION_UNIT] = check_unit,
-    [CONDITION_SCRIPT] = check_path,         [CONDITION_SHA256] = check_sha256,
-    [CONDITION_SCRIPT_SHA256] = check_sha256};
+static const char *(*const checks[CONDITION_COUNT])(const char *) = {[CONDITION_EXECUTABLE] = check_path,
+                                                                     [CONDITION_PACKAGE] = check_package,
+                                                                     [CONDITION_USER] = check_user,
+                                                                     [CONDITION_UNIT] = check_unit,
+                                                                     [CONDITION_SCRIPT] = check_path,
+                                                                     [CONDITION_SHA256] = check_sha256,
+                                                                     [CONDITION_SCRIPT_SHA256] = check_sha256,
+                                                                     [CONDITION_PARENT] = check_path};
 
 static int read_mode(struct reader *r, const struct yaml_node *n, enum verdict_mode *ret)
 {
@@ -558,6 +561,16 @@ static int check_interpreter(struct reader *r, const struct yaml_node *match, co
     return 0;
 }
 
+/* Whatever a shell was told to do has the shell as its parent. */
+static int check_parent(struct reader *r, const struct yaml_node *match, const struct entry *e)
+{
+    const char *parent = e->conditions[CONDITION_PARENT];
+    if (!parent || !baseline_is_interpreter(parent))
+        return 0;
+    return yaml_error(yaml_find(match, "parent"), r->reterr,
+                      "%s runs whatever it is given, so being its child says nothing", parent);
+}
+
 static int read_match(struct reader *r, const struct yaml_node *match, struct entry *e)
 {
     if (yaml_check_keys(match, condition_keys, ARRAY_LEN(condition_keys), r->reterr) != 0)
@@ -577,7 +590,7 @@ static int read_match(struct reader *r, const struct yaml_node *match, struct en
                           "never counts: this match names no program whose identity could be borrowed");
     if (e->conditions[CONDITION_SHA256] || e->conditions[CONDITION_SCRIPT_SHA256])
         r->b->needs_hash = true;
-    return check_interpreter(r, match, e);
+    return check_parent(r, match, e) == 0 ? check_interpreter(r, match, e) : -1;
 }
 
 static int check_entry(struct reader *r, const struct yaml_node *n, size_t index)

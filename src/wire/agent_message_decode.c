@@ -244,6 +244,7 @@ static void decode_parents(struct sender *s, const json_t *list, bool *bad)
         s->parents[i].pid = sender_int(value, "pid", bad);
         s->parents[i].executable = sender_text(s, value, "executable", bad);
         s->parents[i].name = sender_text(s, value, "name", bad);
+        s->parents[i].writable_by_user = tristate(value, "writable_by_user");
         if (s->parents[i].pid < 0)
             *bad = true;
         else

@@ -142,6 +142,8 @@ static void write_parents(const struct sender *s, struct json *j)
         json_int(j, "pid", s->parents[i].pid);
         json_str(j, "executable", s->parents[i].executable);
         json_str(j, "name", s->parents[i].name);
+        if (s->parents[i].writable_by_user >= 0)
+            json_bool(j, "writable_by_user", s->parents[i].writable_by_user != 0);
         json_end_object(j);
     }
     json_end_array(j);

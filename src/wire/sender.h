@@ -46,6 +46,7 @@ struct sender_parent {
     int64_t pid;
     const char *executable; /* owned by the sender's arena; NULL when not known */
     const char *name;       /* likewise; comm */
+    int writable_by_user;   /* as the sender's: -1 not known, 0, 1; of the nearest alone */
 };
 
 /* Every string is NUL-terminated UTF-8, owned by `arena`, or NULL when not known. */

@@ -384,3 +384,23 @@ def test_browser_that_is_driven(proxy, http, name, tmp_path):
         assert x.get("unmapped.sender.borrowed") == ["automated"], x
         assert x.get("unmapped.sender.is_browser") is False
         assert set(x.get("unmapped.sender.not_browser")) >= {"headless", "debugging", "temporary_profile"}, x
+
+
+def test_tool_of_one_program(make_proxy, http, name):
+    """curl as the child of an approved program is that program's tool; as a shell's, or of a program that users can write, it
+    is anybody's."""
+    timeout = tool("timeout")
+    baseline = {"version": 1, "senders": [entry("it", executable=tool("curl"), parent=timeout)]}
+    hosts = name(), name(), name()
+    with make_proxy("parent", baseline=baseline) as p:
+        curl = [tool("curl"), "-sS", "--proxy", p.url]
+        p.run(timeout, "20", *curl, f"http://{hosts[0]}:{http.port}/")
+        p.run(timeout, "20", tool("bash"), "-c", " ".join(curl) + f" http://{hosts[1]}:{http.port}/; true")
+        copy = p.folder / "timeout"
+        shutil.copy(timeout, copy)
+        shutil.chown(copy, "nobody")
+        p.run(copy, "20", *curl, f"http://{hosts[2]}:{http.port}/")
+        x = p.exchange(hosts[0])
+        assert x.verdict == "allow" and x.entry == "it", x
+        for host in hosts[1:]:
+            unlisted(p, host)

@@ -60,8 +60,8 @@ static struct sender *make_sender(void)
     s->uid = 1000;
     s->user = "ann";
     s->parents = arena_alloc(&s->arena, 2 * sizeof *s->parents);
-    s->parents[0] = (struct sender_parent){7, "/bin/bash", "bash"};
-    s->parents[1] = (struct sender_parent){1, NULL, "init"};
+    s->parents[0] = (struct sender_parent){7, "/bin/bash", "bash", 0};
+    s->parents[1] = (struct sender_parent){1, NULL, "init", -1};
     s->parent_count = 2;
     s->unit = "cron.service";
     s->writable_by_user = 0;

@@ -141,6 +141,23 @@ static void a_borrowed_identity_suspends(void **state)
     assert_true(holds("unit: fetch.service", (struct ask){.sender = &traced}));
 }
 
+static void refuse_match(const char *match, unsigned column, const char *says);
+
+static void a_parent(void **state)
+{
+    (void)state;
+    struct sender_view child = curl, orphan = curl;
+    child.parent = "/usr/bin/backup";
+    assert_true(holds("executable: /usr/bin/curl, parent: /usr/bin/backup", (struct ask){.sender = &child}));
+    struct verdict v =
+        match("executable: /usr/bin/curl, parent: /usr/bin/other", (struct ask){.sender = &child});
+    assert_int_equal(v.reason, REASON_BASELINE_SENDER);
+    v = match("executable: /usr/bin/curl, parent: /usr/bin/backup", (struct ask){.sender = &orphan});
+    assert_int_equal(v.reason, REASON_BASELINE_SENDER);
+    refuse_match("{package: a, parent: /usr/bin/bash}", 33, "says nothing");
+    refuse_match("{package: a, parent: bash}", 33, "absolute path");
+}
+
 static void a_later_entry_may_take_a_borrowed_one(void **state)
 {
     (void)state;
@@ -958,6 +975,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_borrowed_identity_suspends),
+        cmocka_unit_test(a_parent),
         cmocka_unit_test(a_later_entry_may_take_a_borrowed_one),
         cmocka_unit_test(each_condition),
         cmocka_unit_test(client_conditions),

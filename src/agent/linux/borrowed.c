@@ -14,7 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KNOWN_FOR_MS = 5000, MAPS_EACH_MS = 1000, MAPS_BYTES_MAX = 8 << 20, STATUS_BYTES = 2048 };
+enum {
+    KNOWN_FOR_MS = 5000,
+    MAPS_EACH_MS = 1000,
+    TRACER_EACH_MS = 10,
+    MAPS_BYTES_MAX = 8 << 20,
+    STATUS_BYTES = 2048
+};
 
 int borrowed_looker_init(struct borrowed_looker *l)
 {
@@ -373,6 +379,9 @@ static void settle(struct process *p, uint32_t set, const char *why)
 void borrowed_look_again(struct borrowed_looker *l, const struct entry *e, struct process *p, int64_t now_ms)
 {
     struct borrowed found = {.set = p->fixed_borrowed};
+    if (p->looked && now_ms - p->traced_ms < TRACER_EACH_MS)
+        return; /* one of a burst: nothing of this could be told apart from just before */
+    p->traced_ms = now_ms;
     snprintf(found.why, sizeof found.why, "%s", p->fixed_why);
     int64_t tracer = tracer_of(e);
     if (tracer > 0) {

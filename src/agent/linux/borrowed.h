@@ -6,8 +6,8 @@
  * is looked at too. A file is counted only where users can write: what root installed and a package replaced since (the
  * mapping says "deleted") is nobody's tool.
  *
- * Cost: environment and mappings once for each execution; then the tracer for each answer, the mappings at most once a
- * second. What was mapped and is gone again within that second is not seen. */
+ * Cost: environment and mappings once for each execution; then the tracer for each answer (at most every 10 ms), the
+ * mappings at most once a second. What was mapped and is gone again within that second is not seen. */
 #ifndef EXEAT_AGENT_LINUX_BORROWED_H
 #define EXEAT_AGENT_LINUX_BORROWED_H
 

@@ -324,6 +324,15 @@ static void describe_user(const struct entry *e, struct sender *s)
     }
 }
 
+/* Is what the process runs a file that users can write, or none that we see at this path? */
+static int is_open_file(int dirfd, const char *path)
+{
+    struct stat runs, ours;
+    bool same = fstatat(dirfd, "exe", &runs, 0) == 0 && stat(path, &ours) == 0 &&
+                runs.st_dev == ours.st_dev && runs.st_ino == ours.st_ino;
+    return !same || path_is_writable_by_user(path);
+}
+
 /* One parent; returns its own parent's number, or 0 at the end. */
 static int64_t describe_parent(int procfd, int64_t pid, int64_t child_start, struct sender *s,
                                int64_t *ret_start)
@@ -335,6 +344,8 @@ static int64_t describe_parent(int procfd, int64_t pid, int64_t child_start, str
         return 0;
     ssize_t n = proc_read_at(dirfd, "stat", text, sizeof text);
     ssize_t link = proc_link_at(dirfd, "exe", path, sizeof path);
+    bool nearest = s->parent_count == 0;
+    int writable = !nearest ? -1 : link > 0 ? is_open_file(dirfd, path) : 1;
     close(dirfd);
     if (n <= 0 || !proc_stat_parse(span_of(text, (size_t)n), &stat) || stat.start_ticks > child_start)
         return 0; /* a parent is older than its child: the number was given to another */
@@ -342,6 +353,7 @@ static int64_t describe_parent(int procfd, int64_t pid, int64_t child_start, str
     p->pid = pid;
     p->name = arena_strdup(&s->arena, stat.name);
     p->executable = link > 0 ? arena_strdup(&s->arena, path) : NULL;
+    p->writable_by_user = writable;
     *ret_start = stat.start_ticks;
     return stat.ppid;
 }
@@ -557,7 +569,8 @@ static void describe_recorded_parents(struct describer *d, const struct owner_re
         if (s->parent_count > before && start == describe_ticks(record->parents[i].start_ns))
             continue;
         s->parent_count = before;
-        s->parents[s->parent_count++] = (struct sender_parent){.pid = record->parents[i].pid};
+        s->parents[s->parent_count++] =
+            (struct sender_parent){.pid = record->parents[i].pid, .writable_by_user = -1};
         next = 0;
     }
     while (s->parents && next > 0 && s->parent_count < AGENT_PARENTS_MAX)
