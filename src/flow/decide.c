@@ -262,6 +262,7 @@ enum step decide_over_connection(struct flow *f)
         return flow_fail(f, REASON_LEDGER_FULL, NULL);
     x->verdict = decide_by_baseline(f, NULL);
     x->decided = true;
+    remember_connect(f);
     if (ask_rules(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.action == VERDICT_BLOCK)
