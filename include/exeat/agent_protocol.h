@@ -167,9 +167,9 @@
 #define AGENT_HASH_WAIT_MAX_MS 10000
 #define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
 
-#define AGENT_PEERS_MAX        8    /* processes that a sender may speak for */
-#define AGENT_PEER_PATH_BYTES  256  /* path of such a one, NUL included; longer ones are cut */
-#define AGENT_HISTORY_ROWS_MAX 24 /* things seen, in one answer */
+#define AGENT_PEERS_MAX        8   /* processes that a sender may speak for */
+#define AGENT_PEER_PATH_BYTES  256 /* path of such a one, NUL included; longer ones are cut */
+#define AGENT_HISTORY_ROWS_MAX 24  /* things seen, in one answer */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
 

@@ -5,9 +5,10 @@
 #include "../unit/agent_help.h"
 
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <time.h>
 
-enum { WARM = 5000, COLD = 300, MAKERS = 2 };
+enum { WARM = 5000, COLD = 300, MAKERS = 2, WATCHED = 400, WATCHED_S = 6, EXECS = 2000 };
 
 static double now_us(void)
 {
@@ -144,6 +145,67 @@ static void measure_churn(struct link *l, int clients)
     printf("%-28s %.1f ms CPU of the agent per 1000; %ld KiB resident\n", "", cpu / clients, kib);
 }
 
+static void send_watch(struct link *l, const struct endpoint *client)
+{
+    struct buf out;
+    struct agent_ask a = {.id = l->next_id++,
+                          .nonce = "0123456789abcdef",
+                          .client = *client,
+                          .proxy = proxy,
+                          .watch = true,
+                          .age_ms = 0,
+                          .proxy_cookie = proxy_cookie};
+    buf_init(&out, 1000);
+    agent_ask_write(&out, &a);
+    send_text(l, (const char *)buf_span(&out).data, buf_len(&out));
+    buf_free(&out);
+}
+
+/* Connections that live and do nothing: each is looked at every WATCH_ROUND_MS. */
+static void measure_watched(struct link *l)
+{
+    static struct agent_message m;
+    struct endpoint client;
+    int fds[WATCHED * 2];
+    long kib;
+    for (int i = 0; i < WATCHED; i++) {
+        fds[i * 2] = connect_client();
+        fds[i * 2 + 1] = accept_client(&client);
+        know(fds[i * 2 + 1]);
+        send_watch(l, &client);
+        if (receive(l, &m))
+            agent_message_free(&m);
+    }
+    double cpu = agent_cpu_us(&kib);
+    sleep(WATCHED_S);
+    cpu = agent_cpu_us(&kib) - cpu;
+    printf("%-28s %.2f ms CPU of the agent a second for 1000; %ld KiB resident\n",
+           "connections that are watched", cpu / 1000 / WATCHED_S / WATCHED * 1000, kib);
+    for (int i = 0; i < WATCHED * 2; i++)
+        close(fds[i]);
+}
+
+/* CPU time of so many executions, in microseconds each. */
+static double execs_cpu_us(void)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_CHILDREN, &before);
+    for (int i = 0; i < EXECS; i++) {
+        pid_t child = vfork();
+        if (child == 0) {
+            execl("/bin/true", "true", (char *)NULL);
+            _exit(1);
+        }
+        waitpid(child, NULL, 0);
+    }
+    getrusage(RUSAGE_CHILDREN, &after);
+    double s = (double)(after.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_utime.tv_sec -
+                        before.ru_stime.tv_sec);
+    double us = (double)(after.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_utime.tv_usec -
+                         before.ru_stime.tv_usec);
+    return (s * 1e6 + us) / EXECS;
+}
+
 int main(int argc, char **argv)
 {
     void *nothing = NULL;
@@ -158,6 +220,11 @@ int main(int argc, char **argv)
     measure_warm(&l);
     measure_cold(&l);
     measure_churn(&l, clients);
+    measure_watched(&l);
     close_link(&l);
-    return stop(&nothing) == 0 ? 0 : 1;
+    double with = execs_cpu_us();
+    int ended = stop(&nothing);
+    printf("%-28s %.1f us CPU each with the agent, %.1f us without\n", "programs executed", with,
+           execs_cpu_us());
+    return ended == 0 ? 0 : 1;
 }
