@@ -5,14 +5,12 @@
 #include "cmd/admin_client.h"
 #include "cmd/cmd.h"
 #include "cmd/findings.h"
+#include "cmd/replace_file.h"
 #include "conf/file.h"
 #include "rules/suppression.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -164,23 +162,6 @@ static void write_entry(struct buf *out, const struct finding *f, const struct f
     write_text(out, "ticket", a->ticket);
     write_text(out, "reason", a->reason);
     write_text(out, "expires", rfc3339_format(expires_s, when));
-}
-
-/* All or nothing: written beside it, then put in its place. */
-static int replace_file(const char *path, struct span text, struct err *reterr)
-{
-    char beside[4096];
-    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
-        return err_set(reterr, path, 0, 0, "the path is too long");
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    bool good = fd >= 0 && write(fd, text.data, text.len) == (ssize_t)text.len && fsync(fd) == 0;
-    int error = errno;
-    if (fd >= 0 && close(fd) != 0)
-        good = false;
-    if (good && rename(beside, path) == 0)
-        return 0;
-    unlink(beside);
-    return err_set(reterr, path, 0, 0, "can't be written: %s", strerror(good ? errno : error));
 }
 
 static int add_entry(const char *path, const struct finding *f, const struct findings_arguments *a,

@@ -1,0 +1,396 @@
+/* baseline_propose.c: `exeat baseline propose|diff|shadow|approve`: from what was learned to entries of the baseline, by way of somebody who reviews
+ * them. */
+#include "cmd/baseline.h"
+
+#include "base/must.h"
+#include "base/yaml.h"
+#include "cmd/cmd.h"
+#include "cmd/replace_file.h"
+#include "cmd/replay.h"
+#include "cmd/terminal.h"
+#include "conf/file.h"
+#include "rules/proposal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_BYTES_MAX = 64 * 1024 * 1024, PAIRS_MAX = 1000000 };
+
+static const char propose_help[] =
+    "usage: exeat baseline propose [--hosts N] [--count N] [--subdomains N] [--state DIR | --config FILE]\n"
+    "\n"
+    "Writes what was learned and is not in the baseline yet as entries for it: by package rather than by "
+    "path, by hash only where nothing is\n"
+    "better; exact hosts, unless many lie below one registrable domain. Never as a whole: interpreters, "
+    "shells, transfer tools, files that\n"
+    "their user can write. Never: pairs that too few hosts show, that beacon, whose sender was not exact or "
+    "had a borrowed identity, or with\n"
+    "highly anomalous handshakes; those stand as comments, with the reason.\n"
+    "\n"
+    "      --hosts N       pairs that fewer hosts show are left out (default 2; on a single host say 1)\n"
+    "      --count N       likewise those seen less often (default 3)\n"
+    "      --subdomains N  that many hosts below a registrable domain become the domain (default "
+    "5)\n" BASELINE_PLACES "\n"
+    "exit codes: 0 done   1 the database can't be used   2 wrong configuration or usage\n"
+    "example: exeat baseline propose > proposal.yaml\n";
+
+static const char diff_help[] =
+    "usage: exeat baseline diff [--hosts N] [--count N] [--state DIR | --config FILE]\n"
+    "\n"
+    "How the baseline and what was learned differ: pairs that it does not let out, and entries that nothing "
+    "learned has used.\n"
+    "\n"
+    "      --hosts N, --count N   as for exeat baseline propose (default 1)\n" BASELINE_PLACES "\n"
+    "exit codes: 0 they don't differ   1 they do   2 wrong configuration or usage, or a database that can't "
+    "be used\n"
+    "example: exeat baseline diff\n";
+
+static const char shadow_help[] =
+    "usage: exeat baseline shadow [--audit PATH] [--json] [--state DIR | --config FILE] [PROPOSAL]\n"
+    "\n"
+    "Shows what enforcing the baseline, together with a proposal, would have blocked of what the records "
+    "show.\n"
+    "\n"
+    "  -a, --audit PATH    the records (default: of the configuration)\n"
+    "  -j, --json          as exeat replay --json\n" BASELINE_PLACES "\n"
+    "exit codes: 0 nothing would be different   1 something would   2 wrong configuration or usage\n"
+    "example: exeat baseline shadow proposal.yaml\n";
+
+static const char approve_help[] =
+    "usage: exeat baseline approve --owner NAME [--state DIR | --config FILE] PROPOSAL\n"
+    "\n"
+    "Adds a reviewed proposal's entries to the end of the baseline's senders, with NAME as their owner. "
+    "Entries of a name that is there\n"
+    "already are an error. Reload exeatd to bring them into force.\n"
+    "\n"
+    "      --owner NAME    who answers for them\n" BASELINE_PLACES "\n"
+    "exit codes: 0 done   1 the baseline can't be written   2 wrong configuration, proposal or usage\n"
+    "example: exeat baseline approve --owner alice proposal.yaml && systemctl reload exeatd\n";
+
+/* ---- what was learned, as the pure part wants it ---- */
+
+struct pairs {
+    struct learned_pair *learned; /* owned */
+    struct proposal_pair *items;  /* owned: views into `learned` */
+    size_t count, room;
+};
+
+static int take_pair(void *owner, const struct learned_pair *p)
+{
+    struct pairs *all = owner;
+    if (all->count == all->room) {
+        size_t room = 2 * all->room + 256;
+        struct learned_pair *more = room <= 2 * PAIRS_MAX ? realloc(all->learned, room * sizeof *more) : NULL;
+        if (!more)
+            return 1;
+        all->learned = more;
+        all->room = room;
+    }
+    all->learned[all->count++] = *p;
+    return 0;
+}
+
+static int read_pairs(struct learned *l, struct pairs *ret, struct err *reterr)
+{
+    int result = learned_each(l, take_pair, ret, reterr);
+    ret->items = calloc(ret->count + 1, sizeof *ret->items);
+    if (result > 0 || !ret->items)
+        return err_set(reterr, NULL, 0, 0, "too much was learned; exeat baseline expire forgets");
+    for (size_t i = 0; result == 0 && i < ret->count; i++) {
+        const struct learned_pair *p = &ret->learned[i];
+        ret->items[i] = (struct proposal_pair){
+            p->sender,        p->executable, p->package,     p->unit,     p->script,          p->sha256,
+            p->script_sha256, p->host,       p->interpreter, p->writable, p->script_writable, p->port,
+            p->first_ms,      p->last_ms,    p->count,       p->inexact,  p->borrowed,        p->anomalies,
+            p->rules,         p->beacon,     p->hosts,       p->users};
+    }
+    return result;
+}
+
+static void free_pairs(struct pairs *p)
+{
+    free(p->learned);
+    free(p->items);
+}
+
+/* ---- propose, diff ---- */
+
+/* The configuration's baseline as text and parsed. -1 fills reterr. */
+static int read_baseline(const struct conf *conf, struct buf *ret_text, struct baseline **ret,
+                         struct err *reterr)
+{
+    if (conf_file_read(conf->policy.baseline, false, ret_text, reterr) != 0)
+        return -1;
+    *ret = baseline_parse(buf_span(ret_text), conf->policy.baseline, reterr);
+    return *ret ? 0 : -1;
+}
+
+static int propose(const struct conf *conf, struct learned *l, const struct baseline_arguments *a,
+                   struct err *reterr)
+{
+    struct pairs pairs = {0};
+    struct buf text, out;
+    struct proposal_options options = {
+        .min_hosts = a->hosts, .min_subdomains = a->subdomains, .min_count = a->count};
+    struct proposal_stats stats;
+    struct baseline *baseline = NULL;
+    buf_init(&text, FILE_BYTES_MAX);
+    buf_init(&out, FILE_BYTES_MAX);
+    int result = read_baseline(conf, &text, &baseline, reterr);
+    options.baseline = baseline;
+    if (result == 0)
+        result = read_pairs(l, &pairs, reterr);
+    if (result == 0 && proposal_write(&out, pairs.items, pairs.count, &options, &stats) != 0)
+        result = err_set(reterr, NULL, 0, 0, "the proposal is too large");
+    if (result == 0) {
+        printf("# A proposal for %s: review it, then exeat baseline approve --owner NAME FILE\n"
+               "# %u entries, %u destinations; %u pairs are left out, %u are let out already; learned on %u "
+               "hosts\nsenders:\n",
+               conf->policy.baseline, stats.entries, stats.destinations, stats.left_out, stats.known,
+               learned_hosts(l));
+        printf("%.*s", (int)buf_len(&out), buf_len(&out) ? (const char *)buf_span(&out).data : "");
+    }
+    baseline_free(baseline);
+    free_pairs(&pairs);
+    buf_free(&text);
+    buf_free(&out);
+    return result;
+}
+
+/* Does anything that was learned end at this entry of the baseline? */
+static bool is_used(const struct baseline *b, const struct pairs *pairs, const char *entry)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *by = proposal_known_by(&pairs->items[i], b);
+        if (by && strcmp(by, entry) == 0)
+            return true;
+    }
+    return false;
+}
+
+static unsigned list_unused(const struct conf *conf, const struct buf *text, const struct baseline *b,
+                            const struct pairs *pairs)
+{
+    struct arena arena;
+    struct err err;
+    unsigned unused = 0;
+    arena_init(&arena, FILE_BYTES_MAX);
+    const struct yaml_node *top = yaml_read(&arena, buf_span(text), conf->policy.baseline, &err);
+    const struct yaml_node *senders = top ? yaml_find(top, "senders") : NULL;
+    for (const struct yaml_node *n = senders ? senders->items : NULL; n; n = n->next) {
+        const struct yaml_node *name = yaml_find(n, "name");
+        if (!name || is_used(b, pairs, name->text))
+            continue;
+        if (unused++ == 0)
+            puts("entries that nothing learned has used:");
+        printf("  %s:%u: ", conf->policy.baseline, n->line);
+        terminal_print(stdout, name->text);
+        putchar('\n');
+    }
+    arena_reset(&arena);
+    return unused;
+}
+
+static unsigned list_unknown(const struct baseline *b, const struct pairs *pairs,
+                             const struct baseline_arguments *a)
+{
+    unsigned unknown = 0;
+    for (size_t i = 0; i < pairs->count; i++) {
+        const struct proposal_pair *p = &pairs->items[i];
+        if (p->hosts < a->hosts || p->count < a->count || proposal_known_by(p, b))
+            continue;
+        if (unknown++ == 0)
+            puts("pairs that the baseline does not let out:");
+        fputs("  ", stdout);
+        terminal_print(stdout, p->sender);
+        fputs(" -> ", stdout);
+        terminal_print(stdout, p->host);
+        printf(":%u (%llu times, %u hosts)\n", p->port, (unsigned long long)p->count, p->hosts);
+    }
+    return unknown;
+}
+
+/* 0: no difference, 1: some; -1 fills reterr. */
+static int diff(const struct conf *conf, struct learned *l, const struct baseline_arguments *a,
+                struct err *reterr)
+{
+    struct pairs pairs = {0};
+    struct buf text;
+    struct baseline *b = NULL;
+    buf_init(&text, FILE_BYTES_MAX);
+    int result = read_baseline(conf, &text, &b, reterr);
+    if (result == 0)
+        result = read_pairs(l, &pairs, reterr);
+    if (result == 0)
+        result = (list_unknown(b, &pairs, a) + list_unused(conf, &text, b, &pairs)) > 0;
+    baseline_free(b);
+    free_pairs(&pairs);
+    buf_free(&text);
+    return result;
+}
+
+static int with_learned(int argc, char **argv, const char *words, const char *help,
+                        int (*act)(const struct conf *, struct learned *, const struct baseline_arguments *,
+                                   struct err *),
+                        bool is_diff)
+{
+    struct baseline_arguments a;
+    struct conf *conf;
+    struct learned *l;
+    struct err err = {0};
+    int code = baseline_arguments(argc, argv, words, help, &a);
+    if (code >= 0)
+        return code;
+    if (a.rest_count > 0)
+        return cmd_usage(words, "unexpected: %s", a.rest[0]);
+    code = baseline_open(&a, &conf, &l, &err);
+    if (code != CMD_OK)
+        return cmd_fail(&err, is_diff ? CMD_USAGE : code);
+    int result = act(conf, l, &a, &err);
+    code = result < 0 ? cmd_fail(&err, is_diff ? CMD_USAGE : CMD_FAILED) : result;
+    learned_close(l);
+    conf_free(conf);
+    return code;
+}
+
+int cmd_baseline_propose(int argc, char **argv)
+{
+    return with_learned(argc, argv, "baseline propose", propose_help, propose, false);
+}
+
+int cmd_baseline_diff(int argc, char **argv)
+{
+    return with_learned(argc, argv, "baseline diff", diff_help, diff, true);
+}
+
+/* ---- a proposal put into the baseline's text ---- */
+
+/* Where the items of the top-level list `senders` end: before the next line that begins a top-level key, else at the end. 0: there is no
+ * such list. */
+static size_t end_of_senders(struct span text)
+{
+    static const char key[] = "senders:";
+    bool inside = false;
+    for (size_t at = 0, next; at < text.len; at = next) {
+        const uint8_t *lf = memchr(text.data + at, '\n', text.len - at);
+        next = lf ? (size_t)(lf - text.data) + 1 : text.len;
+        uint8_t first = text.data[at];
+        bool top =
+            first != ' ' && first != '#' && first != '\n' && first != '\r' && first != '-' && first != '\t';
+        if (inside && top)
+            return at;
+        inside =
+            inside || (text.len - at >= sizeof key - 1 && memcmp(text.data + at, key, sizeof key - 1) == 0);
+    }
+    return inside ? text.len : 0;
+}
+
+/* The items of the proposal's list, which begin behind its line `senders:`; each "owner: unassigned" becomes `owner`. */
+static int append_items(struct buf *out, struct span proposal, const char *owner)
+{
+    static const char key[] = "senders:\n", nobody[] = "    owner: unassigned\n";
+    const uint8_t *begin = proposal.len ? memmem(proposal.data, proposal.len, key, sizeof key - 1) : NULL;
+    if (!begin)
+        return -1;
+    const uint8_t *at = begin + sizeof key - 1, *end = proposal.data + proposal.len;
+    for (const uint8_t *found; owner && (found = memmem(at, (size_t)(end - at), nobody, sizeof nobody - 1));
+         at = found + sizeof nobody - 1) {
+        buf_append(out, at, (size_t)(found - at));
+        buf_printf(out, "    owner: \"%s\"\n", owner);
+    }
+    buf_append(out, at, (size_t)(end - at));
+    return out->failed ? -1 : 0;
+}
+
+/* The baseline with the proposal's entries behind its own, and checked. -1 fills reterr. */
+static int merge(const struct conf *conf, const char *proposal, const char *owner, struct buf *ret,
+                 struct err *reterr)
+{
+    struct buf text, added;
+    buf_init(&text, FILE_BYTES_MAX);
+    buf_init(&added, FILE_BYTES_MAX);
+    int result = conf_file_read(conf->policy.baseline, false, &text, reterr);
+    if (result == 0 && proposal)
+        result = conf_file_read(proposal, false, &added, reterr);
+    size_t end = result == 0 && proposal ? end_of_senders(buf_span(&text)) : buf_len(&text);
+    if (result == 0 && proposal && end == 0)
+        result =
+            err_set(reterr, conf->policy.baseline, 0, 0, "there is no top-level list `senders:` to add to");
+    if (result == 0) {
+        struct span whole = buf_span(&text);
+        buf_append(ret, whole.data, end);
+        if (end > 0 && whole.data[end - 1] != '\n')
+            buf_append_str(ret, "\n");
+        if (proposal && append_items(ret, buf_span(&added), owner) != 0)
+            result = err_set(reterr, proposal, 0, 0, "there is no list `senders:` in it");
+        buf_append(ret, whole.data + end, whole.len - end);
+    }
+    struct baseline *b = result == 0 ? baseline_parse(buf_span(ret), conf->policy.baseline, reterr) : NULL;
+    baseline_free(b);
+    buf_free(&text);
+    buf_free(&added);
+    return result == 0 && !b ? -1 : result;
+}
+
+static struct conf *conf_of(const struct baseline_arguments *a, struct err *reterr)
+{
+    struct conf *conf;
+    struct learned *l;
+    if (baseline_open(a, &conf, &l, reterr) != CMD_OK)
+        return NULL;
+    learned_close(l);
+    return conf;
+}
+
+int cmd_baseline_shadow(int argc, char **argv)
+{
+    struct baseline_arguments a;
+    struct err err = {0};
+    struct buf merged;
+    int code = baseline_arguments(argc, argv, "baseline shadow", shadow_help, &a);
+    if (code >= 0)
+        return code;
+    if (a.rest_count > 1)
+        return cmd_usage("baseline shadow", "one proposal is expected");
+    struct conf *conf = conf_of(&a, &err);
+    if (!conf)
+        return cmd_fail(&err, CMD_USAGE);
+    buf_init(&merged, FILE_BYTES_MAX);
+    code = merge(conf, a.rest_count ? a.rest[0] : NULL, NULL, &merged, &err) == 0
+               ? replay_baseline(buf_span(&merged), conf->policy.baseline,
+                                 a.audit ? a.audit : conf->audit.file, a.json)
+               : cmd_fail(&err, CMD_USAGE);
+    buf_free(&merged);
+    conf_free(conf);
+    return code;
+}
+
+int cmd_baseline_approve(int argc, char **argv)
+{
+    static const char words[] = "baseline approve";
+    struct baseline_arguments a;
+    struct err err = {0};
+    struct buf merged;
+    int code = baseline_arguments(argc, argv, words, approve_help, &a);
+    if (code >= 0)
+        return code;
+    if (a.rest_count != 1 || !a.owner)
+        return cmd_usage(words, a.owner ? "one proposal is expected"
+                                        : "--owner is needed: who answers for the entries?");
+    if (a.owner[strcspn(a.owner, "\"\\\n\r\t")])
+        return cmd_usage(words, "a name without quotes and backslashes is expected: %s", a.owner);
+    struct conf *conf = conf_of(&a, &err);
+    if (!conf)
+        return cmd_fail(&err, CMD_USAGE);
+    buf_init(&merged, FILE_BYTES_MAX);
+    if (merge(conf, a.rest[0], a.owner, &merged, &err) != 0)
+        code = cmd_fail(&err, CMD_USAGE);
+    else if (replace_file(conf->policy.baseline, buf_span(&merged), &err) != 0)
+        code = cmd_fail(&err, CMD_FAILED);
+    else
+        code = printf("%s: the entries were added. Reload exeatd to bring them into force\n",
+                      conf->policy.baseline) < 0;
+    buf_free(&merged);
+    conf_free(conf);
+    return code;
+}

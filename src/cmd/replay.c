@@ -1,0 +1,270 @@
+/* replay.c: `exeat replay`: what another baseline would have decided about what has been recorded, by sender and destination, and what it
+ * could not know. */
+#include "cmd/recorded.h"
+#include "cmd/replay.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/must.h"
+#include "base/rfc3339.h"
+#include "cmd/cmd.h"
+#include "cmd/terminal.h"
+#include "conf/file.h"
+#include "rules/names.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { BASELINE_BYTES_MAX = 64 * 1024 * 1024, KEY_BYTES = 1024, SHOWN_MAX = 50, ARENA_BYTES_MAX = 256 << 20 };
+
+static const char help[] =
+    "usage: exeat replay --audit PATH [--policy FOLDER | --baseline FILE] [--json]\n"
+    "\n"
+    "Decides the past again: each decision in the records is put to a proposed baseline, and what would be "
+    "different is listed by sender\n"
+    "and destination. Records say less than a live sender: what could not be decided for certain is counted "
+    "and said.\n"
+    "Rules are not replayed; exeat rules explain tells what a rule made of one record.\n"
+    "\n"
+    "  -a, --audit PATH      the records: a file, or a folder of *.jsonl\n"
+    "  -p, --policy FOLDER   its baseline.yaml is tried (default: policy)\n"
+    "  -b, --baseline FILE   this baseline is tried\n"
+    "  -j, --json            one JSON object: counts, and every difference\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "exit codes: 0 nothing would be different   1 something would   2 usage, or what can't be read\n"
+    "example: exeat replay --audit /var/lib/exeat --baseline proposal.yaml\n";
+
+enum outcome { SAME, NOW_BLOCKED, NOW_ALLOWED, OUTCOMES };
+
+struct difference {
+    enum outcome outcome;
+    enum reason reason;
+    uint64_t count;
+    int64_t first_ms, last_ms;
+};
+
+struct replay {
+    struct baseline *baseline; /* owned */
+    struct arena arena;
+    struct names keys;              /* "outcome\nsender\ndestination" */
+    struct difference *differences; /* owned: by key */
+    size_t room;
+    uint64_t counts[OUTCOMES], without_hash, without_address;
+    bool no_memory;
+};
+
+/* ---- deciding again ---- */
+
+static struct verdict decide(const struct replay *p, const struct recorded *r, struct replay *counts)
+{
+    struct baseline_question q = {.sender = &r->sender,
+                                  .proxy_user = r->proxy_user,
+                                  .client = r->client,
+                                  .host = &r->host,
+                                  .port = r->port,
+                                  .phase = BASELINE_CONNECT};
+    struct verdict v;
+    baseline_decide(p->baseline, &q, &v);
+    if (r->sender.hash_state != SENDER_HASH_DONE && baseline_needs_hash(p->baseline))
+        counts->without_hash++;
+    if (!v.needs_address || v.action == VERDICT_BLOCK)
+        return v;
+    if (!r->server.version) {
+        counts->without_address++;
+        return v;
+    }
+    q.phase = BASELINE_ADDRESS;
+    q.address = r->server;
+    q.asn = r->asn;
+    baseline_decide(p->baseline, &q, &v);
+    return v;
+}
+
+static struct difference *difference_of(struct replay *p, enum outcome outcome, const struct recorded *r)
+{
+    char key[KEY_BYTES];
+    snprintf(key, sizeof key, "%d\n%.400s\n%s:%u", (int)outcome,
+             r->stable[0]           ? r->stable
+             : r->sender.executable ? r->sender.executable
+                                    : "unknown sender",
+             r->host.name, r->port);
+    uint32_t at = names_add(&p->keys, span_str(key));
+    if (at == NAMES_NONE)
+        return NULL;
+    if (at >= p->room) {
+        size_t room = 2 * p->room + 64;
+        struct difference *more = realloc(p->differences, room * sizeof *more);
+        if (!more)
+            return NULL;
+        memset(more + p->room, 0, (room - p->room) * sizeof *more);
+        p->differences = more;
+        p->room = room;
+    }
+    return &p->differences[at];
+}
+
+static int on_record(void *owner, const struct recorded *r)
+{
+    struct replay *p = owner;
+    if (r->kind != RECORDED_DECISION)
+        return 0;
+    struct verdict v = decide(p, r, p);
+    bool blocked = v.action == VERDICT_BLOCK || v.would_block;
+    enum outcome outcome = blocked == r->blocked ? SAME : blocked ? NOW_BLOCKED : NOW_ALLOWED;
+    p->counts[outcome]++;
+    if (outcome == SAME)
+        return 0;
+    struct difference *d = difference_of(p, outcome, r);
+    if (!d) {
+        p->no_memory = true;
+        return 1;
+    }
+    if (d->count++ == 0)
+        d->first_ms = r->time_ms;
+    d->outcome = outcome;
+    d->reason = v.reason;
+    d->last_ms = r->time_ms > d->last_ms ? r->time_ms : d->last_ms;
+    return 0;
+}
+
+/* ---- saying it ---- */
+
+static const char *const outcome_names[OUTCOMES] = {"same", "blocked", "let out"};
+
+static void print_difference(const struct replay *p, uint32_t i)
+{
+    const struct difference *d = &p->differences[i];
+    const char *sender = p->keys.texts[i] + 2, *to = strchr(sender, '\n');
+    char *who = strndup(sender, (size_t)(to - sender)), last[RFC3339_TEXT_BYTES];
+    printf("%s%8" PRIu64 "x%s  ",
+           terminal_colour(stdout, d->outcome == NOW_BLOCKED ? COLOUR_BAD : COLOUR_GOOD), d->count,
+           terminal_colour(stdout, COLOUR_NONE));
+    terminal_print(stdout, who ? who : "");
+    fputs(" -> ", stdout);
+    terminal_print(stdout, to + 1);
+    printf("  (%s; last %s)\n", d->reason ? reason_table[d->reason].name : "allowed",
+           rfc3339_format(d->last_ms / 1000, last));
+    free(who);
+}
+
+static void print_text(const struct replay *p, const struct recorded_stats *s)
+{
+    printf("%" PRIu64 " decisions: %" PRIu64 " as they were, %" PRIu64 " blocked that were let out, %" PRIu64
+           " let out that were blocked\n",
+           p->counts[SAME] + p->counts[NOW_BLOCKED] + p->counts[NOW_ALLOWED], p->counts[SAME],
+           p->counts[NOW_BLOCKED], p->counts[NOW_ALLOWED]);
+    if (p->without_hash)
+        printf("not known: the executable's hash in %" PRIu64
+               ", which the baseline asks for: live it may let them out\n",
+               p->without_hash);
+    if (p->without_address)
+        printf("not known: the address in %" PRIu64 ", which the baseline narrows by\n", p->without_address);
+    if (s->unreadable)
+        printf("skipped: %" PRIu64 " lines that are no records\n", s->unreadable);
+    for (enum outcome o = NOW_BLOCKED; o < OUTCOMES; o++) {
+        unsigned shown = 0;
+        for (uint32_t i = 0; i < p->keys.count; i++) {
+            if (p->differences[i].outcome != o)
+                continue;
+            if (shown++ == 0)
+                printf("\nnow %s:\n", outcome_names[o]);
+            if (shown <= SHOWN_MAX)
+                print_difference(p, i);
+        }
+        if (shown > SHOWN_MAX)
+            printf("  ... and %u more (--json has all)\n", shown - SHOWN_MAX);
+    }
+}
+
+static void print_json(const struct replay *p, const struct recorded_stats *s)
+{
+    json_t *all = json_array();
+    for (uint32_t i = 0; i < p->keys.count; i++) {
+        const struct difference *d = &p->differences[i];
+        const char *sender = p->keys.texts[i] + 2, *to = strchr(sender, '\n');
+        json_array_append_new(all, json_pack("{s:s, s:s#, s:s, s:s, s:I, s:I, s:I}", "now",
+                                             outcome_names[d->outcome], "sender", sender,
+                                             (size_t)(to - sender), "destination", to + 1, "reason",
+                                             d->reason ? reason_table[d->reason].name : "allowed", "count",
+                                             (json_int_t)d->count, "first_ms", (json_int_t)d->first_ms,
+                                             "last_ms", (json_int_t)d->last_ms));
+    }
+    json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "same", (json_int_t)p->counts[SAME],
+                          "now_blocked", (json_int_t)p->counts[NOW_BLOCKED], "now_allowed",
+                          (json_int_t)p->counts[NOW_ALLOWED], "without_hash", (json_int_t)p->without_hash,
+                          "without_address", (json_int_t)p->without_address, "unreadable",
+                          (json_int_t)s->unreadable, "differences", all);
+    json_dumpf(o, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(o);
+}
+
+/* ---- the command ---- */
+
+int replay_baseline(struct span text, const char *name, const char *audit, bool json)
+{
+    struct replay p = {0};
+    struct recorded_stats stats;
+    struct err err = {0};
+    int code;
+    arena_init(&p.arena, ARENA_BYTES_MAX);
+    names_init(&p.keys, &p.arena);
+    p.baseline = baseline_parse(text, name, &err);
+    if (!p.baseline || recorded_each(audit, on_record, &p, &stats, &err) < 0) {
+        code = cmd_fail(&err, CMD_USAGE);
+    } else if (p.no_memory) {
+        err_set(&err, audit, 0, 0, "no memory for so many differences");
+        code = cmd_fail(&err, CMD_USAGE);
+    } else {
+        (json ? print_json : print_text)(&p, &stats);
+        code = p.keys.count > 0 ? CMD_FAILED : CMD_OK;
+    }
+    baseline_free(p.baseline);
+    names_free(&p.keys);
+    arena_reset(&p.arena);
+    free(p.differences);
+    return code;
+}
+
+static int replay_file(const char *path, const char *audit, bool json)
+{
+    struct err err = {0};
+    struct buf text;
+    buf_init(&text, BASELINE_BYTES_MAX);
+    int code = conf_file_read(path, false, &text, &err) == 0
+                   ? replay_baseline(buf_span(&text), path, audit, json)
+                   : cmd_fail(&err, CMD_USAGE);
+    buf_free(&text);
+    return code;
+}
+
+int cmd_replay(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"audit", required_argument, NULL, 'a'},    {"policy", required_argument, NULL, 'p'},
+        {"baseline", required_argument, NULL, 'b'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+    const char *audit = NULL, *policy = "policy", *baseline = NULL;
+    char path[4096];
+    bool json = false;
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, "a:p:b:jh", options, NULL)) != -1;) {
+        if (c == 'h')
+            return fputs(help, stdout), CMD_OK;
+        if (c == '?')
+            return cmd_bad_option("replay", argc, argv);
+        if (c == 'a')
+            audit = optarg;
+        else if (c == 'p')
+            policy = optarg;
+        else if (c == 'b')
+            baseline = optarg;
+        json |= c == 'j';
+    }
+    if (!audit || optind < argc)
+        return cmd_usage("replay", audit ? "unexpected: %s" : "--audit is needed", audit ? argv[optind] : "");
+    snprintf(path, sizeof path, "%s/baseline.yaml", policy);
+    return replay_file(baseline ? baseline : path, audit, json);
+}

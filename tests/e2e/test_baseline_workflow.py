@@ -1,0 +1,140 @@
+"""learn, propose, review, shadow, approve, enforce, drift: on a fresh state folder, and on records written here."""
+import json
+import os
+import subprocess
+
+import pytest
+
+import harness
+from harness import BUILD, Proxy, default_baseline, tool, wait_until
+
+PYTHON = os.path.realpath("/usr/bin/python3")
+
+
+def exeat(*argv, code=0):
+    r = subprocess.run([str(BUILD / "exeat"), *map(str, argv)], capture_output=True, text=True, timeout=60)
+    assert r.returncode == code, r
+    return r.stdout
+
+
+def record(number, host, path, package=None, on="ws-1", script=None, writable=False, sha256=None, port=443, beacon=None, anomalies=(),
+           confidence="exact", borrowed=(), blocked=False, user="alice", kind="c"):
+    file = {"path": path, "name": os.path.basename(path), "type_id": 1}
+    if sha256:
+        file["hashes"] = [{"algorithm_id": 3, "algorithm": "SHA-256", "value": sha256}]
+    stable = f"package {package} {path}" if package else f"path {path}" if not writable else f"sha256 {sha256}"
+    return {"metadata": {"uid": f"{number}.{kind}", "correlation_uid": str(number)}, "class_uid": 4001, "time": 1790000000000 + number,
+            "action_id": 2 if blocked else 1, "status_id": 1, "device": {"hostname": on},
+            "actor": {"process": {"file": file, "user": {"name": user}}}, "src_endpoint": {"ip": "127.0.0.1"},
+            "dst_endpoint": {"hostname": host, "port": port}, "traffic": {"bytes_out": 100},
+            "unmapped": {"sender": {"confidence": confidence, "stable": stable + (f" script {script}" if script else ""),
+                                    "borrowed": list(borrowed),
+                                    "details": {"package": {"name": package, "version": "1"} if package else None, "script": script,
+                                                "script_kind": "file" if script else None, "script_writable_by_user": False,
+                                                "writable_by_user": writable}},
+                         "anomalies": list(anomalies), **({"beacon": {"score": beacon}} if beacon else {})}}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A configuration with a baseline, and a folder for records."""
+    (tmp_path / "baseline.yaml").write_text(
+        "# ours\nversion: 1\nmode: enforce\nunknown_sender:\n  action: block\nsenders:\n  - name: apt\n    match: {package: apt}\n"
+        "    allow:\n      - {domain: debian.org}\n  - name: nobody\n    match: {executable: /usr/bin/nobody}\n    allow: [{use: some}]\n"
+        "destination_sets:\n  some:\n    - {host: example.com}\n")
+    (tmp_path / "exeat.yaml").write_text(f"process: {{state_folder: {tmp_path}}}\npolicy: {{baseline: baseline.yaml}}\n")
+    (tmp_path / "records").mkdir()
+    return tmp_path
+
+
+def write(place, records, name="audit.jsonl"):
+    with open(place / "records" / name, "a") as f:
+        f.writelines(json.dumps(r) + "\n" for r in records)
+
+
+def test_what_is_proposed_and_what_is_not(place):
+    n = iter(range(1, 100000))
+    for on in ("ws-1", "ws-2"):
+        for _ in range(2):
+            for host in ("a.vendor.example", "b.vendor.example", "c.vendor.example", "d.vendor.example", "e.vendor.example", "one.other.example"):
+                write(place, [record(next(n), host, "/usr/bin/editor", "editor", on)])
+            write(place, [record(next(n), "deb.debian.org", "/usr/lib/apt/methods/http", "apt", on),
+                          record(next(n), "x.example", "/usr/bin/curl", "curl", on),
+                          record(next(n), "x.example", "/usr/bin/python3.11", "python3.11-minimal", on),
+                          record(next(n), "py.example", "/usr/bin/python3.11", "python3.11-minimal", on, script="/usr/share/tool/run.py"),
+                          record(next(n), "w.example", "/home/a/tool", None, on, writable=True, sha256="a" * 64),
+                          record(next(n), "p.example", "/opt/tool", None, on),
+                          record(next(n), "beacon.example", "/usr/bin/editor", "editor", on, beacon=0.9),
+                          record(next(n), "odd.example", "/usr/bin/editor", "editor", on, anomalies=["H14"]),
+                          record(next(n), "who.example", "/usr/bin/editor", "editor", on, confidence="stale"),
+                          record(next(n), "pre.example", "/usr/bin/editor", "editor", on, borrowed=["preload"]),
+                          record(next(n), "blocked.example", "/usr/bin/editor", "editor", on, blocked=True)])
+    write(place, [record(next(n), "lonely.example", "/usr/bin/editor", "editor") for _ in range(9)])
+    at = ("--config", place / "exeat.yaml")
+    assert "learned from 73 exchanges" in exeat("baseline", "learn", "--audit", place / "records", *at)
+    assert "learned from 0 exchanges" in exeat("baseline", "learn", "--audit", place / "records", *at)
+    text = exeat("baseline", "propose", *at)
+    proposal = place / "proposal.yaml"
+    proposal.write_text(text)
+    for wanted in ('match: {package: "editor"}', '- {domain: "vendor.example", ports: [443]}', '- {host: "one.other.example", ports: [443]}',
+                   f'match: {{sha256: "{"a" * 64}"}}', 'match: {executable: "/opt/tool"}',
+                   'match: {executable: "/usr/bin/python3.11", script: "/usr/share/tool/run.py"}', "4 times, 2 hosts, 1 users, 2026-"):
+        assert wanted in text, (wanted, text)
+    entries = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    for unwanted in ("curl", "x.example", "lonely", "beacon", "odd", "who.example", "pre.example", "blocked", "debian"):
+        assert unwanted not in entries, unwanted
+    for reason in ("a transfer tool", "an interpreter", "too few hosts", "like a beacon", "anomalous", "not always known", "borrowed"):
+        assert f": {reason}" in text or reason in text, reason
+    drift = exeat("baseline", "diff", "--count", 1, "--hosts", 1, *at, code=1)
+    assert "x.example:443" in drift and "nobody" in drift and "deb.debian.org" not in drift
+
+    # shadow: what enforcing it would have blocked, before and with the proposal
+    for i, r in enumerate([json.loads(line) for line in (place / "records/audit.jsonl").read_text().splitlines()]):
+        r["metadata"]["uid"] = r["metadata"]["uid"].replace(".c", ".d")
+        write(place, [r], "decisions.jsonl")
+    without = json.loads(exeat("baseline", "shadow", "--json", "--audit", place / "records/decisions.jsonl", *at, code=1))
+    with_it = json.loads(exeat("baseline", "shadow", "--json", "--audit", place / "records/decisions.jsonl", *at, proposal, code=1))
+    assert without["now_blocked"] > with_it["now_blocked"] > 0 and with_it["same"] > without["same"]
+    assert any(d["destination"] == "x.example:443" and d["now"] == "blocked" for d in with_it["differences"])
+
+    exeat("baseline", "approve", *at, proposal, code=2)  # nobody answers for it
+    exeat("baseline", "approve", "--owner", "alice", *at, proposal)
+    after = (place / "baseline.yaml").read_text()
+    assert after.startswith("# ours\n") and 'owner: "alice"' in after and after.index("vendor.example") < after.index("destination_sets")
+    assert "# 0 entries" in exeat("baseline", "propose", *at)
+    exeat("baseline", "approve", "--owner", "alice", *at, proposal, code=2)  # the names are there already
+    assert (place / "baseline.yaml").read_text() == after
+    exeat("replay", "--audit", place / "records/decisions.jsonl", "--policy", place, code=1)
+    exeat("replay", "--audit", place / "nowhere", "--policy", place, code=2)
+    assert "pairs forgotten" in exeat("baseline", "expire", "--days", 1, *at)
+    assert len(exeat("baseline", "show", "--json", *at).splitlines()) == 0
+
+
+def test_hostile_records_are_only_text(place):
+    write(place, [record(i, "h.example", '/opt/a"\n  - name: evil\x1b[31m', None, f"ws-{i}") for i in range(1, 5)])
+    (place / "records/junk.jsonl").write_bytes(b"\x00\xff{}\n[]\n" + b"x" * 3000000 + b"\n{\"class_uid\":4001}\n")
+    at = ("--config", place / "exeat.yaml")
+    exeat("baseline", "learn", "--audit", place / "records", *at)
+    text = exeat("baseline", "propose", *at)
+    assert "\x1b" not in text and "\n  - name: evil" not in text
+    assert "# 0 entries" in text and "cannot be printed" in text
+    assert "\x1b" not in exeat("baseline", "show", *at)
+
+
+def test_from_real_traffic_to_enforcement(make_proxy, https, authority, name):
+    """Report mode, a program that isn't in the baseline, learned on a single host; then enforced."""
+    openssl = tool("openssl")
+    baseline = default_baseline(mode="report")
+    baseline["senders"] = [s for s in baseline["senders"] if s["match"].get("executable") != tool("wget")]
+    with make_proxy("workflow", baseline=baseline) as p:
+        host = name()
+        for _ in range(3):
+            r = p.run(tool("wget"), "-q", "-O", "-", f"--ca-certificate={authority.ca}", f"https://{host}:{https.port}/hello")
+            assert b"hello" in r.stdout, r
+        wait_until(lambda: len([x for x in p.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host)]) == 3, "three records")
+        at = ("--config", p.config_path)
+        exeat("baseline", "learn", *at)
+        assert "transfer tool" in exeat("baseline", "propose", "--hosts", 1, *at), "wget is never approved as a whole"
+        shown = [json.loads(line) for line in exeat("baseline", "show", "--json", *at).splitlines()]
+        assert [s["count"] for s in shown if s["host"] == host] == [3]
+        assert openssl
