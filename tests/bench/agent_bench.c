@@ -1,7 +1,8 @@
 /* agent_bench.c: what an answer of the host agent costs, and how often it is right, printed. A program of its own: the agent's core in a
  * child, this process in the proxy's place.
  *   agent_bench [CLIENTS]     short-lived clients in the churn (25000)
- *   agent_bench --no-bpf ... */
+ *   agent_bench --no-bpf ...
+ *   agent_bench --history ... with what processes did, as the program has it by default */
 #include "../unit/agent_help.h"
 
 #include <inttypes.h>
@@ -212,6 +213,7 @@ int main(int argc, char **argv)
     struct link l;
     int clients = argc > 1 && atoi(argv[argc - 1]) > 0 ? atoi(argv[argc - 1]) : 25000;
     with_bpf = argc < 2 || strcmp(argv[1], "--no-bpf") != 0;
+    with_history = argc > 1 && strcmp(argv[1], "--history") == 0;
     if (start(&nothing) != 0)
         return 1;
     open_link(&l, true);

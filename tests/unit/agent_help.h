@@ -35,8 +35,8 @@ static pid_t agent_pid;
 static int listener;
 static int older_client, older_server; /* connected before there was an agent */
 static struct endpoint older_endpoint;
-static bool with_bpf;         /* set before start() */
-static struct endpoint proxy; /* where clients connect */
+static bool with_bpf, with_history; /* set before start() */
+static struct endpoint proxy;       /* where clients connect */
 
 /* ---- the agent ---- */
 
@@ -53,6 +53,9 @@ HELPER void run_agent(int fd)
     uv_signal_t term;
     const char *error = "";
     struct agent_options options = {.take_early = platform_early_new(with_bpf)};
+    struct history_options history = {.depth = 4, .window_s = 3600};
+    if (with_history)
+        platform_early_watch(options.take_early, &history);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&loop) != 0)

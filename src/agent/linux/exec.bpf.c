@@ -43,13 +43,13 @@ struct {
     __uint(max_entries, EXEC_RING_BYTES);
 } ring SEC(".maps");
 
-/* Files whose execution the reader wants to hear of at once. */
+/* enum exec_said */
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, EXEC_URGENT_MAX);
+    __uint(max_entries, EXEC_FILES_MAX);
     __type(key, struct exec_file);
     __type(value, __u8);
-} urgent SEC(".maps");
+} files SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -154,7 +154,8 @@ int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binp
     bytes &= 2047;
     bytes += __builtin_offsetof(struct exec_record, path);
     struct exec_file key = {.inode = r->inode, .device = r->device};
+    __u8 *said = bpf_map_lookup_elem(&files, &key);
     if (bytes <= sizeof *r)
-        send(r, bytes, bpf_map_lookup_elem(&urgent, &key) != NULL);
+        send(r, bytes, said ? *said == EXEC_SAID_URGENT : r->size >= EXEC_LARGE_BYTES);
     return 0;
 }

@@ -153,7 +153,7 @@ struct exec_watch {
     struct ring_buffer *ring;      /* owned */
     const volatile uint64_t *lost; /* owned mapping of one page: the kernel counts there */
     struct history *history;       /* borrowed until freed */
-    int urgent;                    /* borrowed from the object */
+    int files;                     /* borrowed from the object */
     int procfd;                    /* owned */
     void (*each)(void *context, const struct executed *e);
     void *context; /* borrowed, the caller's */
@@ -206,8 +206,8 @@ static int load(struct exec_watch *w)
     w->lost = page == MAP_FAILED ? NULL : page;
     if (!map || !w->lost)
         return -ENOENT;
-    struct bpf_map *urgent = bpf_object__find_map_by_name(w->object, "urgent");
-    w->urgent = urgent ? bpf_map__fd(urgent) : -1;
+    struct bpf_map *files = bpf_object__find_map_by_name(w->object, "files");
+    w->files = files ? bpf_map__fd(files) : -1;
     w->ring = ring_buffer__new(bpf_map__fd(map), on_record, w, NULL);
     return w->ring ? attach(w) : -errno;
 }
@@ -267,11 +267,11 @@ bool exec_watch_turn(struct exec_watch *w, unsigned max)
     return ring_buffer__consume(w->ring) == STOP_TURN;
 }
 
-void exec_watch_urgent(struct exec_watch *w, uint64_t device, uint64_t inode)
+void exec_watch_say(struct exec_watch *w, uint64_t device, uint64_t inode, enum exec_said said)
 {
     struct exec_file key = {.inode = inode, .device = (uint32_t)(device >> 32 << 20 | (device & 0xfffff))};
-    uint8_t one = 1;
-    bpf_map_update_elem(w->urgent, &key, &one, BPF_ANY);
+    uint8_t value = (uint8_t)said;
+    bpf_map_update_elem(w->files, &key, &value, said == EXEC_SAID_URGENT ? BPF_ANY : BPF_NOEXIST);
 }
 
 uint64_t exec_watch_lost(const struct exec_watch *w)
@@ -308,9 +308,9 @@ bool exec_watch_turn(struct exec_watch *w, unsigned max)
     return w && max == 0;
 }
 
-void exec_watch_urgent(struct exec_watch *w, uint64_t device, uint64_t inode)
+void exec_watch_say(struct exec_watch *w, uint64_t device, uint64_t inode, enum exec_said said)
 {
-    (void)w, (void)device, (void)inode;
+    (void)w, (void)device, (void)inode, (void)said;
 }
 
 uint64_t exec_watch_lost(const struct exec_watch *w)

@@ -34,8 +34,8 @@ int exec_watch_fd(const struct exec_watch *w); /* readable when much is waiting 
 /* At most `max` records. True: there may be more. */
 bool exec_watch_turn(struct exec_watch *w, unsigned max);
 
-/* The next execution of this file (device as in struct executed) makes the descriptor readable at once. */
-void exec_watch_urgent(struct exec_watch *w, uint64_t device, uint64_t inode);
+/* About a file (device as in struct executed): whether its executions make the descriptor readable at once. */
+void exec_watch_say(struct exec_watch *w, uint64_t device, uint64_t inode, enum exec_said said);
 
 uint64_t exec_watch_lost(const struct exec_watch *w);
 

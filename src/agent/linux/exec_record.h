@@ -8,7 +8,8 @@
 enum {
     EXEC_PATH_BYTES = 1024, /* like OWNER_PATH_BYTES, and longer by OWNER_PART_BYTES */
     EXEC_ARGUMENTS_BYTES = 256,
-    EXEC_URGENT_MAX = 1024,
+    EXEC_FILES_MAX = 4096,
+    EXEC_LARGE_BYTES = 512 * 1024, /* TLS does not fit into less, with all that it needs */
     EXEC_RING_BYTES = 1024 * 1024,
     EXEC_WAKE_BYTES =
         EXEC_RING_BYTES / 8 /* the reader is woken when so much waits; else it looks by itself */
@@ -18,6 +19,10 @@ struct exec_file {
     __u64 inode;
     __u32 device, pad; /* as the kernel writes it */
 };
+
+/* What the reader said of a file: it wants to hear of its executions at once, or knows what is inside. Of large ones about which
+ * it said nothing it hears at once. */
+enum exec_said { EXEC_SAID_URGENT = 1, EXEC_SAID_KNOWN };
 
 enum exec_type { EXEC_FORK = 1, EXEC_EXEC, EXEC_EXIT };
 

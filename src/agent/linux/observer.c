@@ -331,6 +331,8 @@ void observer_scan(const struct observer *o, struct history_scan *job)
 void observer_scan_done(struct observer *o, const struct history_scan *job)
 {
     scans_done(o->scans, o->history, job);
+    if (o->execs)
+        exec_watch_say(o->execs, job->device, job->inode, EXEC_SAID_KNOWN);
 }
 
 /* ---- questions ---- */
@@ -353,7 +355,7 @@ static void watch_keys_of(struct observer *o, const struct history_id *id)
     if (!o->execs || f->id.pid != id->pid || f->id.start_ticks != id->start_ticks)
         return;
     *connected_place(o, f->inode) = *f;
-    exec_watch_urgent(o->execs, f->device, f->inode);
+    exec_watch_say(o->execs, f->device, f->inode, EXEC_SAID_URGENT);
 }
 
 /* A connection is asked about several times: in full, to be watched, for its later requests. */

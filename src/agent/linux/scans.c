@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 enum { KNOWN_MAX = 2048, QUEUE_MAX = 64 };
-static const uint64_t SIZE_MIN = 512 * 1024; /* TLS does not fit into less, with all that it needs */
 
 struct known {
     uint64_t device, inode, size;
@@ -58,7 +57,7 @@ void scans_ask(struct scans *s, struct history *h, const struct executed *e)
 {
     struct history_scan job = {
         .pid = e->id.pid, .device = e->device, .inode = e->inode, .size = e->size, .ctime_ns = e->ctime_ns};
-    if (e->size < SIZE_MIN)
+    if (e->size < EXEC_LARGE_BYTES)
         return;
     snprintf(job.path, sizeof job.path, "%s", e->path);
     const struct known *k = place_of(s, &job);
