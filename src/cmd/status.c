@@ -232,6 +232,21 @@ static void print_history(const json_t *s)
     putchar('\n');
 }
 
+/* Programs that did not accept the inspection CA: whoever approves of one names it in the baseline. */
+static void print_pins(const json_t *s)
+{
+    size_t i;
+    const json_t *p;
+    json_array_foreach(json_object_get(s, "pins"), i, p)
+    {
+        label(i == 0 ? "pins" : "");
+        terminal_print(stdout, text(p, "executable"));
+        fputs(" does not accept the inspection CA for ", stdout);
+        terminal_print(stdout, text(p, "host"));
+        printf(" (%s, %" PRId64 " times)\n", text(p, "why"), number(p, "times"));
+    }
+}
+
 static void print_workers(const json_t *s)
 {
     static const char *const columns[] = {"connections", "exchanges", "allowed", "blocked", "failed"};
@@ -311,6 +326,7 @@ static int print_table(const json_t *s, const json_t *flows)
     print_around(s);
     print_ledger(s);
     print_history(s);
+    print_pins(s);
     putchar('\n');
     print_workers(s);
     putchar('\n');

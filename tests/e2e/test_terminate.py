@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 import origins
-from harness import BUILD, RAW_CLIENT, default_baseline, read_head, tool, wait_until
+from harness import BUILD, default_baseline, read_head, sanitized, tool, wait_until
 
 
 class Inspection:
@@ -347,3 +347,134 @@ def test_a_refused_browser_is_shown_a_page(make_proxy, https, inspection, author
         t = p.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host)
         assert t and all(x.verdict == "block" for x in t)
         assert not https.requests_for(host)
+
+
+# ---- those who want out ----
+
+def test_alerts_teach_nothing_in_enforce(proxy, https, inspection, name):
+    """Ten clients that say unknown_ca: the eleventh is terminated as the first was."""
+    host = name()
+    for _ in range(10):
+        s, head = proxy.connect(host, https.port)
+        assert " 200 " in head
+        with pytest.raises(ssl.SSLError):
+            ssl.create_default_context().wrap_socket(s, server_hostname=host)
+    tls = open_tls(proxy, host, https.port, inspection)
+    issuer = dict(x[0] for x in tls.getpeercert()["issuer"])
+    assert issuer["commonName"] == "Inspection of the tests"
+    tls.close()
+    ended = proxy.exchanges(host, count=11, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+    assert sum(x.reason == "client_rejected" for x in ended) == 10
+    assert not any(p["host"] == host for p in proxy.status()["pins"])
+
+
+@pytest.mark.parametrize("answer", ["refuse", "without"])
+def test_a_server_that_asks_for_a_client_certificate(make_proxy, authority, inspection, name, answer):
+    context = authority.server_context()
+    context.verify_mode = ssl.CERT_REQUIRED if answer == "refuse" else ssl.CERT_OPTIONAL
+    context.load_verify_locations(str(authority.ca))
+    origin = origins.Origin(origins.HttpHandler, tls=context)
+    try:
+        with make_proxy("asks", config=terminating(inspection, authority, client_certificate=answer), ports=[origin.port]) as p:
+            host = name()
+            r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{origin.port}/hello")
+            t = tunnel_of(p, host)
+            if answer == "refuse":
+                assert r.returncode != 0 and t.reason == "client_certificate" and not origin.requests_for(host), (r, t)
+            else:
+                assert b"hello" in r.stdout and t.reason == "completed", (r, t)
+    finally:
+        origin.stop()
+
+
+def test_tls_inside_tls_is_revealed(make_proxy, tls_echo, authority, inspection, name):
+    """A hello inside the terminated tunnel: relayed as bytes, and said to be TLS."""
+    with make_proxy("inner", config=terminating(inspection, authority), ports=[tls_echo.port]) as p:
+        host = name()
+        tls = open_tls(p, host, tls_echo.port, inspection, alpn=())
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inner = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="hidden.test")
+        with pytest.raises(ssl.SSLWantReadError):
+            inner.do_handshake()
+        tls.sendall(outgoing.read())
+        assert tls.recv(10)
+        tls.close()
+        t = tunnel_of(p, host)
+        assert t.get("unmapped.inside.protocol") == "tls" and "H42" in t.get("unmapped.anomalies"), t
+
+
+class HandshakeResetHandler(origins.EchoHandler):
+    """Resets after so many bytes of the client's hello."""
+    after = 1
+
+    def handle(self):
+        import struct
+        self.request.recv(type(self).after)
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.request.close()
+
+
+@pytest.mark.parametrize("after", [1, 5, 100, 4096])
+def test_a_server_that_resets_in_the_handshake(make_proxy, authority, inspection, name, after):
+    handler = type("Handler", (HandshakeResetHandler,), {"after": after})
+    origin = origins.Origin(handler)
+    try:
+        with make_proxy("resets", config=terminating(inspection, authority), ports=[origin.port]) as p:
+            host = name()
+            r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{origin.port}/")
+            assert r.returncode != 0
+            assert tunnel_of(p, host).reason in ("server_tls_failed", "server_reset")
+    finally:
+        origin.stop()
+
+
+def test_versions_and_weaknesses(proxy, https, inspection, name):
+    """What sslscan would look for on the client's side: TLS 1.2 and 1.3 only, forward secrecy, no compression, no renegotiation, no
+    static RSA, no 0-RTT, tickets."""
+    port = https.port
+
+    def s_client(*argv, host=None):
+        host = host or name()
+        return proxy.run(tool("openssl"), "s_client", "-proxy", f"127.0.0.1:{proxy.port}", "-connect", f"{host}:{port}", "-servername", host,
+                         "-CAfile", inspection.certificate, *argv, input=b"").stdout.decode()
+    assert "Protocol  : TLSv1.3" in s_client("-tls1_3") or "TLSv1.3" in s_client("-tls1_3")
+    assert "Verify return code: 0" in s_client("-tls1_2")
+    for old in ("-tls1", "-tls1_1"):
+        assert "Cipher is (NONE)" in s_client(old, "-cipher", "DEFAULT:@SECLEVEL=0")
+    for weak in ("AES128-SHA", "AES256-GCM-SHA384", "NULL", "RC4-SHA:DES-CBC3-SHA", "aNULL", "EXPORT"):
+        assert "Cipher is (NONE)" in (out := s_client("-tls1_2", "-cipher", weak + ":@SECLEVEL=0")) or "Cipher is" not in out, weak
+    out = s_client("-tls1_2")
+    assert "Compression: NONE" in out and "Secure Renegotiation IS supported" in out
+    assert "Max Early Data: 0" in s_client("-tls1_3") or "Early data was not sent" in s_client("-tls1_3")
+
+
+def test_a_gigabyte_each_way(make_proxy, https, inspection, authority, name):
+    """In constant memory; a sanitizer's quarantine isn't, so that it gets less."""
+    size = 1 << (22 if sanitized() else 30)
+    with make_proxy("gigabyte", config=terminating(inspection, authority)) as p:
+        curl = [tool("curl"), "-sS", "--cacert", inspection.certificate]
+        assert b"hello" in p.run(*curl, f"https://{name()}:{https.port}/hello").stdout
+        before = p.daemon.rss_kib()
+        host = name()
+        r = p.run(*curl, "-o", "/dev/null", "-w", "%{size_download}", f"https://{host}:{https.port}/bytes/{size}", seconds=240)
+        assert r.stdout == str(size).encode(), r
+        source = f"head -c {size} /dev/zero | {tool('curl')} -sS --cacert {inspection.certificate} -T - https://{host}:{https.port}/echo -o /dev/null"
+        r = p.run("sh", "-c", source, seconds=240)
+        assert r.returncode == 0, r
+        if not sanitized():
+            assert p.daemon.rss_kib() - before < 16 << 10, (before, p.daemon.rss_kib())
+        down, up = sorted(inside_of(p, tunnel_of_first(p, host)) + inside_of(p, tunnel_of_last(p, host)), key=lambda x: x.close["time"])
+        assert down.get("http_response.body_length") == size and up.get("http_request.body_length") == size
+
+
+def tunnels(proxy, host):
+    found = proxy.exchanges(host, count=2, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+    return sorted(found, key=lambda x: x.close["time"])
+
+
+def tunnel_of_first(proxy, host):
+    return tunnels(proxy, host)[0]
+
+
+def tunnel_of_last(proxy, host):
+    return tunnels(proxy, host)[1]
