@@ -293,7 +293,7 @@ static void compare(struct agent *a, struct watched *w, struct attribution *now)
         known = &history;
     uint64_t did = agent_history_signature(known);
     bool did_more = known && did != w->did && (now->confidence == w->said.confidence);
-    w->did = did;
+    w->did = known ? did : w->did;
     if (watched_note(w, now) || did_more)
         say_changed(a, w, now, known);
 }
