@@ -1,6 +1,7 @@
 /* distinct.c: see distinct.h. Pure. */
 #include "facts/distinct.h"
 
+#include "base/le.h"
 #include "base/must.h"
 
 #include <math.h>
@@ -176,27 +177,16 @@ void distinct_free(struct distinct *d)
 
 int distinct_encode(const struct distinct *d, struct buf *out)
 {
+    const uint64_t *items = d->data;
     uint8_t head[4] = {d->sketch ? SKETCH : EXACT, d->count, (uint8_t)d->day, (uint8_t)(d->day >> 8)};
     if (buf_append(out, head, sizeof head) != 0)
         return -1;
     if (d->sketch)
         return buf_append(out, d->data, DISTINCT_CELLS);
-    for (unsigned i = 0; i < d->count; i++) {
-        uint8_t item[ITEM_BYTES];
-        for (unsigned k = 0; k < ITEM_BYTES; k++)
-            item[k] = (uint8_t)(((uint64_t *)d->data)[i] >> (8 * k));
-        if (buf_append(out, item, sizeof item) != 0)
+    for (unsigned i = 0; items && i < d->count; i++)
+        if (le_write(out, items[i], ITEM_BYTES) != 0)
             return -1;
-    }
     return 0;
-}
-
-static uint64_t read_item(const uint8_t *bytes)
-{
-    uint64_t item = 0;
-    for (unsigned k = 0; k < ITEM_BYTES; k++)
-        item |= (uint64_t)bytes[k] << (8 * k);
-    return item;
 }
 
 enum parse distinct_decode(struct span bytes, size_t *position, struct distinct *ret)
@@ -218,8 +208,9 @@ enum parse distinct_decode(struct span bytes, size_t *position, struct distinct 
     }
     if (sketch)
         memcpy(d.data, rest.data + 4, len);
-    for (unsigned i = 0; i < count; i++)
-        ((uint64_t *)d.data)[i] = read_item(rest.data + 4 + i * ITEM_BYTES);
+    size_t at = 4;
+    for (unsigned i = 0; i < count && le_read(rest, &at, ITEM_BYTES, (uint64_t *)d.data + i); i++)
+        ;
     *ret = d;
     *position += 4 + len;
     return PARSE_OK;
