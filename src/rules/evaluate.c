@@ -1,12 +1,22 @@
 /* evaluate.c: see evaluate.h. Pure. */
 #include "rules/evaluate.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { SEEN_FINAL = 0x80, TEXT_BYTES = IP_TEXT_BYTES > 24 ? IP_TEXT_BYTES : 24 };
+
+enum { PROCESSES = 128, PROCESS_KEY_BYTES_MAX = 4096, PROCESS_ATOMS_MAX = 256 };
+
+/* What was found true of a process: it is asked once, and that holds for each of its connections. The key is all that was looked at. */
+struct process {
+    uint8_t *key;    /* owned; NULL: none */
+    uint32_t *atoms; /* owned */
+    size_t len, count;
+};
 
 struct evaluator {
     const struct rulebook *book; /* borrowed */
@@ -23,6 +33,8 @@ struct evaluator {
     struct span *joined,
         *fresh; /* owned: the values of fields with several facts, and those not scanned yet */
     size_t joined_room, joined_count;
+    struct buf key;
+    struct process processes[PROCESSES]; /* by the key's hash; the latest stays */
 };
 
 void evaluation_free(struct evaluation *x)
@@ -37,6 +49,7 @@ struct evaluator *evaluator_new(const struct rulebook *b)
     if (!e)
         return NULL;
     e->book = b;
+    buf_init(&e->key, PROCESS_KEY_BYTES_MAX);
     e->match = match_new(b->set, b->compiled);
     if (e->match)
         return e;
@@ -49,6 +62,11 @@ void evaluator_free(struct evaluator *take_e)
     if (!take_e)
         return;
     match_free(take_e->match);
+    for (size_t i = 0; i < PROCESSES; i++) {
+        free(take_e->processes[i].key);
+        free(take_e->processes[i].atoms);
+    }
+    buf_free(&take_e->key);
     free(take_e->joined);
     free(take_e->fresh);
     free(take_e);
@@ -242,15 +260,87 @@ static int remember(struct evaluator *e, struct evaluation *x, const struct fact
     return 0;
 }
 
-static void set_fields(struct evaluator *e, const struct facts *facts, enum fact_phase phase,
-                       const bool *changed)
+static void set_field(struct evaluator *e, uint32_t field, const struct facts *facts, enum fact_phase phase,
+                      const bool *changed, bool scan)
 {
-    const struct rulebook *b = e->book;
-    for (uint32_t i = 1; i < b->set->fields.count; i++) {
-        struct fresh fresh = {0};
-        const struct match_value v = field_value(e, &b->fields[i], facts, phase, changed, &fresh);
-        match_set_again(e->match, i, &v, fresh.values, fresh.count);
+    struct fresh fresh = {0};
+    const struct match_value v = field_value(e, &e->book->fields[field], facts, phase, changed, &fresh);
+    match_set_again(e->match, field, &v, fresh.values, scan ? fresh.count : 0);
+}
+
+static void set_fields(struct evaluator *e, const struct facts *facts, enum fact_phase phase,
+                       const bool *changed, bool without_process)
+{
+    for (uint32_t i = 1; i < e->book->set->fields.count; i++)
+        if (!without_process || !e->book->fields[i].process)
+            set_field(e, i, facts, phase, changed, true);
+}
+
+/* ---- processes ---- */
+
+/* Writes down all that fields of the process can look at; false when it isn't known yet, or too long to keep. */
+static bool make_process_key(struct evaluator *e, const struct facts *facts)
+{
+    buf_clear(&e->key);
+    e->key.failed = false;
+    for (uint32_t i = 0; i < e->book->used_count; i++) {
+        enum fact which = e->book->used[i];
+        const struct fact_value *v = &facts->values[which];
+        if (!rulebook_is_of_process(which))
+            continue;
+        const uint32_t head[2] = {(uint32_t)v->state, v->state == FACT_KNOWN ? v->count : 0};
+        if (v->state == FACT_PENDING || buf_append(&e->key, head, sizeof head) != 0 ||
+            (head[1] > 0 && buf_append(&e->key, v->as.text, head[1]) != 0))
+            return false;
     }
+    return buf_len(&e->key) > 0;
+}
+
+static struct process *place_of_process(struct evaluator *e)
+{
+    struct span key = buf_span(&e->key);
+    uint64_t h = 0xcbf29ce484222325;
+    for (size_t i = 0; i < key.len; i++)
+        h = (h ^ key.data[i]) * 0x100000001b3;
+    return &e->processes[(h ^ h >> 32) % PROCESSES];
+}
+
+static void keep_process(struct evaluator *e, struct process *p)
+{
+    size_t count;
+    const uint32_t *atoms = match_atoms(e->match, &count);
+    struct span key = buf_span(&e->key);
+    free(p->key);
+    free(p->atoms);
+    *p = (struct process){
+        .key = malloc(key.len), .atoms = malloc((count + 1) * sizeof *atoms), .len = key.len, .count = count};
+    if (p->key && p->atoms && count <= PROCESS_ATOMS_MAX) {
+        memcpy(p->key, key.data, key.len);
+        memcpy(p->atoms, atoms, count * sizeof *atoms);
+        return;
+    }
+    free(p->key);
+    free(p->atoms);
+    *p = (struct process){0};
+}
+
+/* The first look at an exchange: the process' fields, found true before or scanned and kept. False: not this time. */
+static bool set_process(struct evaluator *e, const struct facts *facts, enum fact_phase phase,
+                        const bool *changed)
+{
+    if (!e->book->uses_process || !make_process_key(e, facts))
+        return false;
+    struct process *p = place_of_process(e);
+    struct span key = buf_span(&e->key);
+    bool kept = p->key && p->len == key.len && memcmp(p->key, key.data, key.len) == 0;
+    for (size_t i = 0; kept && i < p->count; i++)
+        match_note(e->match, p->atoms[i]);
+    for (uint32_t i = 1; i < e->book->set->fields.count; i++)
+        if (e->book->fields[i].process)
+            set_field(e, i, facts, phase, changed, !kept);
+    if (!kept)
+        keep_process(e, p);
+    return true;
 }
 
 int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *facts, struct evaluate_how how,
@@ -276,7 +366,7 @@ int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *fact
     match_begin(e->match, false);
     for (size_t i = 0; i < x->count; i++)
         match_note(e->match, x->atoms[i]);
-    set_fields(e, facts, how.phase, changed);
+    set_fields(e, facts, how.phase, changed, !x->begun && set_process(e, facts, how.phase, changed));
     *ret_rules = match_run(e->match, ret_count);
     return how.only_try ? 0 : remember(e, x, facts, how.phase);
 }

@@ -40,7 +40,8 @@ struct match *evaluator_match(struct evaluator *e);
 bool evaluator_may_become_known(const struct evaluator *e, uint32_t rule);
 
 /* Does the rule ask for a fact of that phase that is still pending? */
-bool evaluator_waits_for(const struct evaluator *e, const struct facts *facts, uint32_t rule, enum fact_phase phase);
+bool evaluator_waits_for(const struct evaluator *e, const struct facts *facts, uint32_t rule,
+                         enum fact_phase phase);
 
 /* A fact as texts, as rules see it: numbers in decimal. The view lives until the next evaluate(). */
 const struct span *evaluator_texts(struct evaluator *e, const struct facts *facts, enum fact which,

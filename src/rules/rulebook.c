@@ -20,6 +20,21 @@ static const enum fact *find_fact(struct span name)
     return NULL;
 }
 
+bool rulebook_is_of_process(enum fact which)
+{
+    static const enum fact facts[] = {FACT_sender_image,
+                                      FACT_sender_command_line,
+                                      FACT_sender_user,
+                                      FACT_sender_sha256,
+                                      FACT_sender_directory,
+                                      FACT_sender_parent_image,
+                                      FACT_sender_parent_command_line};
+    for (size_t i = 0; i < ARRAY_LEN(facts); i++)
+        if (facts[i] == which)
+            return true;
+    return false;
+}
+
 /* "host+sni" into facts; a name that is none ("?") gives no facts. */
 static int split_field(struct rulebook *b, const char *joined, struct rulebook_field *ret)
 {
@@ -30,6 +45,7 @@ static int split_field(struct rulebook *b, const char *joined, struct rulebook_f
     if (!facts)
         return -1;
     ret->facts = facts;
+    ret->process = true;
     for (const char *at = joined; *at;) {
         size_t len = strcspn(at, "+");
         const enum fact *f = find_fact(span_of(at, len));
@@ -39,10 +55,13 @@ static int split_field(struct rulebook *b, const char *joined, struct rulebook_f
                 b->used[b->used_count++] = *f;
             b->uses[*f] = true;
             b->uses_phase[fact_table[*f].phase] = true;
+            ret->process = ret->process && rulebook_is_of_process(*f);
             ret->running = ret->running || fact_table[*f].moves == FACT_RUNNING;
         }
         at += len + (at[len] == '+');
     }
+    ret->process = ret->process && ret->count > 0;
+    b->uses_process = b->uses_process || ret->process;
     b->uses_running = b->uses_running || ret->running;
     return 0;
 }

@@ -13,6 +13,7 @@
 struct rulebook_field {
     const enum fact *facts; /* view into the arena */
     uint32_t count;         /* 0: nothing answers to it */
+    bool process;           /* all of them say what the sender's process is, and nothing of this exchange */
     bool running;           /* one of them goes up and down: what was true of it may not be any more */
 };
 
@@ -33,7 +34,7 @@ struct rulebook {
     enum fact used[FACT_COUNT];    /* the same as a list */
     uint32_t used_count;
     bool uses_phase[FACT_CLOSE + 1]; /* some rule asks for a fact of that phase */
-    bool uses_running;
+    bool uses_running, uses_process;
     struct rulebook_point *points; /* view into the arena: by fact, then ascending */
     size_t point_count;
     uint32_t *gated; /* view into the arena: rules for which something is done while they are unknown */
@@ -46,6 +47,9 @@ struct rulebook *rulebook_make(struct arena *take_documents, struct ruleset *tak
                                struct compiled *take_compiled, const struct logsource *tables,
                                const struct actions *actions, struct err *reterr);
 void rulebook_free(struct rulebook *take_b); /* NULL is fine */
+
+/* Facts of a process that stay what they are for all of its connections, as a rule: what is found true of them is kept by process. */
+bool rulebook_is_of_process(enum fact which);
 
 /* The smallest point of `fact` above `value`; INT64_MAX when there is none. */
 int64_t rulebook_next_point(const struct rulebook *b, enum fact fact, int64_t value);

@@ -222,6 +222,44 @@ static void test_again_is_the_same(void **state)
     end(&b);
 }
 
+/* What a process is asked once holds for its other exchanges, and for no other process. */
+static void test_processes(void **state)
+{
+    (void)state;
+    struct bench b;
+    start(&b,
+          "title: p\nid: p\nlogsource: {category: process_creation}\n"
+          "detection: {s: {Image|endswith: /curl, CommandLine|contains: secret}, condition: s}\n---\n"
+          "title: n\nid: n\nlogsource: {category: process_creation}\n"
+          "detection: {s: {CommandLine: null}, condition: s}\n---\n"
+          "title: h\nid: h\nlogsource: {category: network_connection}\n"
+          "detection: {s: {Image|endswith: /curl, DestinationHostname: a.test}, condition: s}\n",
+          NULL);
+    static const struct {
+        const char *image, *line, *host, *matched;
+    } rows[] = {
+        {"/usr/bin/curl", "curl secret", "a.test", "p h "},
+        {"/usr/bin/curl", "curl secret", "b.test", "p "},
+        {"/usr/bin/curl", "curl public", "a.test", "h "},
+        {"/usr/bin/wget", "curl secret", "a.test", ""},
+        {"/usr/bin/curl", NULL, "a.test", "n h "},
+        {"/usr/bin/curl", "curl secret", "a.test", "p h "},
+        {"/usr/bin/curl", NULL, "b.test", "n "},
+    };
+    for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+        size_t n = i % ARRAY_LEN(rows);
+        next_exchange(&b);
+        fact_set_text(&b.facts, FACT_sender_image, rows[n].image);
+        fact_set_text(&b.facts, FACT_sender_command_line, rows[n].line);
+        fact_set_text(&b.facts, FACT_host, rows[n].host);
+        assert_string_equal(ask(&b, FACT_CONNECT), rows[n].matched);
+        fact_set_text(&b.facts, FACT_sni, "a.test");
+        assert_int_equal(strstr(ask(&b, FACT_HELLO), "h ") != NULL,
+                         strcmp(rows[n].image, "/usr/bin/curl") == 0);
+    }
+    end(&b);
+}
+
 static void test_tally(void **state)
 {
     (void)state;
@@ -334,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_what_grows),
         cmocka_unit_test(test_what_is_still_to_come),
         cmocka_unit_test(test_again_is_the_same),
+        cmocka_unit_test(test_processes),
         cmocka_unit_test(test_tally),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_bad_actions),
