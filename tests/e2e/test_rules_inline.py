@@ -336,6 +336,8 @@ def test_reload_of_thousands_under_load(dns, http, name):
         threads = [threading.Thread(target=ask) for _ in range(4)]
         s, head = p.connect(name("marked"), http.port)
         assert " 200 " in head
+        s.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")  # or it would be a tunnel in which nobody says anything
+        assert b"hello" in Answer(s).body
         for t in threads:
             t.start()
         for n in (2, 3):
