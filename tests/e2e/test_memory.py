@@ -104,6 +104,39 @@ def test_small_pieces_add_up(make_proxy, http, name, tmp_path):
     assert names >= 8
 
 
+def test_a_volume_cuts_in_the_middle(make_proxy, echo, name):
+    """What was sent before counts: the second tunnel is cut where both together have sent too much, not at its end."""
+    p = make_proxy("middle", config=AT_ONCE)
+    rules = p.folder / "rules"
+    rules.mkdir()
+    (rules / "split.yml").write_text(SPLIT.replace("40000", "3000000"))
+    (p.folder / "actions.yaml").write_text(to_yaml(ACTIONS) + "\n")
+    p.config["policy"].update(rules=["rules"], actions="actions.yaml")
+    p.write()
+    with p:
+        for kind in ("whole", "part"):
+            host = name()
+            s, _ = p.connect(host, echo.port)
+            s.settimeout(20)
+            try:
+                for _ in range(125):  # 2 MB
+                    s.sendall(b"x" * 16384)
+                    left = 16384
+                    while left > 0:
+                        got = len(s.recv(left))
+                        assert got > 0
+                        left -= got
+            except (ConnectionError, AssertionError):
+                assert kind == "part"
+            s.close()
+            x = p.exchange(host)
+            if kind == "whole":
+                assert x.get("traffic.bytes_out") == 125 * 16384 and x.verdict == "allow"
+            else:
+                assert x.verdict_reason == "rule" and 900000 < x.get("traffic.bytes_out") < 1100000
+                assert x.get("unmapped.payload.out_random") is False and x.get("unmapped.payload.out_bytes") == 1024
+
+
 def test_a_damaged_database_is_set_aside_and_said(make_proxy, http, name):
     p = make_proxy("damaged")
     with p:
