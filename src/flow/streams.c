@@ -157,7 +157,9 @@ static void on_request(void *owner, struct h2_stream *h2, const struct http1_hea
     x->bytes_out = head->head_bytes;
     if (fault != H2_NO_FAULT)
         note_fault(f, fault);
-    enum step step = request_judge(f);
+    enum step step = request_judge(f); /* a faulty one's, for its facts */
+    if (fault != H2_NO_FAULT)
+        step = MOVE;
     if (head->upgrade_websocket)
         frames_begin(f);
     else

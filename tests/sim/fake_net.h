@@ -85,6 +85,7 @@ struct world_dial {
     unsigned index; /* which of the addresses */
     uint64_t after_ms;
     struct tls_context *tls; /* borrowed: the server speaks TLS; NULL */
+    bool h2;                 /* and HTTP/2 in it */
 };
 
 struct world_agent {

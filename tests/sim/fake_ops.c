@@ -116,6 +116,8 @@ static void finish_dial(struct net *net, struct fake_op *op)
     d->stream = p ? fake_stream_new(net, p) : NULL;
     if (p && op->dial.tls)
         must((p->tls = tls_session_accept(op->dial.tls)));
+    if (p && op->dial.h2)
+        tls_session_offer(p->tls, span_str("h2"));
     d->done(d);
 }
 

@@ -400,7 +400,7 @@ static void do_dns(struct run *r)
     r->dns[r->dns_count++] = rule;
 }
 
-/* dial ENDPOINT [after T] accepts [tls [self_signed | wrong_name]] | refuses | unreachable | times_out */
+/* dial ENDPOINT [after T] accepts [tls [self_signed | wrong_name | h2]] | refuses | unreachable | times_out */
 static void do_dial(struct run *r)
 {
     unsigned at = 2;
@@ -417,6 +417,7 @@ static void do_dial(struct run *r)
                                                                         : CERTIFICATE_GOOD;
         if (word_is(r, at + 1, "tls")) {
             rule.answer.tls = fixture_get()->servers[c];
+            rule.answer.h2 = word_is(r, at + 2, "h2");
             r->used_tls = true;
         }
     } else if (word_is(r, at, "refuses")) {
@@ -457,15 +458,17 @@ static void begin(struct run *r)
     r->sim->revoke_keep = r->s->revoke_keep;
 }
 
-/* client begins tls NAME [distrusting | careless]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers no ALPN) */
+/* client begins tls NAME [distrusting | careless | h2]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers no ALPN, or
+ * h2) */
 static void begin_tls(struct run *r, struct peer *p)
 {
     const struct fixture *x = fixture_get();
     const char *name = word_text(r, 3);
-    const struct tls_greeting greeting = {.sni = name};
+    bool h2 = word_is(r, 4, "h2");
+    const struct tls_greeting greeting = {.sni = name, .protocols = span_str(h2 ? "\x02h2\x08http/1.1" : "")};
     if (!word_is(r, 2, "tls") || r->line->count < 4)
-        give_up(r, "PEER begins tls NAME [distrusting | careless]");
-    p->tls = word_is(r, 4, "careless")
+        give_up(r, "PEER begins tls NAME [distrusting | careless | h2]");
+    p->tls = h2 || word_is(r, 4, "careless")
                  ? tls_session_greet(x->inspect, &greeting)
                  : tls_session_connect(word_is(r, 4, "distrusting") ? x->client : x->inspected, name, false);
     must(p->tls);

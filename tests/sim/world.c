@@ -2,7 +2,7 @@
 #include "world.h"
 
 #include "base/must.h"
-#include "flow/flow.h"
+#include "flow/inside.h"
 #include "flow/pins.h"
 #include "tls/devca.h"
 #include "tls/mint.h"
@@ -235,13 +235,15 @@ static void check_to_server(void *owner, void *flow, struct peer *server, struct
         return;
     if (f->state == FLOW_PARENT || f->state == FLOW_SERVER_TLS)
         return;
-    if (!f->x)
+    /* HTTP/2's own frames, between those of streams: under the tunnel's decision */
+    const struct exchange *x = f->state == FLOW_STREAMS ? f->inside->tunnel : f->x;
+    if (!x)
         sim_abort("bytes for a server outside an exchange, in %s", flow_state_name(f->state));
-    if (f->x->decided && f->x->verdict.action == VERDICT_BLOCK)
+    if (x->decided && x->verdict.action == VERDICT_BLOCK)
         sim_abort("bytes for a server in a blocked exchange, in %s", flow_state_name(f->state));
-    snprintf(uid, sizeof uid, "%s.d", f->x->id);
+    snprintf(uid, sizeof uid, "%s.d", x->id);
     /* under audit.full: open, when it was decided */
-    bool unrecorded = f->x->unrecorded && fake_ledger_refused(s->ledger) > 0;
+    bool unrecorded = x->unrecorded && fake_ledger_refused(s->ledger) > 0;
     if (fake_ledger_find(s->ledger, uid) != 1 && !unrecorded)
         sim_abort("bytes for a server without a decision record, in %s", flow_state_name(f->state));
 }
