@@ -423,16 +423,17 @@ static void age_entries(struct history *h, struct lived *p, int64_t now_ms)
 
 void history_age(struct history *h, int64_t now_ms)
 {
-    struct lived *p;
-    while ((p = h->lists[LIST_IDLE].oldest) && now_ms - p->told_ms > IDLE_KEPT_MS)
+    for (struct lived *p = h->lists[LIST_IDLE].oldest, *next; p && now_ms - p->told_ms > IDLE_KEPT_MS;
+         p = next) {
+        next = p->newer;
         forget(h, p);
-    for (p = h->lists[LIST_ENDED].oldest; p;) {
-        struct lived *next = p->newer;
+    }
+    for (struct lived *p = h->lists[LIST_ENDED].oldest, *next; p; p = next) {
+        next = p->newer;
         age_entries(h, p, now_ms);
         if (p->entry_count == 0 && now_ms - p->told_ms > h->window_ms)
             forget(h, p);
-        p = next;
     }
-    for (p = h->lists[LIST_ALIVE].oldest; p; p = p->newer)
+    for (struct lived *p = h->lists[LIST_ALIVE].oldest; p; p = p->newer)
         age_entries(h, p, now_ms);
 }
