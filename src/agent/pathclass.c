@@ -25,8 +25,7 @@ static const struct {
 static const char *const downloads[] = {
     "downloads",
     "download",
-    "t\xc3\xa9l\xc3\xa9"
-    "chargements",
+    "t\303\251l\303\251chargements",
     "telechargements",
     "descargas",
     "scaricati",
@@ -36,8 +35,7 @@ static const char *const downloads[] = {
     "nedlastinger",
     "lataukset",
     "pobrane",
-    "sta\xc5\xbe"
-    "en\xc3\xa9",
+    "sta\305\276en\303\251",
     "indirilenler",
     "\xd0\x97\xd0\xb0\xd0\xb3\xd1\x80\xd1\x83\xd0\xb7\xd0\xba\xd0\xb8",
     "\xe4\xb8\x8b\xe8\xbd\xbd",

@@ -211,22 +211,36 @@ struct mapping {
     bool deleted;
 };
 
+/* The next of the words that spaces part; "" at the end. */
+static char *take_word(char **text)
+{
+    char *word = *text + strspn(*text, " ");
+    *text = word + strcspn(word, " ");
+    if (**text)
+        *(*text)++ = 0;
+    return word;
+}
+
 /* "55d0-55e0 r-xp 00001000 fd:00 1234   /usr/bin/x". False when it is none. */
 static bool read_mapping(struct span line, struct mapping *m)
 {
     static const char deleted[] = " (deleted)";
-    char flags[5] = "", text[AGENT_PATH_BYTES + 128];
-    int path = 0;
-    unsigned long long inode = 0;
+    char text[AGENT_PATH_BYTES + 128], *at = text, *end;
     size_t len = line.len < sizeof text - 1 ? line.len : sizeof text - 1;
     memcpy(text, line.data, len);
     text[len] = 0;
-    if (sscanf(text, "%*[0-9a-f-] %4s %*x %*[0-9a-f:] %llu %n", flags, &inode, &path) < 2)
+    take_word(&at); /* addresses */
+    const char *flags = take_word(&at);
+    take_word(&at); /* offset and device */
+    take_word(&at);
+    const char *inode = take_word(&at);
+    if (strlen(flags) != 4)
         return false;
-    *m = (struct mapping){.executable = flags[2] == 'x', .writable = flags[1] == 'w', .inode = inode};
-    if (path <= 0)
-        return true;
-    snprintf(m->path, sizeof m->path, "%s", text + path);
+    *m = (struct mapping){.executable = flags[2] == 'x', .writable = flags[1] == 'w'};
+    m->inode = strtoull(inode, &end, 10);
+    if (end == inode || *end)
+        return false;
+    snprintf(m->path, sizeof m->path, "%s", at + strspn(at, " "));
     size_t n = strlen(m->path), cut = sizeof deleted - 1;
     m->deleted = n > cut && strcmp(m->path + n - cut, deleted) == 0;
     if (m->deleted)
