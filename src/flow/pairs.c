@@ -41,6 +41,13 @@ static void write_state(const struct kept_entry *kept, struct buf *state)
     distinct_encode(&e->names, state);
 }
 
+/* Whoever floods the table with new pairs must not push out the one that has sent much: a day for each MiB of the month. */
+static void set_worth(struct entry *e, int64_t now_s)
+{
+    uint64_t days = volume_sum(&e->volume, VOLUME_MONTH, now_s).out >> 20;
+    e->kept.head.worth_s = (uint32_t)(days < WORTH_MAX_DAYS ? days : WORTH_MAX_DAYS) * DAY_S;
+}
+
 static enum parse read_state(struct span state, struct kept_entry *kept)
 {
     struct entry *e = entry_of(kept);
@@ -50,6 +57,7 @@ static enum parse read_state(struct span state, struct kept_entry *kept)
         beacon_decode(state, &at, &e->beacon) != PARSE_OK ||
         distinct_decode(state, &at, &e->names) != PARSE_OK || at != state.len)
         return PARSE_BAD;
+    set_worth(e, (int64_t)e->volume.latest[VOLUME_MONTH] * DAY_S);
     return PARSE_OK;
 }
 
@@ -92,13 +100,6 @@ void pairs_stats(const struct pairs *p, struct table_stats *ret)
 }
 
 /* ---- adding and asking ---- */
-
-/* Whoever floods the table with new pairs must not push out the one that has sent much: a day for each MiB of the month. */
-static void set_worth(struct entry *e, int64_t now_s)
-{
-    uint64_t days = volume_sum(&e->volume, VOLUME_MONTH, now_s).out >> 20;
-    e->kept.head.worth_s = (uint32_t)(days < WORTH_MAX_DAYS ? days : WORTH_MAX_DAYS) * DAY_S;
-}
 
 void pairs_add(struct pairs *p, struct span pair, uint64_t out, uint64_t in, int64_t now_s)
 {

@@ -111,6 +111,15 @@ static void test_a_restart_keeps_them(void **state)
         }
         for (int i = 0; i < 20; i++)
             habits_add(h, span_str("a\ns"), span_str("s"), 5000, 1, now);
+        if (round == 0)
+            pairs_add(p, span_str("much"), 10 << 20, 0, now - 1000);
+        for (int i = 0; i < 20000 && round == 1; i++) { /* a flood after the restart */
+            char other[32];
+            snprintf(other, sizeof other, "flood %d", i);
+            pairs_add(p, span_str(other), 100, 100, now + i);
+        }
+        pairs_look(p, span_str("much"), false, now * 1000, &v);
+        assert_int_equal(v.sums[VOLUME_MONTH].out, 10 << 20);
         assert_true(store_close(store, CLOSE_MS));
         pairs_free(p);
         habits_free(h);
