@@ -213,12 +213,13 @@ static void serve(struct client *c)
         return;
     }
     *version = '\0';
-    if (post) {
-        set_finding(c, target);
-        return;
-    }
     unsigned flows = flows_wanted(target);
-    if (flows > 0 || strcmp(target, "/status") == 0)
+    bool known = flows > 0 || strcmp(target, "/status") == 0;
+    if (post && known)
+        refuse(c, "405 Method Not Allowed", "GET only");
+    else if (post)
+        set_finding(c, target);
+    else if (known)
         gather_for(c, flows);
     else
         refuse(c, "404 Not Found", "there are /status and /flows?most=N");
