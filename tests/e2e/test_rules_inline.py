@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from harness import BUILD, Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
+from harness import BUILD, SOURCE, Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
 from test_terminate import Inspection, terminating
 
 HOST = """title: Tunnels to the dump
@@ -437,3 +437,13 @@ def test_inside_a_terminated_tunnel(dns, https, authority, name, tmp_path, versi
         blocked = refused()
         assert {fired(x)[IDS["url"]]["phase"] for x in blocked} <= {"request", "connect"}
         assert all(x.get("unmapped.tunnel") for x in blocked)
+
+
+def test_the_rules_that_come_along(dns, http, name):
+    """policy/rules load with policy/actions.yaml, and none is true of an ordinary request."""
+    with Proxy("shipped", dns=dns, ports=[http.port], baseline=default_baseline(),
+               config={"policy": {"rules": [str(SOURCE / "policy/rules")], "actions": str(SOURCE / "policy/actions.yaml")}}) as p:
+        assert "0 rejected" in p.daemon.log
+        host = name()
+        assert b"hello" in p.curl(f"http://{host}:{http.port}/hello").stdout
+        assert fired(p.exchange(host)) == {}
