@@ -4,6 +4,7 @@
 #include "flow/flow.h"
 
 #include "base/hex.h"
+#include "base/must.h"
 #include "facts/stable_sender.h"
 #include "store/store.h"
 
@@ -83,7 +84,7 @@ static void look_at_destination(const struct flow *f, const struct chain_record 
         chain_set_add(found, CHAIN_P14);
 }
 
-struct chain_set chain_past_look(struct flow *f, const struct chain_record *r)
+static struct chain_set chain_past_look(struct flow *f, const struct chain_record *r)
 {
     struct chain_set found = {0};
     struct facts *facts = &f->x->facts;
@@ -104,6 +105,36 @@ struct chain_set chain_past_look(struct flow *f, const struct chain_record *r)
     if (!seen.known && days->state == FACT_KNOWN && days->as.integer >= flow_conf(f)->history.min_days)
         chain_set_add(&found, CHAIN_P15);
     return found;
+}
+
+/* ---- taking ---- */
+
+/* What history and a probe's hello show joins what the chain itself shows. */
+static void add_anomalies_of_chain(struct flow *f, struct chain_set more)
+{
+    struct exchange *x = f->x;
+    struct chain_set all = x->chain->report.found;
+    size_t count = 0;
+    if (more.bits == 0)
+        return;
+    chain_set_merge(&all, more);
+    for (enum chain_anomaly i = chain_set_next(all, 0); i != CHAIN_ANOMALY_NONE;
+         i = chain_set_next(all, i + 1))
+        if (chain_anomaly_table[i].id[0] == 'P' && count < ARRAY_LEN(x->chain_anomalies))
+            x->chain_anomalies[count++] = span_str(chain_anomaly_table[i].id);
+    fact_set_items(&x->facts, FACT_chain_anomalies, x->chain_anomalies, count);
+}
+
+void chain_past_take(struct flow *f, struct chain_record *take_record, const char *source,
+                     struct chain_set more)
+{
+    chain_record_unref(f->x->chain);
+    f->x->chain = take_record;
+    chain_record_set_facts(take_record, &f->x->facts);
+    fact_set_text(&f->x->facts, FACT_chain_source, source);
+    fact_set_text(&f->x->facts, FACT_chain_why, NULL);
+    chain_set_merge(&more, chain_past_look(f, take_record));
+    add_anomalies_of_chain(f, more);
 }
 
 /* ---- noting ---- */

@@ -319,8 +319,10 @@ void record_close(struct flow *f); /* once; writes the decision first if there w
 
 /* ---- chain_past.c ---- */
 
-/* What is odd about a chain beside those seen before (P13, P14, P15); sets the fact of what changed. */
-struct chain_set chain_past_look(struct flow *f, const struct chain_record *r);
+/* The server's certificates are known: the exchange's chain and all facts of it, with what is odd beside those seen before (P13, P14,
+ * P15) and `more` that only the caller can know. `source` as in the record. */
+void chain_past_take(struct flow *f, struct chain_record *take_record, const char *source,
+                     struct chain_set more);
 /* The exchange is over: its chain leaves its mark, and is kept. */
 void chain_past_note(struct flow *f);
 /* A handshake is through: a full one is noted; of a resumed session: did this sender begin one there? */

@@ -151,17 +151,6 @@ static void job_work(struct net_job *job)
 
 /* ---- on the worker's ---- */
 
-static void set_chain(struct flow *f, struct chain_record *record)
-{
-    struct exchange *x = f->x;
-    fact_set_text(&x->facts, FACT_chain_source, "terminated");
-    fact_set_text(&x->facts, FACT_chain_why, NULL);
-    chain_record_ref(record);
-    chain_record_unref(x->chain);
-    x->chain = record;
-    chain_record_set_facts(record, &x->facts);
-}
-
 /* The client's session takes a reference: what is kept may go. */
 static enum step take(struct flow *f, const struct minted *m)
 {
@@ -169,7 +158,7 @@ static enum step take(struct flow *f, const struct minted *m)
     i->judged = true;
     i->trusted = m->record && m->record->report.trusted;
     if (m->record)
-        set_chain(f, m->record);
+        chain_past_take(f, chain_record_ref(m->record), "terminated", (struct chain_set){0});
     i->client = tls_session_accept(m->context);
     if (!i->client)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
@@ -269,7 +258,8 @@ static void on_judged(void *owner, struct chain_record *take_record)
     struct flow *f = owner;
     f->inside->chain_job = NULL;
     if (take_record) {
-        set_chain(f, take_record); /* also when no certificate can be made then */
+        chain_past_take(f, chain_record_ref(take_record), "terminated",
+                        (struct chain_set){0}); /* also when no certificate can be made then */
         make(f, take_record);
     } else {
         flow_fail(f, REASON_NO_MEMORY, NULL);

@@ -106,33 +106,6 @@ static bool hellos_differ(struct span tunnel, struct span probe)
     return false;
 }
 
-/* What history and a probe's hello show joins what the chain itself shows. */
-static void add_anomalies_of_chain(struct flow *f, struct chain_set more)
-{
-    struct exchange *x = f->x;
-    struct chain_set all = x->chain->report.found;
-    size_t count = 0;
-    if (more.bits == 0)
-        return;
-    chain_set_merge(&all, more);
-    for (enum chain_anomaly i = chain_set_next(all, 0); i != CHAIN_ANOMALY_NONE;
-         i = chain_set_next(all, i + 1))
-        if (chain_anomaly_table[i].id[0] == 'P' && count < ARRAY_LEN(x->chain_anomalies))
-            x->chain_anomalies[count++] = span_str(chain_anomaly_table[i].id);
-    fact_set_items(&x->facts, FACT_chain_anomalies, x->chain_anomalies, count);
-}
-
-static void take_record(struct flow *f, struct chain_record *record, const char *source,
-                        struct chain_set more)
-{
-    chain_record_unref(f->x->chain);
-    f->x->chain = record;
-    chain_record_set_facts(record, &f->x->facts);
-    set_source(f, source, NULL);
-    chain_set_merge(&more, chain_past_look(f, record));
-    add_anomalies_of_chain(f, more);
-}
-
 static void take_answer(struct flow *f, const struct probe_answer *a)
 {
     if (!a->record) {
@@ -147,7 +120,7 @@ static void take_answer(struct flow *f, const struct probe_answer *a)
     struct span tunnel = buf_span(&f->peek->flight.hello);
     if (tunnel.len > 0 && a->server_hello.len > 0 && hellos_differ(tunnel, a->server_hello))
         chain_set_add(&more, CHAIN_P17);
-    take_record(f, chain_record_ref(a->record), "probed", more);
+    chain_past_take(f, chain_record_ref(a->record), "probed", more);
 }
 
 void peek_settle(struct flow *f)
@@ -178,7 +151,7 @@ static void on_observed(void *owner, struct chain_record *record)
     struct flow *f = owner;
     f->peek->job = NULL;
     if (record)
-        take_record(f, record, "observed", (struct chain_set){0});
+        chain_past_take(f, record, "observed", (struct chain_set){0});
     else
         set_source(f, "unavailable", "no_memory");
     flow_wake(f);
