@@ -17,8 +17,12 @@ s.sendall(b"CONNECT " + sys.argv[2].encode() + b" HTTP/1.1\\r\\nHost: " + sys.ar
 assert b" 200 " in s.recv(4096)
 s.sendall(b"hello")
 assert s.recv(5) == b"hello"
-print("open", flush=True)
+service = socket.create_server(("127.0.0.1", 0))
+print(service.getsockname()[1], flush=True)
+peer = service.accept() if sys.argv[3] == "relay" else None
 sys.stdin.readline()
+if sys.argv[3] == "relay":
+    sys.exit()
 os.set_inheritable(s.fileno(), True)
 if sys.argv[3] == "exec":
     os.execv("/bin/sleep", ["sleep", "30"])
@@ -50,12 +54,17 @@ def watching(dns, echo, script):
         yield proxy
 
 
+def start(script, proxy, *arguments):
+    """A client with a tunnel, and the port where it serves others."""
+    client = subprocess.Popen([PYTHON, "-B", str(script), str(proxy.port), *arguments], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    return client, int(client.stdout.readline())
+
+
 @pytest.mark.parametrize("what,reason", [("exec", "exec_changed"), ("fork", "handed_over")])
 def test_a_tunnel_is_cut(watching, echo, script, name, what, reason):
     host = name()
-    client = subprocess.Popen([PYTHON, "-B", str(script), str(watching.port), f"{host}:{echo.port}", what],
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert client.stdout.readline() == "open\n"
+    client, _ = start(script, watching, f"{host}:{echo.port}", what)
     time.sleep(1.5)  # until it is watched
     changed = time.monotonic()
     client.stdin.write("go\n")
@@ -70,3 +79,16 @@ def test_a_tunnel_is_cut(watching, echo, script, name, what, reason):
     assert sender["confidence"] == "stale" and sender["reason"] == reason
     assert sender["changed_after_ms"] > 1000
     assert x.executable == PYTHON  # who connected
+
+
+def test_whom_it_may_speak_for(watching, echo, script, name):
+    host = name()
+    client, port = start(script, watching, f"{host}:{echo.port}", "relay")
+    other = subprocess.Popen([PYTHON, "-c", f"import socket,sys\ns=socket.create_connection(('127.0.0.1',{port}))\n"
+                              "sys.stdin.read()"], stdin=subprocess.PIPE, start_new_session=True)
+    time.sleep(9)  # two rounds, and a walk between them
+    client.communicate("end\n")
+    x = watching.exchanges(host)[0]
+    other.communicate()
+    assert x.reason == "completed"
+    assert x.close["unmapped"]["sender"]["relaying_for"] == [{"pid": other.pid, "via": "loopback", "executable": PYTHON}]

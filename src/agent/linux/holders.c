@@ -3,7 +3,17 @@
 
 #include "agent/linux/owner.h"
 
+#include <time.h>
+
 enum { WALKS_APART_MS = 1000, SHARE = 100, FRESH_MS = 10000, PIDS = 1 };
+
+/* Of this thread: a busy host must not make walks rarer than they are dear. */
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* ---- at once ---- */
 
@@ -97,8 +107,8 @@ void holders_tick(struct holders *h)
     static uint64_t cookies[WANTED_MAX]; /* the loop's thread only */
     static uint32_t pids[WANTED_MAX];
     struct owner_wanted wanted = {.cookies = cookies, .pids = pids};
-    int64_t began = owner_now_ms();
-    if (!h->wanted || began < h->not_before_ms)
+    int64_t began_cpu = cpu_ms();
+    if (!h->wanted || owner_now_ms() < h->not_before_ms)
         return;
     for (size_t i = 0; i < AROUND_SLOTS; i++) {
         struct around *a = &h->slots[i];
@@ -114,7 +124,7 @@ void holders_tick(struct holders *h)
         a->sought = true;
     }
     bool walked = owner_bpf_walk(h->bpf, &wanted, on_walked, h);
-    int64_t ended = owner_now_ms(), rest = (ended - began) * SHARE;
+    int64_t ended = owner_now_ms(), rest = (cpu_ms() - began_cpu) * SHARE;
     h->not_before_ms = ended + (rest > WALKS_APART_MS ? rest : WALKS_APART_MS);
     h->wanted = false;
     h->walks++;
