@@ -152,7 +152,7 @@ static int read_arguments(struct ca_command *c, int argc, char **argv, const cha
             return fputs(c->help, stdout), CMD_OK;
         if (o == 'p' || o == 'x')
             result = add_constraint(c, o == 'p' ? "permitted" : "excluded", optarg);
-        else if (o == 'd' && ((c->days = atoi(optarg)) < 1 || c->days > 36500))
+        else if (o == 'd' && ((c->days = (int)strtol(optarg, NULL, 10)) < 1 || c->days > 36500))
             result = cmd_usage(c->words, "%s is no number of days from 1 to 36500", optarg);
         else if ((size_t)o < ARRAY_LEN(texts) && texts[o])
             *texts[o] = optarg;

@@ -154,7 +154,7 @@ static enum step relay_bytes(struct flow *f, const char *first_speaker, struct s
 
 enum step flow_inside(struct flow *f)
 {
-    struct span in = buf_span(&f->client.in);
+    struct span in;
     for (;;) {
         enum side_io io = side_fill(&f->client, FLOW_READ_BYTES);
         in = buf_span(&f->client.in);
