@@ -180,6 +180,26 @@ void json_null(struct json *j, const char *key)
     buf_append_str(j->out, "null");
 }
 
+/* What records have: small numbers with few decimals, without printf's arbitrary precision. False: nothing was written. */
+static bool write_fixed(struct buf *out, double value, int decimals)
+{
+    static const unsigned powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    if (decimals < 0 || decimals >= (int)(sizeof powers / sizeof powers[0]) || fabs(value) > 1e9)
+        return false;
+    unsigned power = powers[decimals];
+    uint64_t scaled = (uint64_t)llround(fabs(value) * power), fraction = scaled % power;
+    if (value < 0 && scaled > 0)
+        buf_append(out, "-", 1);
+    buf_append_uint(out, scaled / power);
+    if (decimals == 0)
+        return true;
+    buf_append(out, ".", 1);
+    for (unsigned below = power / 10; below > 1 && fraction < below; below /= 10)
+        buf_append(out, "0", 1);
+    buf_append_uint(out, fraction);
+    return true;
+}
+
 void json_double(struct json *j, const char *key, double value, int decimals)
 {
     if (!isfinite(value)) {
@@ -187,7 +207,8 @@ void json_double(struct json *j, const char *key, double value, int decimals)
         return;
     }
     begin_value(j, key);
-    buf_printf(j->out, "%.*f", decimals, value);
+    if (!write_fixed(j->out, value, decimals))
+        buf_printf(j->out, "%.*f", decimals, value);
 }
 
 void json_raw(struct json *j, const char *key, struct span text)
