@@ -41,6 +41,8 @@
  *   connection: addresses and ports come round, and an agent that remembers connections which are gone must not answer for
  *   a later or an earlier one of the same addresses. `proxy_cookie` (optional) is the accepted socket's SO_COOKIE, by
  *   which an agent inside the kernel finds the other end whatever lies in between. Answers may come in any order.
+ *   `brief` (optional, true): the proxy remembers the history that came with each sender on this link; an answer may say
+ *   "history":"same", see there.
  *   `watch` (optional, true): the agent goes on looking at the connection after the answer, see "changed". To be asked once
  *   a connection has lived a while, by another ask: most are over before anything could change.
  *
@@ -127,7 +129,9 @@
  *     not_observable  kinds that this agent does not see (why: a sentence in its hello); not seeing them means nothing
  *     usage         how often this executable was started on this host, how often it connected to the proxy, and how many
  *                   of those processes did: a program that normally doesn't connect is a number
- *   All members are optional; kinds that are not known are ignored.
+ *   All members are optional; kinds that are not known are ignored. Where the ask was brief, "history":"same" stands for the one that last
+ *   came with this sender_ref on this link, not longer than AGENT_HISTORY_SAME_MS ago: no other kind or class was seen since;
+ *   counts and ages may be that much older.
  *
  * changed agent -> proxy, unasked: what an answer to a watched connection would say now, when that is not what it said last:
  *   the members of an answer, with the ask's id and nonce. The owner executed another program or ended, the socket is held by
@@ -164,6 +168,7 @@
 #define AGENT_ARGUMENTS_BYTES  8192  /* all arguments of a sender together */
 #define AGENT_PARENTS_MAX      16
 #define AGENT_PATH_BYTES       4096 /* any one string of a sender, NUL included */
+#define AGENT_HISTORY_SAME_MS  1000
 #define AGENT_HASH_WAIT_MAX_MS 10000
 #define AGENT_LINK_SENDERS     4096 /* refs that a proxy should remember on a link */
 

@@ -168,7 +168,7 @@ static void answer(struct agent *a, struct asked *q)
         out.history = &history;
     out.watched = q->ask.watch && q->attribution.reason != AGENT_REASON_BUSY &&
                   watches_add(a->watches, q->link, &q->ask, &q->attribution);
-    link_answer(q->link, &out, q->attribution.process, q->ask.full);
+    link_answer(q->link, &out, q->attribution.process, q->ask.full, q->ask.brief);
 }
 
 static void remove_ask(struct agent *a, struct asked **at)

@@ -19,6 +19,8 @@ enum {
 struct sent {
     uint64_t serial; /* 0: none */
     unsigned revision;
+    uint64_t history_ms,
+        signature; /* when its history went over last (0: not yet), and what kinds were in it */
 };
 
 struct agent_link {
@@ -136,15 +138,35 @@ static void add_sender(struct agent_link *link, struct agent_answer *answer, con
     bool known = sent->serial == process->serial && sent->revision == process->revision;
     snprintf(answer->sender_ref, sizeof answer->sender_ref, "%s", process->sender->ref);
     answer->sender = known && !full ? NULL : process->sender;
-    *sent = (struct sent){process->serial, process->revision};
+    if (sent->serial != process->serial || full)
+        sent->history_ms = 0;
+    sent->serial = process->serial;
+    sent->revision = process->revision;
+}
+
+/* A program that connects a thousand times a second did nothing new in between: its history goes over once a second, and at
+ * once when there is something of another kind in it. */
+static void shorten_history(struct agent_link *link, struct agent_answer *answer,
+                            const struct process *process)
+{
+    struct sent *sent = &link->sent[process->serial % SENT_MAX];
+    uint64_t now_ms = uv_now(link->pipe.loop) + 1, signature = agent_history_signature(answer->history);
+    answer->history_same = !answer->sender && sent->history_ms && sent->signature == signature &&
+                           now_ms - sent->history_ms < AGENT_HISTORY_SAME_MS;
+    if (answer->history_same)
+        return;
+    sent->history_ms = now_ms;
+    sent->signature = signature;
 }
 
 void link_answer(struct agent_link *link, struct agent_answer *answer, const struct process *process,
-                 bool full)
+                 bool full, bool brief)
 {
     if (link->closing)
         return;
     add_sender(link, answer, process, full);
+    if (brief && process && answer->history)
+        shorten_history(link, answer, process);
     check_queue(link, agent_answer_write(&link->out, answer));
 }
 
@@ -200,7 +222,7 @@ static void take_ask(struct agent_link *link, const struct agent_ask *ask)
         struct agent_answer answer = {.id = ask->id, .reason = AGENT_REASON_NOT_OURS};
         memcpy(answer.nonce, ask->nonce, sizeof answer.nonce);
         memcpy(answer.host, agent_hello(link->agent)->host_name, sizeof answer.host);
-        link_answer(link, &answer, NULL, false);
+        link_answer(link, &answer, NULL, false, false);
     } else {
         agent_take_ask(link->agent, link, ask);
     }

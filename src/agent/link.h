@@ -14,9 +14,10 @@ int64_t link_peer_pid(const struct agent_link *link);
 struct agent_link *link_next(const struct agent_link *link);
 void link_unlist(struct agent_link **list, struct agent_link *link);
 
-/* Queues an answer. The whole sender of `process` (may be NULL) goes along if this link did not have it in this revision. */
+/* Queues an answer. The whole sender of `process` (may be NULL) goes along if this link did not have it in this revision. `brief`: the
+ * proxy remembers its history. */
 void link_answer(struct agent_link *link, struct agent_answer *answer, const struct process *process,
-                 bool full);
+                 bool full, bool brief);
 /* Likewise what has changed since. */
 void link_changed(struct agent_link *link, struct agent_answer *changed, const struct process *process);
 /* What goes around the proxy, unasked. */

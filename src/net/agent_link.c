@@ -47,8 +47,9 @@ struct ask {
 };
 
 struct known_sender {
-    struct lru_entry entry; /* the key is the sender's ref */
-    struct sender *sender;  /* counted */
+    struct lru_entry entry;        /* the key is the sender's ref */
+    struct sender *sender;         /* counted */
+    struct agent_history *history; /* counted: what last came with it; NULL: none */
 };
 
 struct agent_link {
@@ -167,6 +168,7 @@ bool net_attribute(struct net *net, struct net_attribution *who, const struct en
     ask->message.proxy = *proxy;
     ask->message.proxy_cookie = cookie_of(who->accepted);
     ask->message.want_hash = want_hash;
+    ask->message.brief = true;
     ask->message.hash_wait_ms = wait_ms < AGENT_HASH_WAIT_MAX_MS ? wait_ms : AGENT_HASH_WAIT_MAX_MS;
     if (ask_send(ask) != 0) {
         ask_end(ask);
@@ -224,11 +226,17 @@ static void begin_to_watch(struct ask *ask)
 
 /* ---- the link's state ---- */
 
+static void known_free(struct known_sender *take_k)
+{
+    sender_unref(take_k->sender);
+    agent_history_unref(take_k->history);
+    free(take_k);
+}
+
 static void senders_drop(struct agent_link *link, struct known_sender *k)
 {
     lru_remove(&link->senders, &k->entry);
-    sender_unref(k->sender);
-    free(k);
+    known_free(k);
 }
 
 /* Refs mean nothing on another link. */
@@ -304,10 +312,8 @@ static bool sender_keep(struct agent_link *link, struct sender *sender)
     k->entry.key = sender->ref;
     lru_add(&link->senders, &k->entry);
     struct known_sender *excess = (struct known_sender *)lru_take_excess(&link->senders);
-    if (excess) {
-        sender_unref(excess->sender);
-        free(excess);
-    }
+    if (excess)
+        known_free(excess);
     return true;
 }
 
@@ -322,7 +328,8 @@ static void fill(struct net_attribution *who, const struct agent_answer *answer)
     snprintf(who->reason, sizeof(who->reason), "%s", exact ? "" : agent_reason_name(answer->reason));
 }
 
-static void ask_finish(struct ask *ask, const struct agent_answer *answer, struct sender *sender)
+static void ask_finish(struct ask *ask, const struct agent_answer *answer, struct sender *sender,
+                       struct agent_history *history)
 {
     struct net_attribution *who = ask->who;
     const struct agent_link *link = ask->link;
@@ -332,7 +339,7 @@ static void ask_finish(struct ask *ask, const struct agent_answer *answer, struc
         ask_end(ask);
     fill(who, answer);
     who->sender = sender ? sender_ref(sender) : NULL;
-    who->history = agent_history_ref(answer->history);
+    who->history = agent_history_ref(history);
     snprintf(who->host, sizeof(who->host), "%.64s", answer->host);
     snprintf(who->host_id, sizeof(who->host_id), "%.32s", link->host_id);
     who->done(who);
@@ -392,10 +399,23 @@ static void take_change(struct ask *ask, const struct agent_answer *now, struct 
     agent_history_unref(before);
 }
 
+/* The agent says "same" of the one that came last, whichever ask it answered. */
+static void history_keep(struct agent_link *link, const struct agent_answer *answer)
+{
+    struct known_sender *k = NULL;
+    if (answer->history && answer->sender_ref[0])
+        k = (struct known_sender *)lru_find(&link->senders, answer->sender_ref);
+    if (!k)
+        return;
+    agent_history_unref(k->history);
+    k->history = agent_history_ref(answer->history);
+}
+
 static void take_answer(struct agent_link *link, const struct agent_answer *answer)
 {
     if (answer->sender) /* also when it comes too late: the agent won't send it again */
         sender_keep(link, answer->sender);
+    history_keep(link, answer);
     struct ask *ask = link->asks[answer->id % ASK_SLOTS];
     if (!ask || ask->stage == ASK_LATER || ask->message.id != answer->id ||
         strcmp(ask->message.nonce, answer->nonce) != 0)
@@ -413,7 +433,7 @@ static void take_answer(struct agent_link *link, const struct agent_answer *answ
     else if (ask->stage == ASK_WATCHED)
         take_change(ask, answer, sender);
     else
-        ask_finish(ask, answer, sender);
+        ask_finish(ask, answer, sender, answer->history_same && k ? k->history : answer->history);
 }
 
 /* For status; the agent itself says it in the log of its host. */

@@ -143,6 +143,8 @@ int agent_ask_write(struct buf *out, const struct agent_ask *a)
         json_bool(&j, "full", true);
     if (a->watch)
         json_bool(&j, "watch", true);
+    if (a->brief)
+        json_bool(&j, "brief", true);
     if (a->age_ms >= 0)
         json_int(&j, "age_ms", a->age_ms);
     if (a->proxy_cookie > 0)
@@ -192,7 +194,9 @@ static int write_answer(struct buf *out, const struct agent_answer *a, const cha
     json_str(&j, "sender_ref", or_null(a->sender_ref));
     if (a->sender)
         sender_write(a->sender, &j, "sender");
-    if (a->history)
+    if (a->history_same)
+        json_str(&j, "history", "same");
+    else if (a->history)
         agent_history_write(a->history, &j, "history");
     return finish(&line, &j, out);
 }

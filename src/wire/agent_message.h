@@ -63,7 +63,7 @@ struct agent_ask {
     uint64_t id; /* below 2^53 */
     char nonce[AGENT_NONCE_BYTES];
     struct endpoint client, proxy;
-    bool want_hash, full, watch;
+    bool want_hash, full, watch, brief;
     unsigned hash_wait_ms;
     int64_t age_ms;        /* since the proxy accepted; -1: not told */
     uint64_t proxy_cookie; /* of the socket it accepted, below 2^53; 0: not told */
@@ -89,7 +89,8 @@ struct agent_answer {
     size_t holder_count;
     char sender_ref[AGENT_REF_BYTES]; /* "" when there is no sender */
     struct sender
-        *sender; /* counted; NULL when the answer carries the ref alone. Decoded: already rendered */
+        *sender;       /* counted; NULL when the answer carries the ref alone. Decoded: already rendered */
+    bool history_same; /* instead of `history`: the one that last came with this sender */
     struct agent_history *history; /* decoded: counted; to be written: borrowed for the call. NULL: none */
 };
 

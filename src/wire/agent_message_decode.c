@@ -165,6 +165,7 @@ static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_er
     a->want_hash = bool_member(object, "want_hash");
     a->full = bool_member(object, "full");
     a->watch = bool_member(object, "watch");
+    a->brief = bool_member(object, "brief");
     return 0;
 }
 
@@ -416,8 +417,9 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
                     AGENT_PEERS_MAX);
     }
     const json_t *history = a->sender_ref[0] ? member(object, "history") : NULL;
-    a->history = history ? agent_history_decode(history) : NULL;
-    if (history && !a->history) {
+    a->history_same = json_is_string(history) && strcmp(json_string_value(history), "same") == 0;
+    a->history = history && !a->history_same ? agent_history_decode(history) : NULL;
+    if (history && !a->history && !a->history_same) {
         sender_unref(a->sender);
         agent_peers_unref(a->peers);
         return fail(e, AGENT_ERROR_BAD_ANSWER, "history: a member has a wrong type or is too long");

@@ -7,6 +7,7 @@
 enum agent_mood {
     ANSWER_FULL_FIRST, /* as the protocol says: the sender once, then its ref */
     ANSWER_REF_ALWAYS,
+    ANSWER_HISTORY,
     ANSWER_UNKNOWN,
     ANSWER_AMBIGUOUS,
     ANSWER_WRONG_NONCE,
@@ -98,6 +99,12 @@ static void agent_answer(struct agent *a, const struct agent_ask *ask)
     } else if (a->mood != ANSWER_REF_ALWAYS && (!a->sent_full || ask->full)) {
         answer.sender = make_sender("42.7.1");
         a->sent_full = true;
+    }
+    struct agent_history history = {
+        .window_s = 3600, .rows = {{.kind = AGENT_HISTORY_EXEC_ARCHIVER, .count = 3}}, .row_count = 1};
+    if (a->mood == ANSWER_HISTORY && ask->brief) {
+        answer.history_same = !answer.sender;
+        answer.history = answer.sender ? &history : NULL;
     }
     answer.watched = ask->watch && a->mood != ANSWER_REF_ALWAYS;
     if (a->mood == ANSWER_WRONG_NONCE)
@@ -367,6 +374,24 @@ static void a_forgotten_ref_is_asked_for_in_full_once(void **state)
     agent_stop(&agent);
 }
 
+static void the_same_history_is_the_one_that_came_last(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct asked a;
+    struct net *net = net_with(&agent, ANSWER_HISTORY);
+    for (int i = 0; i < 3; i++) {
+        attribute(net, &agent, &a);
+        assert_non_null(a.attribution.history);
+        assert_int_equal(a.attribution.history->row_count, 1);
+        assert_int_equal(a.attribution.history->rows[0].count, 3);
+        sender_unref(a.attribution.sender);
+        agent_history_unref(a.attribution.history);
+    }
+    net_free(net);
+    agent_stop(&agent);
+}
+
 static void each_answer_has_its_confidence_and_reason(void **state)
 {
     (void)state;
@@ -596,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_connection_that_lives_is_watched),
         cmocka_unit_test(a_lost_link_is_watched_again),
         cmocka_unit_test(a_forgotten_ref_is_asked_for_in_full_once),
+        cmocka_unit_test(the_same_history_is_the_one_that_came_last),
         cmocka_unit_test(each_answer_has_its_confidence_and_reason),
         cmocka_unit_test(pipelined_answers_may_come_in_any_order),
         cmocka_unit_test(asks_under_way_are_bounded),
