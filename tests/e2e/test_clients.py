@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 import origins
-from harness import Program, default_baseline, get_path, tool, wait_until
+from harness import Program, default_baseline, get_path, open_for_others, tool, wait_until
 
 PYTHON = os.path.realpath("/usr/bin/python3")
 
@@ -362,9 +362,7 @@ def test_apt_update(make_proxy, name, tmp_path_factory):
     """apt-get update from a repository of our own, with every path of apt's moved to a folder."""
     apt = tool("apt-get")
     folder = tmp_path_factory.mktemp("apt")
-    for path in [folder, *list(folder.parents)[:2]]:
-        if path.stat().st_uid == os.geteuid():
-            path.chmod(0o755)
+    open_for_others(folder)
     release = folder / "www/dists/tiny/main/binary-all"
     release.mkdir(parents=True)
     (release / "Packages").write_text("Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: t <t@t.test>\n"

@@ -63,9 +63,7 @@ def origin():
 @pytest.fixture
 def state(tmp_path, origin):
     """A state folder of `exeat init`, whose proxy may reach the origin."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if str(folder).startswith("/tmp/") and os.access(folder, os.W_OK):
-            folder.chmod(0o755)  # exeatd becomes another user
+    open_for_others(tmp_path)  # exeatd becomes another user
     folder = str(tmp_path / "state")
     port = free_port()
     made = exeat("init", "--state", folder, "--listen", f"127.0.0.1:{port}")

@@ -130,8 +130,7 @@ def test_an1415_files_an_archive_and_an_upload(dns, https, authority, name, tmp_
     watched = tmp_path / "watched"
     watched.mkdir()
     (watched / "plans.txt").write_bytes(os.urandom(600000))
-    for folder in [tmp_path, *list(tmp_path.parents)[:2]]:
-        folder.chmod(0o755)
+    harness.open_for_others(tmp_path)
     p = make(dns, [https.port])
     p.agent_options = ["--watch", f"plans={watched}/**"]
     with p:

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from harness import BUILD, SOURCE, Answer, Proxy, default_baseline, read_all, to_yaml, tool, wait_until
+from harness import BUILD, SOURCE, Answer, Proxy, default_baseline, open_for_others, read_all, to_yaml, tool, wait_until
 from test_terminate import Inspection, terminating
 
 HOST = """title: Tunnels to the dump
@@ -415,9 +415,7 @@ def test_explain(rules, http, name):
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 def test_inside_a_terminated_tunnel(dns, https, authority, name, tmp_path, version):
     """The URL and the user agent of each request: the tunnel and its other requests go on."""
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
+    open_for_others(tmp_path)
     inspection = Inspection(tmp_path)
     p = make(dns, [https.port], name="inside")
     p.config["policy"]["handling"] = "terminate"

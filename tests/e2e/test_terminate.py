@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 import origins
-from harness import BUILD, default_baseline, read_head, sanitized, tool, wait_until
+from harness import BUILD, default_baseline, open_for_others, read_head, sanitized, tool, wait_until
 
 
 class Inspection:
@@ -29,8 +29,7 @@ class Inspection:
 @pytest.fixture(scope="module")
 def inspection(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspection")
-    for path in (folder, folder.parent):
-        os.chmod(path, 0o755)
+    open_for_others(folder)
     return Inspection(folder)
 
 
@@ -311,8 +310,7 @@ def life_of_a_ca(make_proxy, https, authority, name, state):
 @pytest.mark.parametrize("what", ["missing", "other key", "not a ca", "readable"])
 def test_a_ca_that_cannot_be_used(make_proxy, authority, tmp_path, what):
     """Said at the start, with the file."""
-    for path in (tmp_path, tmp_path.parent):
-        os.chmod(path, 0o755)
+    open_for_others(tmp_path)
     ca, other = Inspection(tmp_path), tmp_path / "other"
     other.mkdir()
     key = ca.key
