@@ -17,6 +17,7 @@ import urllib.request
 
 import pytest
 
+from harness import open_for_others
 from origins import free_port
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "../.."))
