@@ -5,21 +5,30 @@
 #include "base/json.h"
 #include "base/must.h"
 
-enum { FIELDS_MAX = 512, DEPTH_MAX = 8, NODES_MAX = FIELDS_MAX + 256, NONE = 0xffff, REAL_DECIMALS = 3 };
+enum {
+    FIELDS_MAX = 512,
+    DEPTH_MAX = 8,
+    NODES_MAX = FIELDS_MAX + 256,
+    BUCKETS = 256,
+    NONE = 0xffff,
+    REAL_DECIMALS = 3
+};
 
 /* One name under its parent; fields that follow each other mostly have the same parent, which is where the search begins. */
 struct node {
     const char *name; /* view into a path; `len` bytes of it */
-    uint16_t len;     /* the first byte is in `name`: comparing the two settles nearly all */
+    uint16_t len;
     uint16_t next, child,
         last;       /* numbers of nodes: the next of the same parent, and its own first and last */
     uint16_t field; /* its value; NONE: an object */
+    uint16_t parent, next_in_bucket;
 };
 
 struct writer {
     struct json json;
     const struct record_field *fields; /* borrowed */
     size_t string_limit, node_count;
+    uint16_t buckets[BUCKETS];    /* first node of each; NONE */
     struct node nodes[NODES_MAX]; /* 0 is the record itself */
 };
 
@@ -85,13 +94,16 @@ static void drop_misplaced(void)
 
 static uint16_t find_child(struct writer *w, uint16_t parent, const char *name, size_t len)
 {
-    for (uint16_t i = w->nodes[parent].child; i != NONE; i = w->nodes[i].next)
-        if (w->nodes[i].len == len && w->nodes[i].name[0] == name[0] &&
+    must(len > 0 && len < 64); /* paths are static */
+    size_t bucket = (parent * 31u + len * 7u + (uint8_t)name[0] * 5u + (uint8_t)name[len - 1]) % BUCKETS;
+    for (uint16_t i = w->buckets[bucket]; i != NONE; i = w->nodes[i].next_in_bucket)
+        if (w->nodes[i].parent == parent && w->nodes[i].len == len &&
             memcmp(w->nodes[i].name, name, len) == 0)
             return i;
-    must(w->node_count < NODES_MAX && len > 0 && len < 64); /* paths are static */
+    must(w->node_count < NODES_MAX);
     uint16_t made = (uint16_t)w->node_count++;
-    w->nodes[made] = (struct node){name, (uint16_t)len, NONE, NONE, NONE, NONE};
+    w->nodes[made] = (struct node){name, (uint16_t)len, NONE, NONE, NONE, NONE, parent, w->buckets[bucket]};
+    w->buckets[bucket] = made;
     struct node *p = &w->nodes[parent];
     *(p->child == NONE ? &p->child : &w->nodes[p->last].next) = made;
     p->last = made;
@@ -127,7 +139,8 @@ static void build(struct writer *w, size_t count)
     const char *before = "";
     size_t before_len = 0; /* of the last field's objects, with their dot */
     uint16_t parent = 0;
-    w->nodes[0] = (struct node){"", 0, NONE, NONE, NONE, NONE};
+    w->nodes[0] = (struct node){"", 0, NONE, NONE, NONE, NONE, NONE, NONE};
+    memset(w->buckets, 0xff, sizeof w->buckets);
     w->node_count = 1;
     for (size_t i = 0; i < count; i++) {
         const char *path = w->fields[i].path, *name = path + before_len;

@@ -4,7 +4,6 @@
 #include "base/le.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { HOUR_MS = 3600000, HOUR_S = 3600, DAY_S = 86400, HISTOGRAM_HOURS_MIN = 4 };
 
@@ -35,10 +34,16 @@ void beacon_add(struct beacon *b, int64_t start_ms, uint64_t bytes_out)
 
 /* ---- statistics of a small sample, which is sorted in place ---- */
 
-static int by_value(const void *a, const void *b)
+/* By insertion: at most some fifty values, mostly in order; qsort() would call back for each comparison. */
+static void sort(double *values, size_t count)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    for (size_t i = 1; i < count; i++) {
+        double value = values[i];
+        size_t at = i;
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
 }
 
 static double quantile(const double *sorted, size_t count, double q)
@@ -51,13 +56,13 @@ static double quantile(const double *sorted, size_t count, double q)
 static double regularity(double *values, size_t count, double *ret_median)
 {
     double deviations[BEACON_FLOWS + 1];
-    qsort(values, count, sizeof *values, by_value);
+    sort(values, count);
     double q1 = quantile(values, count, 0.25), q2 = quantile(values, count, 0.5),
            q3 = quantile(values, count, 0.75);
     double skew = q3 > q1 ? (q1 + q3 - 2 * q2) / (q3 - q1) : 0;
     for (size_t i = 0; i < count; i++)
         deviations[i] = fabs(values[i] - q2);
-    qsort(deviations, count, sizeof *deviations, by_value);
+    sort(deviations, count);
     double mad = quantile(deviations, count, 0.5);
     double spread = q2 > 0 ? fmax(0, (q2 - mad) / q2) : 0;
     *ret_median = q2;
@@ -67,13 +72,13 @@ static double regularity(double *values, size_t count, double *ret_median)
 /* Flows may have ended in another order than they began: the ring's oldest is the reference, and differences are signed. */
 static size_t sort_starts(const struct beacon *b, int64_t now_ms, double *ret_s)
 {
-    uint32_t reference = b->starts_ds[b->count < BEACON_FLOWS ? 0 : b->at];
-    size_t count = 0;
+    size_t oldest = b->count < BEACON_FLOWS ? 0 : b->at, count = 0;
+    uint32_t reference = b->starts_ds[oldest];
     for (size_t i = 0; i < b->count; i++)
-        ret_s[count++] = (double)(int32_t)(b->starts_ds[i] - reference) / 10;
+        ret_s[count++] = (double)(int32_t)(b->starts_ds[(oldest + i) % BEACON_FLOWS] - reference) / 10;
     if (now_ms > 0)
         ret_s[count++] = (double)(int32_t)(deciseconds(now_ms) - reference) / 10;
-    qsort(ret_s, count, sizeof *ret_s, by_value);
+    sort(ret_s, count);
     return count;
 }
 
