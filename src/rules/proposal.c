@@ -51,7 +51,8 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
 {
     if (!p->executable[0] || p->inexact > 0)
         return "the sender was not always known exactly";
-    if (!is_printable(p->sender) || !is_printable(p->executable) || !is_printable(p->script) || !is_printable(p->unit))
+    if (!is_printable(p->sender) || !is_printable(p->executable) || !is_printable(p->script) ||
+        !is_printable(p->unit))
         return "its name holds characters that cannot be printed";
     if (p->borrowed > 0)
         return "its identity was borrowed (preload, tracer, loader, ...)";

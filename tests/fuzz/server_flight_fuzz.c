@@ -35,7 +35,8 @@ static void check_watch(const uint8_t *data, size_t size)
     struct record_watch whole = {0}, cut = {0};
     record_watch_feed(&whole, span_of(data, size));
     for (size_t at = 0; at < size;) {
-        size_t skip = record_watch_skippable(&cut), len = skip && !cut.fault ? skip : 1 + (size_t)data[at] % 7;
+        size_t skip = record_watch_skippable(&cut),
+               len = skip && !cut.fault ? skip : 1 + (size_t)data[at] % 7;
         len = len < size - at ? len : size - at;
         if (skip && !cut.fault)
             record_watch_skip(&cut, len);
