@@ -23,8 +23,10 @@ suite(docs.readme 60 ${PYTHON} tests/arch/docs.py ${ROOT}/build/release)
 suite(docs.quickstart 600 ${PYTHON} tests/arch/quickstart.py)
 set_tests_properties(docs.quickstart PROPERTIES RUN_SERIAL ON)
 
-# End to end tests start many processes and measure time and memory: each alone. With the release programs, with the asan programs
-# (the tests ask less of those), and where workers, ledger and reload meet, with the tsan programs.
+# End to end tests start many processes; those that measure time or memory, or change what the whole host sees, run alone, the others two at
+# a time. With the release programs, with the asan programs (the tests ask less of those), and where workers, ledger and reload
+# meet, with the tsan programs.
+set(E2E_TOGETHER "^(attack_rules|baseline_workflow|clients|command|findings|http|memory|peek|refusals|rules_inline|rules_reference|terminate)$")
 file(GLOB E2E CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/e2e/test_*.py)
 foreach(source ${E2E})
     get_filename_component(name ${source} NAME_WE)
@@ -36,7 +38,10 @@ foreach(source ${E2E})
     foreach(build ${builds})
         string(REPLACE release. "" test ${build}.e2e.${name})
         suite(${test} 900 ${PYTHON} -m pytest -q -rs -p no:cacheprovider ${source})
-        set_tests_properties(${test} PROPERTIES RUN_SERIAL ON
+        if(NOT name MATCHES ${E2E_TOGETHER} OR build STREQUAL tsan)
+            set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
+        endif()
+        set_tests_properties(${test} PROPERTIES
                              ENVIRONMENT "EXEAT_BUILD=${ROOT}/build/${build};PYTHONDONTWRITEBYTECODE=1")
     endforeach()
 endforeach()
