@@ -96,10 +96,11 @@ static uint16_t find_child(struct writer *w, uint16_t parent, const char *name, 
 {
     must(len > 0 && len < 64); /* paths are static */
     size_t bucket = (parent * 31u + len * 7u + (uint8_t)name[0] * 5u + (uint8_t)name[len - 1]) % BUCKETS;
-    for (uint16_t i = w->buckets[bucket]; i != NONE; i = w->nodes[i].next_in_bucket)
-        if (w->nodes[i].parent == parent && w->nodes[i].len == len &&
-            memcmp(w->nodes[i].name, name, len) == 0)
+    for (uint16_t i = w->buckets[bucket]; i != NONE; i = w->nodes[i].next_in_bucket) {
+        const struct node *n = &w->nodes[i];
+        if (n->parent == parent && n->len == len && n->name && memcmp(n->name, name, len) == 0)
             return i;
+    }
     must(w->node_count < NODES_MAX);
     uint16_t made = (uint16_t)w->node_count++;
     w->nodes[made] = (struct node){name, (uint16_t)len, NONE, NONE, NONE, NONE, parent, w->buckets[bucket]};
@@ -180,7 +181,7 @@ int record_write(struct buf *out, const struct record_field *fields, size_t coun
 {
     if (!expect(count <= FIELDS_MAX))
         return -1;
-    struct writer w; /* nodes are set as they are made */
+    struct writer w = {0};
     w.fields = fields;
     w.string_limit = string_limit;
     size_t before = buf_len(out);

@@ -53,9 +53,9 @@ static size_t plain_run(struct span text)
 }
 
 /* Quotes around what needs no change, and `after` behind them, in one piece: nearly all that is written. False: not done. */
-static bool write_plain(struct buf *out, struct span text, const char *after)
+static bool write_plain(struct buf *out, struct span text, struct span after)
 {
-    size_t after_len = strlen(after), bytes = text.len + after_len + 2, room = 0;
+    size_t bytes = text.len + after.len + 2, room = 0;
     if (out->failed || plain_run(text) != text.len)
         return false;
     uint8_t *to = buf_reserve(out, bytes, &room);
@@ -65,14 +65,15 @@ static bool write_plain(struct buf *out, struct span text, const char *after)
     if (text.len > 0)
         memcpy(to + 1, text.data, text.len);
     to[text.len + 1] = '"';
-    memcpy(to + text.len + 2, after, after_len);
+    for (size_t i = 0; i < after.len; i++)
+        to[text.len + 2 + i] = after.data[i];
     buf_commit(out, bytes);
     return true;
 }
 
 static void write_string(struct buf *out, struct span text)
 {
-    if (write_plain(out, text, ""))
+    if (write_plain(out, text, (struct span){NULL, 0}))
         return;
     buf_append(out, "\"", 1);
     size_t plain = 0; /* start of the run that needs no change */
@@ -104,7 +105,7 @@ static void begin_value(struct json *j, const char *key)
 {
     if (j->need_comma)
         buf_append(j->out, ",", 1);
-    if (key && !write_plain(j->out, span_str(key), ":")) {
+    if (key && !write_plain(j->out, span_str(key), span_str(":"))) {
         write_string(j->out, span_str(key));
         buf_append(j->out, ":", 1);
     }

@@ -318,12 +318,14 @@ static int merge(const struct conf *conf, const char *proposal, const char *owne
             err_set(reterr, conf->policy.baseline, 0, 0, "there is no top-level list `senders:` to add to");
     if (result == 0) {
         struct span whole = buf_span(&text);
-        buf_append(ret, whole.data, end);
-        if (end > 0 && whole.data[end - 1] != '\n')
+        if (whole.data)
+            buf_append(ret, whole.data, end);
+        if (whole.data && end > 0 && whole.data[end - 1] != '\n')
             buf_append_str(ret, "\n");
         if (proposal && append_items(ret, buf_span(&added), owner) != 0)
             result = err_set(reterr, proposal, 0, 0, "there is no list `senders:` in it");
-        buf_append(ret, whole.data + end, whole.len - end);
+        if (whole.data)
+            buf_append(ret, whole.data + end, whole.len - end);
     }
     struct baseline *b = result == 0 ? baseline_parse(buf_span(ret), conf->policy.baseline, reterr) : NULL;
     baseline_free(b);

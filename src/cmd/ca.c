@@ -447,11 +447,11 @@ static int write_env(struct ca_command *c, struct buf *out)
 static int put_out(struct ca_command *c, const struct buf *out)
 {
     struct span text = buf_span(out);
-    FILE *f = c->output ? fopen(c->output, "we") : stdout;
-    bool good = f && fwrite(text.data, 1, text.len, f) == text.len && fflush(f) == 0;
+    FILE *file = c->output ? fopen(c->output, "we") : NULL, *f = c->output ? file : stdout;
+    bool good = f && text.data && fwrite(text.data, 1, text.len, f) == text.len && fflush(f) == 0;
     if (!good)
         err_set(&c->err, c->output, 0, 0, "cannot be written: %s", strerror(errno));
-    if (f && c->output && fclose(f) != 0)
+    if (file && fclose(file) != 0)
         good = false;
     return good ? 0 : -1;
 }

@@ -2,6 +2,7 @@
 #include "facts/beacon.h"
 
 #include "base/le.h"
+#include "base/must.h"
 
 #include <math.h>
 
@@ -50,12 +51,14 @@ static double quantile(const double *sorted, size_t count, double q)
 {
     double at = q * (double)(count - 1);
     size_t below = (size_t)at, above = below + 1 < count ? below + 1 : below;
+    must(below < count);
     return sorted[below] + (at - (double)below) * (sorted[above] - sorted[below]);
 }
 
 static double regularity(double *values, size_t count, double *ret_median)
 {
-    double deviations[BEACON_FLOWS + 1];
+    double deviations[BEACON_FLOWS + 1] = {0};
+    must(count > 0 && count <= BEACON_FLOWS + 1);
     sort(values, count);
     double q1 = quantile(values, count, 0.25), q2 = quantile(values, count, 0.5),
            q3 = quantile(values, count, 0.75);

@@ -209,7 +209,7 @@ enum parse distinct_decode(struct span bytes, size_t *position, struct distinct 
     if (sketch)
         memcpy(d.data, rest.data + 4, len);
     size_t at = 4;
-    for (unsigned i = 0; i < count && le_read(rest, &at, ITEM_BYTES, (uint64_t *)d.data + i); i++)
+    for (unsigned i = 0; d.data && i < count && le_read(rest, &at, ITEM_BYTES, (uint64_t *)d.data + i); i++)
         ;
     *ret = d;
     *position += 4 + len;

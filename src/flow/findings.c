@@ -83,6 +83,7 @@ static struct entry **place_of(struct findings *f, const char *key)
 
 static void unlink_entry(struct findings *f, struct entry **at)
 {
+    must(at && *at);
     struct entry *e = *at;
     *at = e->next;
     finding_clear(&e->finding);
@@ -175,13 +176,13 @@ static void on_store(void *owner, struct store *s, bool everything)
     }
 }
 
-/* Gone from the table when its line is said; else the next sweep tries again. */
-static void close_entry(struct findings *f, struct entry **at, int64_t now_ms)
+/* True: its line is said, and it is gone from the table; else the next sweep tries again. */
+static bool close_entry(struct findings *f, struct entry **at, int64_t now_ms)
 {
     struct entry *e = *at;
     e->finding.status = FINDING_RESOLVED;
     if (!say(f, e, FINDING_CLOSE, now_ms))
-        return;
+        return false;
     f->stats.closed++;
     struct row *r = f->options.store ? row_new(f, e) : NULL;
     if (r) {
@@ -189,6 +190,7 @@ static void close_entry(struct findings *f, struct entry **at, int64_t now_ms)
         row_free(r);
     }
     unlink_entry(f, at);
+    return true;
 }
 
 /* Closed ones stay in the store for people to read; here only open ones go on. */
@@ -338,10 +340,11 @@ static void evict_quietest(struct findings *f, int64_t now_ms)
         for (struct entry **at = &f->buckets[i]; *at; at = &(*at)->next)
             if (!quietest || (*at)->finding.last_ms < (*quietest)->finding.last_ms)
                 quietest = at;
-    struct entry *e = *quietest;
+    if (!quietest)
+        return;
     f->stats.evicted++;
-    close_entry(f, quietest, now_ms);
-    if (quietest && *quietest == e) /* the ledger is full: its end goes unsaid, its records are there */
+    if (!close_entry(f, quietest,
+                     now_ms)) /* the ledger is full: its end goes unsaid, its records are there */
         unlink_entry(f, quietest);
 }
 
@@ -451,16 +454,19 @@ void findings_note(struct findings *f, struct finding *take_about, const char *r
 void findings_sweep(struct findings *f, int64_t now_ms)
 {
     pthread_mutex_lock(&f->lock);
-    for (int i = 0; i < BUCKETS; i++)
-        for (struct entry **at = &f->buckets[i]; *at;) {
+    for (int i = 0; i < BUCKETS; i++) {
+        struct entry **at = &f->buckets[i];
+        while (*at) {
             struct entry *e = *at;
-            if (e->finding.status == FINDING_RESOLVED || now_ms - e->finding.last_ms >= f->options.quiet_ms)
-                close_entry(f, at, now_ms);
-            else if (e->unsaid)
+            bool over =
+                e->finding.status == FINDING_RESOLVED || now_ms - e->finding.last_ms >= f->options.quiet_ms;
+            if (over && close_entry(f, at, now_ms))
+                continue;
+            if (!over && e->unsaid)
                 say(f, e, e->due, now_ms);
-            if (*at == e)
-                at = &e->next;
+            at = &e->next;
         }
+    }
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -99,7 +99,7 @@ enum step inside_go(struct flow *f)
 {
     bool page = f->inside != NULL; /* refused already, and that is to be shown */
     if (!begin(f))
-        return page ? flow_fail(f, f->inside->refusal, NULL) : nothing_to_decrypt(f);
+        return page && f->inside ? flow_fail(f, f->inside->refusal, NULL) : nothing_to_decrypt(f);
     if (page)
         return flow_goto(f, FLOW_MINT);
     if (!f->snapshot->ca || !f->env->signer)

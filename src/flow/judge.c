@@ -277,8 +277,8 @@ enum step judge_fail(struct flow *f)
 {
     const struct judgement *j = &f->x->judgement;
     const struct sigma_document *d = f->snapshot->rules->set->rules[j->decided_by - 1].document;
-    return flow_fail(f, REASON_RULE, "%s%s%s%.36s%s%s", d->title, d->id ? " (" : "", d->id ? "" : "",
-                     d->id ? d->id : "", d->id ? ")" : "", j->unknown ? ": not known" : "");
+    return flow_fail(f, REASON_RULE, "%s%s%.36s%s%s", d->title, d->id ? " (" : "", d->id ? d->id : "",
+                     d->id ? ")" : "", j->unknown ? ": not known" : "");
 }
 
 enum step judge(struct flow *f, enum fact_phase phase)

@@ -161,7 +161,8 @@ static char *evidence_of(const struct flow *f)
         json_end_array(&j);
     }
     json_end_object(&j);
-    char *copy = text.failed ? NULL : strndup((const char *)buf_span(&text).data, buf_len(&text));
+    struct span whole = buf_span(&text);
+    char *copy = !text.failed && whole.data ? strndup((const char *)whole.data, whole.len) : NULL;
     buf_free(&text);
     return copy;
 }

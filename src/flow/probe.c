@@ -403,8 +403,10 @@ void probe_cancel(struct probe_wait *w)
 void probes_free(struct flow_env *env)
 {
     struct probes *t = env->probes;
-    while (t && t->oldest)
-        probe_free(t->oldest);
+    for (struct probe *p = t ? t->oldest : NULL, *newer; p; p = newer) {
+        newer = p->newer;
+        probe_free(p);
+    }
     free(t);
     env->probes = NULL;
 }

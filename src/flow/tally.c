@@ -125,7 +125,7 @@ size_t tally_count(struct tally *t, const struct match *m, int64_t time_ms, cons
             at++;
         }
         const uint32_t *found = n ? correlate_event(t->correlate, m, time_ms, given, n, &fired) : NULL;
-        for (size_t i = 0; i < fired && written < room; i++)
+        for (size_t i = 0; found && i < fired && written < room; i++)
             ret[written++] = found[i];
         pthread_mutex_unlock(&t->lock);
     }

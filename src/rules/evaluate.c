@@ -310,18 +310,21 @@ static void keep_process(struct evaluator *e, struct process *p)
     size_t count;
     const uint32_t *atoms = match_atoms(e->match, &count);
     struct span key = buf_span(&e->key);
-    free(p->key);
-    free(p->atoms);
-    *p = (struct process){
-        .key = malloc(key.len), .atoms = malloc((count + 1) * sizeof *atoms), .len = key.len, .count = count};
-    if (p->key && p->atoms && count <= PROCESS_ATOMS_MAX) {
-        memcpy(p->key, key.data, key.len);
-        memcpy(p->atoms, atoms, count * sizeof *atoms);
-        return;
+    struct process made = {.key = malloc(key.len + 1),
+                           .atoms = malloc((count + 1) * sizeof *atoms),
+                           .len = key.len,
+                           .count = count};
+    if (key.data && made.key && made.atoms && count <= PROCESS_ATOMS_MAX) {
+        memcpy(made.key, key.data, key.len);
+        memcpy(made.atoms, atoms, count * sizeof *atoms);
+    } else {
+        free(made.key);
+        free(made.atoms);
+        made = (struct process){0};
     }
     free(p->key);
     free(p->atoms);
-    *p = (struct process){0};
+    *p = made;
 }
 
 /* The first look at an exchange: the process' fields, found true before or scanned and kept. False: not this time. */
@@ -332,7 +335,7 @@ static bool set_process(struct evaluator *e, const struct facts *facts, enum fac
         return false;
     struct process *p = place_of_process(e);
     struct span key = buf_span(&e->key);
-    bool kept = p->key && p->len == key.len && memcmp(p->key, key.data, key.len) == 0;
+    bool kept = p->key && key.data && p->len == key.len && memcmp(p->key, key.data, key.len) == 0;
     for (size_t i = 0; kept && i < p->count; i++)
         match_note(e->match, p->atoms[i]);
     for (uint32_t i = 1; i < e->book->set->fields.count; i++)

@@ -99,10 +99,13 @@ static struct compile_item *read_items(int fd, const struct request *r)
     struct compile_item *items = calloc((size_t)r->count + 1, sizeof *items);
     for (uint32_t i = 0; items && i < r->count; i++) {
         struct item head;
-        char *text;
-        if (!read_whole(fd, &head, sizeof head) || head.len > TEXT_BYTES_MAX ||
-            !(text = calloc(1, head.len + 1)) || !read_whole(fd, text, head.len))
+        bool good = read_whole(fd, &head, sizeof head) && head.len <= TEXT_BYTES_MAX;
+        char *text = good ? calloc(1, head.len + 1) : NULL;
+        if (!text || !read_whole(fd, text, head.len)) {
+            free(text);
+            free(items);
             return NULL;
+        }
         items[i] = (struct compile_item){text, head.len, head.flags, head.id};
     }
     return items;
@@ -262,7 +265,7 @@ int rules_child_try(const struct atom *const *atoms, uint32_t count, char **ret_
     unsigned ends = 0;
     int result = 0;
     for (uint32_t next = 0; next < count && result == 0; next++) {
-        struct child c;
+        struct child c = {0};
         if (ends < ENDS_MAX) {
             result = start(&c, reterr);
             if (result == 0) {
@@ -317,7 +320,7 @@ static int take_field(struct child *c, const struct ruleset *s, struct compiled 
 int rules_child_compile(const struct ruleset *s, struct compiled **ret, uint32_t *ret_field,
                         char ret_why[COMPILE_WHY_BYTES], struct err *reterr)
 {
-    struct child c;
+    struct child c = {0};
     int result = 0;
     struct compiled *to = compiled_new(s);
     if (!to)

@@ -46,7 +46,7 @@ struct learned *learned_open(const char *path, struct err *reterr)
         free(l);
         return err_set(reterr, path, 0, 0, "can't be opened"), NULL;
     }
-    strcpy(l->path, path);
+    snprintf(l->path, sizeof l->path, "%s", path);
     mode_t before = umask(0027);
     bool good = sqlite3_open(path, &l->db) == SQLITE_OK &&
                 sqlite3_busy_timeout(l->db, BUSY_MS) == SQLITE_OK &&

@@ -444,7 +444,9 @@ struct chain *tls_session_chain(const struct tls_session *s)
     const STACK_OF(X509) *certificates = SSL_get_peer_cert_chain(s->ssl);
     int count = certificates ? sk_X509_num(certificates) : 0;
     struct span *spans = calloc((size_t)count + 1, sizeof *spans);
-    bool ok = spans != NULL;
+    bool ok = true;
+    if (!spans)
+        return NULL;
     for (int i = 0; ok && i < count; i++) {
         unsigned char *der = NULL;
         int len = i2d_X509(sk_X509_value(certificates, i), &der);

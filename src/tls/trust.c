@@ -121,7 +121,7 @@ const char *trust_system_file(void)
 
 static int add_system(struct trust *t, struct err *reterr)
 {
-    const char *given = secure_getenv(X509_get_default_cert_file_env()), *file = given;
+    const char *given = secure_getenv(X509_get_default_cert_file_env()), *file;
     long added = given ? add_file(t, given, true, reterr) : 0;
     for (size_t i = 0; !given && added <= 0 && (file = bundle_at(i)); i++)
         added = add_file(t, file, true, NULL);

@@ -304,8 +304,9 @@ static size_t put_via(struct h2_head *h, const struct h2_limits *limits, nghttp2
     char *text = arena_alloc(&h->arena, len + 3);
     if (!text)
         return n;
-    memcpy(text, "2 ", 2);
-    memcpy(text + 2, limits->via, len);
+    text[0] = '2';
+    text[1] = ' ';
+    memcpy(text + 2, limits->via, len + 1);
     nv[n] = nv_of(span_str("via"), span_of(text, len + 2), NGHTTP2_NV_FLAG_NONE);
     return n + 1;
 }

@@ -161,8 +161,9 @@ static ssize_t give(nghttp2_session *session, int32_t id, uint8_t *out, size_t r
     size_t len = buf_len(&p->data) < room ? buf_len(&p->data) : room;
     if (len == 0 && !p->eof)
         return NGHTTP2_ERR_DEFERRED;
-    if (len > 0) {
-        memcpy(out, buf_span(&p->data).data, len);
+    struct span data = buf_span(&p->data);
+    if (len > 0 && data.data) {
+        memcpy(out, data.data, len);
         buf_consume(&p->data, len);
         s->moved_ms = s->bridge->now_ms;
         if (from == H2_CLIENT || !s->answered) {

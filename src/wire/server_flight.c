@@ -257,6 +257,7 @@ static enum parse take_handshake(struct flight *f, enum flight_side side, struct
     while (bytes.len > 0 || (r->in_message && r->message_left == 0)) {
         enum parse answer = PARSE_MORE;
         if (!r->in_message) {
+            must(bytes.len > 0 && bytes.data);
             r->message_header[r->message_header_bytes++] = bytes.data[0];
             bytes = span_from(bytes, 1);
             if (r->message_header_bytes < sizeof r->message_header)

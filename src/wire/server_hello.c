@@ -130,7 +130,7 @@ enum parse server_hello_parse(struct span message, struct server_hello *ret)
     h.session_id = take(&c, take_number(&c, 1));
     h.cipher_suite = (uint16_t)take_number(&c, 2);
     h.compression = (uint8_t)take_number(&c, 1);
-    if (c.failed || h.session_id.len > SESSION_ID_BYTES_MAX)
+    if (c.failed || !h.random.data || h.session_id.len > SESSION_ID_BYTES_MAX)
         return PARSE_BAD;
     h.retry = memcmp(h.random.data, retry_random, RANDOM_BYTES) == 0;
     if (c.rest.len > 0)
