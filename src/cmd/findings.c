@@ -88,7 +88,8 @@ int findings_list_read(const struct conf *conf, struct findings_list *ret, struc
         findings_list_free(ret);
         return err_set(reterr, conf->history.database, 0, 0, "not all findings can be read");
     }
-    qsort(ret->items, ret->count, sizeof *ret->items, latest_first);
+    if (ret->count > 0)
+        qsort(ret->items, ret->count, sizeof *ret->items, latest_first);
     return 0;
 }
 

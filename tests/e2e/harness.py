@@ -230,7 +230,7 @@ class Program:
         self.log_file = open(self.log_path, "ab")
         environment = dict(os.environ, **popen.pop("env", {}))
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=1")
-        environment.setdefault("TSAN_OPTIONS", "halt_on_error=0 second_deadlock_stack=1")
+        environment.setdefault("TSAN_OPTIONS", f"halt_on_error=0 second_deadlock_stack=1 suppressions={HERE.parent}/tsan.supp")
         self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.log_file,
                                       stderr=subprocess.STDOUT, env=environment, **popen)
 
