@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh: every test of Exeat, from a clean clone: installs the tools that are missing, builds five ways (gcc; clang with
 # ASan+UBSan, with TSan, with libFuzzer; release), and runs one ctest over all of it. Ends with ctest's summary and a line
-# "N passed, N failed"; exits non-zero when anything failed or nothing ran. Takes about half an hour on two cores.
+# "N passed, N failed"; exits non-zero when anything failed or nothing ran. Takes about three quarters of an hour on two cores.
 #   tests/run.sh [ctest options]   as in: tests/run.sh -R asan.unit    tests/run.sh -E 'fuzz.run|arch'
 # EXEAT_FUZZ_SECONDS (600): fuzzing in all, shared out over the targets.
 set -uo pipefail
