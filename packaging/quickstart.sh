@@ -172,7 +172,7 @@ say "3. openssl s_client, through a tunnel to the server whose certificate is si
     >"$state/s_client.log" 2>&1 || { cat "$state/s_client.log"; not_as_expected "openssl was to get its tunnel"; }
 grep -m 1 -i 'verify return code: 18\|self-signed certificate' "$state/s_client.log" ||
     fail "openssl did not see a certificate signed by itself; what it saw is in $state/s_client.log"
-echo "The client sees that; this Exeat does not look into the server's side of a tunnel yet."
+echo "The client sees that. This policy does not look into the server's side of a tunnel; with handling: peek it would be recorded, too."
 
 say "what Exeat recorded of the three"
 /usr/bin/python3 "$tree/packaging/quickstart_records.py" "$records" "$recorded_before" 3 || fail "the records are not what they should be"

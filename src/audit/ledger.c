@@ -3,6 +3,7 @@
  * fills makes the queue fill and ledger_reserve() say no, and nothing is lost while we live. */
 #include "audit/ledger.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -82,19 +83,6 @@ static int open_file(const char *path)
 }
 
 /* ---- the thread ---- */
-
-static struct timespec after_ms(unsigned ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
 
 static bool is_urgent(const struct ledger *l)
 {
@@ -184,7 +172,7 @@ static bool wait_for_work(struct ledger *l)
         pthread_cond_wait(&l->wake, &l->lock);
     if (l->queued == 0 || l->give_up)
         return !l->give_up && (l->want_reopen || !l->closing);
-    struct timespec until = after_ms(l->back_off_ms ? l->back_off_ms : GATHER_MS);
+    struct timespec until = clock_after_ms(l->back_off_ms ? l->back_off_ms : GATHER_MS);
     if (l->back_off_ms) {
         while (!l->give_up && !l->want_reopen && pthread_cond_timedwait(&l->wake, &l->lock, &until) == 0)
             ;
@@ -273,7 +261,7 @@ unsigned ledger_close(struct ledger *take_l, unsigned deadline_ms)
     struct ledger *l = take_l;
     if (!l)
         return 0;
-    struct timespec until = after_ms(deadline_ms);
+    struct timespec until = clock_after_ms(deadline_ms);
     pthread_mutex_lock(&l->lock);
     l->closing = true;
     pthread_cond_signal(&l->wake);
@@ -281,7 +269,7 @@ unsigned ledger_close(struct ledger *take_l, unsigned deadline_ms)
         ;
     l->give_up = true;
     pthread_cond_signal(&l->wake);
-    until = after_ms(GIVE_UP_GRACE_MS);
+    until = clock_after_ms(GIVE_UP_GRACE_MS);
     while (!l->done && pthread_cond_timedwait(&l->ended, &l->lock, &until) == 0)
         ;
     unsigned lost = l->queued + l->dropped;

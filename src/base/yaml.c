@@ -449,3 +449,37 @@ const char *yaml_nearest(const char *text, const char *const *names, size_t coun
     }
     return best;
 }
+
+void yaml_write_text(struct buf *out, const char *text)
+{
+    buf_append(out, "\"", 1);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_append(out, "\\", 1);
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            buf_printf(out, "\\x%02x", (unsigned char)*c);
+        else
+            buf_append(out, c, 1);
+    }
+    buf_append(out, "\"", 1);
+}
+
+int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_t version, size_t most,
+                           const struct yaml_node **ret_list, struct err *reterr)
+{
+    const char *const keys[] = {"version", name};
+    int64_t found;
+    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, 2, reterr) != 0)
+        return -1;
+    const struct yaml_node *v = yaml_find(top, "version"), *list = yaml_find(top, name);
+    if (!v || !list)
+        return yaml_error(top, reterr, "version and %s are expected here", name);
+    if (yaml_get_int(v, version, version, &found, reterr) != 0)
+        return -1;
+    if (!yaml_is_null(list) && yaml_want(list, YAML_SEQUENCE, reterr) != 0)
+        return -1;
+    if (list->count > most)
+        return yaml_error(list, reterr, "more than %zu entries", most);
+    *ret_list = yaml_is_null(list) ? NULL : list;
+    return 0;
+}

@@ -5,6 +5,7 @@
 #define EXEAT_BASE_YAML_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 enum { YAML_DEPTH_MAX = 32, YAML_BYTES_MAX = 4 * 1024 * 1024 };
@@ -67,7 +68,14 @@ int yaml_get_enum(const struct yaml_node *n, const char *const *names, size_t co
 int yaml_check_keys(const struct yaml_node *mapping, const char *const *names, size_t count,
                     struct err *reterr);
 
+/* A document {version: N, `name`: [...]} and nothing else: *ret_list is the list, NULL where it is null. 0, or -1 with reterr. */
+int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_t version, size_t most,
+                           const struct yaml_node **ret_list, struct err *reterr);
+
 /* The name nearest to `text` by edit distance, or NULL when none is near. */
 const char *yaml_nearest(const char *text, const char *const *names, size_t count);
+
+/* Appends `text` as a double-quoted scalar (YAML 1.2, 7.3.1) on one line, so that it reads back as it is whatever stands in it. */
+void yaml_write_text(struct buf *out, const char *text);
 
 #endif

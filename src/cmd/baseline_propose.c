@@ -296,7 +296,9 @@ static int append_items(struct buf *out, struct span proposal, const char *owner
     for (const uint8_t *found; owner && (found = memmem(at, (size_t)(end - at), nobody, sizeof nobody - 1));
          at = found + sizeof nobody - 1) {
         buf_append(out, at, (size_t)(found - at));
-        buf_printf(out, "    owner: \"%s\"\n", owner);
+        buf_append_str(out, "    owner: ");
+        yaml_write_text(out, owner);
+        buf_append(out, "\n", 1);
     }
     buf_append(out, at, (size_t)(end - at));
     return out->failed ? -1 : 0;

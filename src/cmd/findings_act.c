@@ -2,6 +2,7 @@
  * entry in the policy's file, which a reload brings into force. */
 #include "base/must.h"
 #include "base/rfc3339.h"
+#include "base/yaml.h"
 #include "cmd/admin_client.h"
 #include "cmd/cmd.h"
 #include "cmd/findings.h"
@@ -131,21 +132,13 @@ static int read_expiry(const char *text, int64_t *ret_s, struct err *reterr)
     return 0;
 }
 
-/* A double-quoted YAML text. */
 static void write_text(struct buf *out, const char *key, const char *text)
 {
     if (!text || !text[0])
         return;
-    buf_printf(out, "    %s: \"", key);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            buf_append(out, "\\", 1);
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            buf_printf(out, "\\x%02x", (unsigned char)*c);
-        else
-            buf_append(out, c, 1);
-    }
-    buf_append_str(out, "\"\n");
+    buf_printf(out, "    %s: ", key);
+    yaml_write_text(out, text);
+    buf_append(out, "\n", 1);
 }
 
 static void write_entry(struct buf *out, const struct finding *f, const struct findings_arguments *a,

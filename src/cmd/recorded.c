@@ -9,20 +9,28 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { LINE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };
+enum { LINE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096, KEY_BYTES = 256 };
 
 /* ---- one record ---- */
 
-/* By dotted path; NULL when it isn't there, or null. */
+const json_t *recorded_find(const json_t *root, const char *path)
+{
+    char key[KEY_BYTES];
+    while (root && *path) {
+        size_t len = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)len, path);
+        root =
+            json_is_array(root) ? json_array_get(root, strtoul(key, NULL, 10)) : json_object_get(root, key);
+        path += len + (path[len] == '.');
+    }
+    return root;
+}
+
+/* NULL when it isn't there, or null. */
 static const json_t *find(const json_t *o, const char *path)
 {
-    char key[64];
-    for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
-        snprintf(key, sizeof key, "%.*s", (int)(dot - path), path);
-        o = json_object_get(o, key);
-    }
-    o = json_object_get(o, path);
-    return json_is_null(o) ? NULL : o;
+    const json_t *found = recorded_find(o, path);
+    return json_is_null(found) ? NULL : found;
 }
 
 static const char *text(const json_t *o, const char *path)

@@ -6,6 +6,9 @@
 
 #include "rules/baseline.h"
 
+/* What stands in a record at a dotted path, as "dst_endpoint.port"; a number leads into a list. NULL: nothing. */
+const json_t *recorded_find(const json_t *record, const char *path);
+
 enum recorded_kind { RECORDED_DECISION, RECORDED_CLOSE };
 
 /* One record of network or HTTP activity. Every text is a view into the record, for the call. */

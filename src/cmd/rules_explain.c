@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cmd/cmd.h"
 #include "cmd/place.h"
+#include "cmd/recorded.h"
 #include "conf/conf.h"
 #include "rules/evaluate.h"
 #include "run/rules_load.h"
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 1 << 20, SHOWN_BYTES_MAX = 120, PATH_BYTES = 256, RECORD_BYTES = 4 << 20 };
+enum { LINE_BYTES_MAX = 1 << 20, SHOWN_BYTES_MAX = 120, RECORD_BYTES = 4 << 20 };
 
 static const char help[] =
     "usage: exeat rules explain RULE --record ID [--audit FILE] [--config FILE] [--placeholders FILE]\n"
@@ -56,29 +57,16 @@ struct explain {
 
 /* ---- the record ---- */
 
-static const json_t *find(const json_t *root, const char *path)
-{
-    char key[PATH_BYTES];
-    while (root && *path) {
-        size_t len = strcspn(path, ".");
-        snprintf(key, sizeof key, "%.*s", (int)len, path);
-        root =
-            json_is_array(root) ? json_array_get(root, strtoul(key, NULL, 10)) : json_object_get(root, key);
-        path += len + (path[len] == '.');
-    }
-    return root;
-}
-
 static bool is_wanted(const json_t *record, const char *id)
 {
-    const char *own = json_string_value(find(record, "metadata.correlation_uid")),
-               *uid = json_string_value(find(record, "metadata.uid"));
+    const char *own = json_string_value(recorded_find(record, "metadata.correlation_uid")),
+               *uid = json_string_value(recorded_find(record, "metadata.uid"));
     return (own && strcmp(own, id) == 0) || (uid && strcmp(uid, id) == 0);
 }
 
 static bool is_close(const json_t *record)
 {
-    const char *uid = json_string_value(find(record, "metadata.uid"));
+    const char *uid = json_string_value(recorded_find(record, "metadata.uid"));
     return uid && strlen(uid) > 2 && strcmp(uid + strlen(uid) - 2, ".c") == 0;
 }
 
@@ -181,7 +169,7 @@ static void set_fact(struct explain *e, enum fact which, const json_t *v)
 
 static bool phase_was_unseen(const json_t *record, enum fact_phase phase)
 {
-    const json_t *list = find(record, "unmapped.phases_unseen");
+    const json_t *list = recorded_find(record, "unmapped.phases_unseen");
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
         if (name && strcmp(name, logsource_phase_name(phase)) == 0)
@@ -209,12 +197,12 @@ static void set_url_parts(struct explain *e)
 
 static void read_facts(struct explain *e)
 {
-    bool process = find(e->json, "actor.process.pid") != NULL;
+    bool process = recorded_find(e->json, "actor.process.pid") != NULL;
     fact_set_text(&e->facts, FACT_transport, "tcp");
     fact_set_bool(&e->facts, FACT_initiated, true);
     for (int i = 0; i < FACT_COUNT; i++) {
         const char *path = path_of((enum fact)i);
-        const json_t *v = path[0] ? find(e->json, path) : NULL;
+        const json_t *v = path[0] ? recorded_find(e->json, path) : NULL;
         if (v)
             set_fact(e, (enum fact)i, v);
     }
@@ -411,7 +399,7 @@ static int say(struct explain *e)
     if (!e->evaluator || evaluate(e->evaluator, &e->evaluation, &e->facts,
                                   (struct evaluate_how){.phase = phase, .always = true}, &rules, &count) != 0)
         return CMD_USAGE;
-    const char *uid = json_string_value(find(e->json, "metadata.uid"));
+    const char *uid = json_string_value(recorded_find(e->json, "metadata.uid"));
     printf("record %s\n", uid ? uid : e->record);
     for (uint32_t i = 0; i < e->book->set->rule_count; i++)
         if (is_file || is_named(e->book->set->rules[i].document, e->rule)) {

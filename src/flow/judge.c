@@ -253,12 +253,12 @@ static struct judge *begin(struct flow *f, bool *ret_failed)
 {
     struct judgement *j = &f->x->judgement;
     *ret_failed = false;
-    if (!f->snapshot->rules)
-        return NULL;
-    if (j->generation != f->snapshot->generation) {
+    if (j->generation != f->snapshot->generation) { /* first: what it holds are numbers of the old rules */
         judgement_forget(f);
         j->generation = f->snapshot->generation;
     }
+    if (!f->snapshot->rules)
+        return NULL;
     struct judge *judge = judge_for(f);
     *ret_failed = !judge;
     return judge;

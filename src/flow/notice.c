@@ -182,9 +182,10 @@ static void set_subject(const struct flow *f, struct finding *about)
         strcpy(about->sender, "unknown");
     if (!about->confidence[0])
         strcpy(about->confidence, "unknown");
-    struct span domain = domain_registrable(&f->x->host);
-    if (!about->domain[0])
+    if (!about->domain[0]) {
+        struct span domain = domain_registrable(&f->x->host);
         snprintf(about->domain, sizeof about->domain, "%.*s", (int)domain.len, (const char *)domain.data);
+    }
 }
 
 static const struct suppression *suppressed_by(const struct flow *f, const struct finding *about,

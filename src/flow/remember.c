@@ -359,26 +359,6 @@ static void note(struct flow *f, enum sighting_kind kind, struct span name)
                        NULL);
 }
 
-/* The pair as a baseline would name it: its exact host and port. */
-static void note_learned(struct flow *f)
-{
-    struct exchange *x = f->x;
-    char authority[AUTHORITY_TEXT_BYTES], text[1024];
-    uint8_t memo[SIGHTING_LEARNED_BYTES] = {0};
-    struct sighting before;
-    struct span name =
-        with_sender(x->remembered, span_str(host_port_format(&x->host, x->port, 0, authority)), text);
-    const struct fact_value *score = &x->facts.values[FACT_beacon_score];
-    sightings_look(f->env->sightings, SIGHTING_LEARNED, name, NULL, now_s(f), &before);
-    memo[SIGHTING_LEARNED_APPROVED] = x->facts.values[FACT_sender_approved].as.integer != 0;
-    memo[SIGHTING_LEARNED_WORST_BEACON] = before.memo[SIGHTING_LEARNED_WORST_BEACON];
-    uint8_t percent = score->state == FACT_KNOWN ? (uint8_t)(score->as.real * 100) : 0;
-    if (percent > memo[SIGHTING_LEARNED_WORST_BEACON])
-        memo[SIGHTING_LEARNED_WORST_BEACON] = percent;
-    sightings_note(f->env->sightings, SIGHTING_LEARNED, name, &x->remembered->by, span_of(memo, sizeof memo),
-                   now_s(f), NULL);
-}
-
 /* By name or address, and by what TLS showed. */
 static void note_destination(struct flow *f)
 {
@@ -411,8 +391,6 @@ void remember_end(struct flow *f)
     note(f, SIGHTING_HISTORY, span_str("all"));
     note_destination(f);
     pairs_end(f->env->pairs, pair_of(r), (int64_t)x->begun_wall_ms, out, span_str(x->host.name), now_s(f));
-    if (!f->attribution.sender)
-        return;
-    note_learned(f);
-    habits_add(f->env->habits, own_of(r), sender_of(r), out, in, now_s(f));
+    if (f->attribution.sender)
+        habits_add(f->env->habits, own_of(r), sender_of(r), out, in, now_s(f));
 }

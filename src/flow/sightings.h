@@ -26,11 +26,7 @@ struct store; /* store/store.h */
     X(DESTINATION_CHAIN, 10, "host:port; the memo is what the last chain was like")                          \
     X(DESTINATION_ISSUER, 11, "host:port, a line feed, issuer")                                              \
     X(HANDSHAKE, 13, "stable sender, a line feed, host:port: a TLS session that began in full")              \
-    X(KEY, 12, "hexadecimal SHA-256 of a public key; the memo is a digest of the first name it stood for")   \
-    X(LEARNED, 14,                                                                                           \
-      "stable sender, a line feed, host:port: what a baseline can be made of; the memo: "                    \
-      "SIGHTING_LEARNED_APPROVED, 1 when the baseline had it the last time; SIGHTING_LEARNED_WORST_BEACON, " \
-      "a score in percent")
+    X(KEY, 12, "hexadecimal SHA-256 of a public key; the memo is a digest of the first name it stood for")
 enum sighting_kind {
 #define X(name, number, doc) SIGHTING_##name = number,
     SIGHTING_KINDS(X)
@@ -43,9 +39,6 @@ enum { SIGHTING_MEMO_BYTES = 48, SIGHTINGS_WINDOW_DAYS = 30 };
 struct sighting_by {
     uint64_t sender, host, user;
 };
-
-/* The memo of LEARNED, byte by byte. */
-enum { SIGHTING_LEARNED_APPROVED, SIGHTING_LEARNED_WORST_BEACON, SIGHTING_LEARNED_BYTES };
 
 struct sighting {
     bool known; /* it was noted before; else the rest is 0 */

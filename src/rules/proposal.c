@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "base/rfc3339.h"
+#include "base/yaml.h"
 #include "facts/domain.h"
 
 #include <stdio.h>
@@ -75,20 +76,6 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
 
 /* ---- writing ---- */
 
-static void write_text(struct buf *out, const char *text)
-{
-    buf_append(out, "\"", 1);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            buf_append(out, "\\", 1);
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            buf_printf(out, "\\x%02x", (unsigned char)*c);
-        else
-            buf_append(out, c, 1);
-    }
-    buf_append(out, "\"", 1);
-}
-
 /* A comment stays on its line whatever the text holds. */
 static void write_comment(struct buf *out, const char *text)
 {
@@ -101,7 +88,7 @@ static void write_selector(struct buf *out, const char *key, const char *value, 
     if (!value[0])
         return;
     buf_printf(out, "%s%s: ", *first ? "" : ", ", key);
-    write_text(out, value);
+    yaml_write_text(out, value);
     *first = false;
 }
 
@@ -178,7 +165,7 @@ static void write_destination(struct buf *out, const struct proposal_pair *group
                    (const char *)domain.data, p->port, below);
     } else {
         buf_append_str(out, "      - {host: ");
-        write_text(out, p->host);
+        yaml_write_text(out, p->host);
         buf_printf(out, ", ports: [%u]} # ", p->port);
     }
     write_seen(out, p);
@@ -229,7 +216,7 @@ static void write_group(struct buf *out, const struct proposal_pair *group, size
         }
         if (!begun) {
             buf_append_str(out, "  - name: ");
-            write_text(out, p->sender);
+            yaml_write_text(out, p->sender);
             buf_append_str(out, "\n    owner: unassigned\n    purpose: \"proposed from what was learned\"\n");
             write_match(out, p);
             buf_append_str(out, "    allow:\n");

@@ -81,21 +81,11 @@ static int read_entry(struct arena *a, const struct yaml_node *n, struct suppres
 
 static int read_all(struct suppressions *s, const struct yaml_node *top, struct err *reterr)
 {
-    static const char *const keys[] = {"version", "suppressions"};
-    int64_t version;
-    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, ARRAY_LEN(keys), reterr) != 0)
+    const struct yaml_node *list;
+    if (yaml_get_list_document(top, "suppressions", VERSION, SUPPRESSIONS_MAX, &list, reterr) != 0)
         return -1;
-    const struct yaml_node *v = yaml_find(top, "version"), *list = yaml_find(top, "suppressions");
-    if (!v || !list)
-        return yaml_error(top, reterr, "version and suppressions are expected here");
-    if (yaml_get_int(v, VERSION, VERSION, &version, reterr) != 0)
-        return -1;
-    if (yaml_is_null(list))
+    if (!list)
         return 0;
-    if (yaml_want(list, YAML_SEQUENCE, reterr) != 0)
-        return -1;
-    if (list->count > SUPPRESSIONS_MAX)
-        return yaml_error(list, reterr, "more than %d suppressions", SUPPRESSIONS_MAX);
     s->entries = arena_alloc(&s->arena, (list->count + 1) * sizeof *s->entries);
     if (!s->entries)
         return yaml_error(list, reterr, "the file is too large");

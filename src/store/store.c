@@ -3,6 +3,7 @@
  * is room, and the sources are asked for everything. */
 #include "store/store.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "store/private.h"
@@ -21,19 +22,6 @@ enum {
     PURGE_EVERY_S = 6 * 3600,
     KEEP_DAYS = 180,
 };
-
-static struct timespec after_ms(unsigned ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
 
 /* ---- life ---- */
 
@@ -366,7 +354,7 @@ static void *run(void *argument)
     pthread_setname_np(pthread_self(), "store");
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        struct timespec until = after_ms(FLUSH_MS);
+        struct timespec until = clock_after_ms(FLUSH_MS);
         while (!s->closing && pthread_cond_timedwait(&s->wake, &s->lock, &until) == 0)
             ;
         if (s->closing)
@@ -407,7 +395,7 @@ bool store_close(struct store *take_s, unsigned deadline_ms)
         destroy(s);
         return true;
     }
-    struct timespec until = after_ms(deadline_ms);
+    struct timespec until = clock_after_ms(deadline_ms);
     pthread_mutex_lock(&s->lock);
     s->closing = true;
     pthread_cond_signal(&s->wake);

@@ -705,7 +705,7 @@ static void do_reload(struct run *r)
     if (word_is(r, 1, "baseline"))
         snprintf(r->baseline, sizeof r->baseline, "%s", word_text(r, 2));
     if (word_is(r, 1, "rules"))
-        snprintf(r->rules, sizeof r->rules, "%s", word_text(r, 2));
+        snprintf(r->rules, sizeof r->rules, "%s", word_is(r, 2, "none") ? "" : word_text(r, 2));
     begin(r);
     sim_reload(r->sim, next_snapshot(r));
 }

@@ -105,6 +105,7 @@ static void test_a_restart_keeps_all(void **state)
     char folder[] = "/tmp/exeat-sightings-XXXXXX", path[64], command[80], name[32];
     int64_t now = (int64_t)time(NULL);
     uint64_t hash = 0;
+    unsigned senders = 0;
     struct err e = {0};
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/history.db", folder);
@@ -113,7 +114,7 @@ static void test_a_restart_keeps_all(void **state)
         struct sightings *s = sightings_new(store, 1024);
         if (round == 1) {
             struct sighting v = look(s, SIGHTING_DOMAIN, "example.com", now);
-            assert_in_range(v.senders, 35, 40); /* past 16 not exact, and never too many */
+            assert_int_equal(v.senders, senders);
             assert_int_equal(v.hosts, 3);
             assert_int_equal(v.first_s, now);
             assert_int_equal(v.last_s, now + 39);
@@ -131,6 +132,10 @@ static void test_a_restart_keeps_all(void **state)
         if (round == 0)
             sightings_note(s, SIGHTING_DESTINATION_CHAIN, span_str("x:443"), NULL, span_str("memo"), now,
                            NULL);
+        /* past 16 not exact, and never too many: each database has a key of its own, under which so many share a cell once in 10^9 */
+        if (round == 0)
+            senders = look(s, SIGHTING_DOMAIN, "example.com", now).senders;
+        assert_true(round == 1 || (senders >= 25 && senders <= 40));
         for (int i = 0; i < 5000; i++) { /* most give way, and are on disk all the same */
             snprintf(name, sizeof name, "%d.example", i);
             note(s, SIGHTING_DOMAIN, name, 1, 1, now - 5000 + i);
@@ -165,7 +170,7 @@ static void test_threads_share_it(void **state)
         pthread_join(threads[i], NULL);
     struct sighting all = look(s, SIGHTING_HISTORY, "all", 1700000000);
     assert_int_equal(all.count, 80000);
-    assert_in_range(all.senders, 40, 50);
+    assert_in_range(all.senders, 32, 50); /* as above */
     sightings_free(s);
 }
 
