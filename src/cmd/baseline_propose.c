@@ -136,8 +136,10 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
     struct baseline *baseline = NULL;
     buf_init(&text, FILE_BYTES_MAX);
     buf_init(&out, FILE_BYTES_MAX);
-    int result = read_baseline(conf, &text, &baseline, reterr);
+    struct destinations *kinds = destinations_new(reterr);
+    int result = kinds ? read_baseline(conf, &text, &baseline, reterr) : -1;
     options.baseline = baseline;
+    options.kinds = kinds;
     if (result == 0)
         result = read_pairs(l, &pairs, reterr);
     if (result == 0 && proposal_write(&out, pairs.items, pairs.count, &options, &stats) != 0)
@@ -151,6 +153,7 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
         printf("%.*s", (int)buf_len(&out), buf_len(&out) ? (const char *)buf_span(&out).data : "");
     }
     baseline_free(baseline);
+    destinations_free(kinds);
     free_pairs(&pairs);
     buf_free(&text);
     buf_free(&out);

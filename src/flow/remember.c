@@ -248,9 +248,18 @@ static void set_approval(struct flow *f)
         fact_set_text(&f->x->facts, FACT_sender_approved_by, v->entry_by);
 }
 
+static void set_kind(struct flow *f)
+{
+    const struct destination_row *row = destinations_find(f->snapshot->kinds, &f->x->host);
+    char *kind = row ? arena_strdup(&f->x->arena, row->kind) : NULL; /* the record may outlive the policy */
+    if (kind)
+        fact_set_text(&f->x->facts, FACT_dest_kind, kind);
+}
+
 void remember_connect(struct flow *f)
 {
     struct exchange *x = f->x;
+    set_kind(f);
     free(x->remembered);
     x->remembered = make(f);
     set_approval(f);

@@ -10,6 +10,7 @@
 #include "flow/judge.h"
 #include "flow/tally.h"
 #include "rules/baseline.h"
+#include "rules/destinations.h"
 #include "rules/domains.h"
 #include "rules/rulebook.h"
 #include "rules/suppression.h"
@@ -26,6 +27,7 @@ struct snapshot {
     uint64_t generation;               /* 1, 2, ...: which policy decided; stands in each record */
     struct conf *conf;                 /* owned */
     struct baseline *baseline;         /* owned */
+    struct destinations *kinds;        /* owned; NULL = none are known (tests) */
     struct rulebook *rules;            /* owned; NULL = no rules configured */
     struct suppressions *suppressions; /* owned; NULL = none */
     struct rule_counts *rule_counts;   /* owned: what came of each rule; NULL without rules */

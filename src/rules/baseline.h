@@ -19,6 +19,7 @@
 #define EXEAT_RULES_BASELINE_H
 
 #include "base/err.h"
+#include "rules/destinations.h"
 #include "rules/verdict.h"
 #include "wire/agent_message.h"
 #include "wire/host.h"
@@ -56,6 +57,9 @@ struct baseline_question {
 
 /* NULL fills reterr with file (`name`), line and column. */
 struct baseline *baseline_parse(struct span text, const char *name, struct err *reterr);
+/* The same with another table of what is never approved whole than the built-in one. */
+struct baseline *baseline_parse_with(struct span text, const char *name, const struct destinations *kinds,
+                                     struct err *reterr);
 void baseline_free(struct baseline *b); /* NULL is fine */
 
 /* Always answers. Mode report turns a block into ALERT with would_block, mode open into ALLOW; the reason stays. */

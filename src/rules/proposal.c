@@ -48,6 +48,14 @@ static bool is_printable(const char *text)
     return true;
 }
 
+static bool is_shared(const struct proposal_pair *p, const struct proposal_options *options)
+{
+    struct host h;
+    const struct destination_row *row =
+        host_canonical_bare(span_str(p->host), &h) == HOST_OK ? destinations_find(options->kinds, &h) : NULL;
+    return row && row->shared;
+}
+
 const char *proposal_objection(const struct proposal_pair *p, const struct proposal_options *options)
 {
     if (!p->executable[0] || p->inexact > 0)
@@ -71,6 +79,8 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
         return "it comes back like a beacon";
     if (p->anomalies > 0)
         return "with highly anomalous handshakes";
+    if (is_shared(p, options))
+        return "anybody can have a place there (" DESTINATIONS_FILE "): only a path of it can be approved";
     return NULL;
 }
 
@@ -150,6 +160,13 @@ static unsigned count_below(const struct proposal_pair *group, size_t count, con
     return below;
 }
 
+/* Below it anybody can have a place: host by host, then. */
+static bool holds_places(struct span domain, const struct proposal_options *options)
+{
+    struct host h;
+    return host_canonical_bare(domain, &h) == HOST_OK && destinations_find_within(options->kinds, &h);
+}
+
 static void write_destination(struct buf *out, const struct proposal_pair *group, size_t count,
                               const struct proposal_pair *p, const struct proposal_options *options,
                               struct proposal_stats *stats)
@@ -157,10 +174,10 @@ static void write_destination(struct buf *out, const struct proposal_pair *group
     struct host h;
     bool first = false, wide = !is_interpreter(p) && !proposal_is_transfer_tool(p->executable, p->package);
     unsigned below = wide ? count_below(group, count, p, options, &first) : 0;
-    if (below >= options->min_subdomains) {
+    struct span domain = domain_of(p, &h);
+    if (below >= options->min_subdomains && !holds_places(domain, options)) {
         if (!first)
             return; /* its domain stands there already */
-        struct span domain = domain_of(p, &h);
         buf_printf(out, "      - {domain: \"%.*s\", ports: [%u]} # %u hosts below it; one: ", (int)domain.len,
                    (const char *)domain.data, p->port, below);
     } else {

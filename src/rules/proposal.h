@@ -21,7 +21,8 @@ struct proposal_options {
     unsigned min_hosts;      /* pairs that fewer hosts show are not proposed */
     unsigned min_subdomains; /* that many hosts below a registrable domain become the domain */
     uint64_t min_count;
-    const struct baseline *baseline; /* borrowed: what it lets out already is not proposed; NULL: nothing */
+    const struct baseline *baseline;  /* borrowed: what it lets out already is not proposed; NULL: nothing */
+    const struct destinations *kinds; /* borrowed: what is never approved whole; NULL: nothing */
 };
 
 struct proposal_stats {

@@ -31,6 +31,7 @@ static void snapshot_destroy(struct snapshot *s)
     free(s->rule_counts);
     rulebook_free(s->rules);
     baseline_free(s->baseline);
+    destinations_free(s->kinds);
     suppressions_free(s->suppressions);
     conf_free(s->conf);
     free(s);
@@ -40,8 +41,9 @@ static int load_baseline(struct snapshot *s, struct err *reterr)
 {
     struct buf text;
     buf_init(&text, BASELINE_MAX_BYTES);
-    if (conf_file_read(s->conf->policy.baseline, false, &text, reterr) == 0)
-        s->baseline = baseline_parse(buf_span(&text), s->conf->policy.baseline, reterr);
+    s->kinds = destinations_new(reterr);
+    if (s->kinds && conf_file_read(s->conf->policy.baseline, false, &text, reterr) == 0)
+        s->baseline = baseline_parse_with(buf_span(&text), s->conf->policy.baseline, s->kinds, reterr);
     buf_free(&text);
     if (!s->baseline)
         return -1;

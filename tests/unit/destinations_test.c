@@ -1,0 +1,139 @@
+/* destinations_test: the table of where anybody can have a place, and what the baseline and its proposals make of it. */
+#include "rules/baseline.h"
+#include "rules/proposal.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+static struct destinations *builtin(void)
+{
+    struct err err = {0};
+    struct destinations *d = destinations_new(&err);
+    if (!d)
+        fail_msg("%s:%u:%u: %s", err.file, err.line, err.column, err.text);
+    return d;
+}
+
+static struct host host_of(const char *name)
+{
+    struct host h;
+    assert_int_equal(host_canonical_bare(span_str(name), &h), HOST_OK);
+    return h;
+}
+
+static void finds_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *kind;
+        bool shared;
+    } cases[] = {
+        {"ours.s3.amazonaws.com", "cloud_storage", false},
+        {"s3.amazonaws.com", "cloud_storage", true},
+        {"hooks.slack.com", "webhook", true},
+        {"x.hooks.slack.com", NULL, false},
+        {"slack.com", NULL, false},
+        {"pastebin.com", "paste", true},
+        {"a.b.ngrok.io", "tunnel", false},
+        {"me.duckdns.org", "dynamic_dns", false},
+        {"dns.google", "doh", true},
+        {"d111.cloudfront.net", "cdn", false},
+        {"notamazonaws.com", NULL, false},
+        {"storage.googleapis.com", "cloud_storage", true},
+        {"b.storage.googleapis.com", "cloud_storage", false},
+        {"192.0.2.1", NULL, false},
+    };
+    struct destinations *d = builtin();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct host h = host_of(cases[i].host);
+        const struct destination_row *row = destinations_find(d, &h);
+        if (!row != !cases[i].kind ||
+            (row && (strcmp(row->kind, cases[i].kind) != 0 || row->shared != cases[i].shared)))
+            fail_msg("%s is %s", cases[i].host, row ? row->kind : "nothing");
+        assert_null(destinations_find(NULL, &h));
+    }
+    destinations_free(d);
+}
+
+static void refuses_bad_tables(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "version: 1\n",
+        "version: 2\nkinds: {}\n",
+        "version: 1\nkinds: []\n",
+        "version: 1\nkinds: {a: {others: [b.example]}}\n",
+        "version: 1\nkinds: {a: {shared: b.example}}\n",
+        "version: 1\nkinds: {a: {tenants: [192.0.2.1]}}\n",
+        "version: 1\nkinds: {a: {tenants: [a b]}}\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct err err = {0};
+        if (destinations_parse(span_str(texts[i]), "d.yaml", &err) || err.line == 0)
+            fail_msg("text %zu is taken", i);
+    }
+}
+
+/* The baseline with one item; NULL: refused, with the text of it in `err`. */
+static bool takes(const char *item, struct err *err)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "version: 1\nsenders:\n  - name: a\n    match: {executable: /opt/a}\n    allow: [%s]\n", item);
+    struct baseline *b = baseline_parse(span_str(text), "b.yaml", err);
+    baseline_free(b);
+    return b != NULL;
+}
+
+static void approves_no_place_of_many(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "{domain: amazonaws.com}",
+        "{domain: ours.amazonaws.com}",
+        "{domain: windows.net}",
+        "{domain: slack.com}",
+        "{domain: pastebin.com}",
+        "{domain: cloudflare-dns.com}",
+        "{domain: google.com}",
+        "{domain: trycloudflare.com}",
+        "{domain: eu-west-1.amazonaws.com}",
+        "{host: hooks.slack.com}",
+        "{host: pastebin.com, ports: [443]}",
+        "{host: dns.google}",
+    };
+    static const char *const good[] = {"{host: ours.s3.amazonaws.com}",
+                                       "{host: me.duckdns.org}",
+                                       "{domain: me.duckdns.org}",
+                                       "{domain: ours.s3.amazonaws.com}",
+                                       "{domain: example.com}",
+                                       "{host: slack.com}",
+                                       "{host: github.com}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct err err = {0};
+        if (takes(bad[i], &err))
+            fail_msg("%s is taken", bad[i]);
+        if (err.line != 5 || err.column == 0 ||
+            !(strstr(err.text, DESTINATIONS_FILE) || strstr(err.text, "public suffix")))
+            fail_msg("%s: %u:%u: %s", bad[i], err.line, err.column, err.text);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct err err = {0};
+        if (!takes(good[i], &err))
+            fail_msg("%s: %s", good[i], err.text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_kinds),
+        cmocka_unit_test(refuses_bad_tables),
+        cmocka_unit_test(approves_no_place_of_many),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
