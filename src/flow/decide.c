@@ -303,6 +303,8 @@ enum step flow_decide_hello(struct flow *f)
     }
     if (judge(f, FACT_HELLO) == MOVE)
         return MOVE;
+    if (asked_pass(f) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.handling ==
         HANDLING_TERMINATE) { /* what rules wait for comes before payload: the gates are inside */
         peek_free(f);         /* a rule has raised it */

@@ -51,6 +51,11 @@ static enum step fail(struct flow *f, struct flow_setup *s)
     return flow_fail(f, reason_of(error), "%s%s: %s", s->parent ? "parent " : "", text, strerror(error));
 }
 
+enum step dial_opened(struct flow *f)
+{
+    return flow_goto(f, f->server_asked ? FLOW_DECIDE_HELLO : FLOW_ESTABLISHED);
+}
+
 static enum step connected(struct flow *f, struct flow_setup *s)
 {
     struct exchange *x = f->x;
@@ -74,7 +79,7 @@ static enum step connected(struct flow *f, struct flow_setup *s)
     if (judge(f, FACT_ADDRESS) == MOVE)
         return MOVE;
     if (x->connect)
-        return flow_goto(f, FLOW_ESTABLISHED);
+        return dial_opened(f);
     return flow_goto(f, x->https ? FLOW_SERVER_TLS : FLOW_INSPECT);
 }
 

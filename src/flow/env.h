@@ -12,6 +12,7 @@
 #include "flow/snapshot.h"
 #include "net/net.h"
 
+struct asked_room;
 struct findings; /* flow/findings.h */
 struct flow;
 struct mint_room;
@@ -42,6 +43,7 @@ struct flow_env {
     struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
     struct pins *pins;             /* borrowed; shared by all workers */
     struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */
+    struct asked_room *asked;      /* owned by flow/asked.c; freed by flow_env_close() */
 };
 
 /* How a listener was configured. Lives as long as the listener. */

@@ -145,6 +145,7 @@ struct flow {
     bool header_read;                   /* that header, LOCAL or not */
     struct net_attribution attribution; /* the flow's sender; asked again for each exchange */
     bool asked, attributed;
+    bool server_asked; /* asked.c: for a client certificate, so that the tunnel is not terminated */
     uint64_t asked_ms;
     struct http1_scan scan; /* of the request's head */
     bool spoke;             /* the client sent something, ever */
@@ -281,6 +282,11 @@ enum step decide_over_connection(struct flow *f);
 
 /* A head is in x->request, whoever read it: what it shows by itself, its facts. MOVE: it is refused. */
 enum step request_judge(struct flow *f);
+
+/* ---- dial.c ---- */
+
+/* A CONNECT's way to the server is open. */
+enum step dial_opened(struct flow *f);
 
 /* ---- refuse.c ---- */
 

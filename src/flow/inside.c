@@ -19,7 +19,7 @@ enum verdict_handling inside_handling(struct flow *f, const struct verdict *v)
     bool exact = f->attribution.confidence == AGENT_CONFIDENCE_EXACT;
     bool pinned = !spared && exact && pins_has(f->env->pins, f->attribution.sender, x->host.name, now_ms);
     if (!spared && !pinned)
-        return HANDLING_TERMINATE;
+        return f->server_asked && asked_may_pass(f, v) ? HANDLING_PEEK : HANDLING_TERMINATE;
     /* in enforce whoever rejects our leaf doesn't get around inspection by that: a person decides */
     bool proposed = pinned && v->mode == MODE_ENFORCE;
     fact_set_text(&x->facts, FACT_handling_why, spared ? "spared" : proposed ? "pin_proposed" : "pinned");
@@ -61,15 +61,20 @@ static void note_hello(struct flow *f, struct inside *i, const struct client_hel
 
 /* False: the client didn't send a hello that can be read. It is read a second time: whether a flow is terminated is known only
  * after the rules have seen it. */
-static bool begin(struct flow *f)
+bool inside_read_hello(struct flow *f, struct client_hello *ret)
 {
-    struct client_hello h;
     struct hello_error error;
     const struct hello_reader *r = &f->setup->hello;
     if (f->x->facts.values[FACT_hello_version].state != FACT_KNOWN)
         return false;
     struct span message = hello_reader_message(r, buf_span(&f->client.in), &f->x->arena);
-    if (!message.data || client_hello_parse(message, &h, &error) != PARSE_OK)
+    return message.data && client_hello_parse(message, ret, &error) == PARSE_OK;
+}
+
+static bool begin(struct flow *f)
+{
+    struct client_hello h;
+    if (!inside_read_hello(f, &h))
         return false;
     if (!f->inside)
         f->inside = calloc(1, sizeof *f->inside);
@@ -151,7 +156,7 @@ struct tls_session *inside_greet(struct flow *f)
     const struct tls_greeting g = {
         .sni = i->sni.len && !i->sni.is_ip ? i->sni.name : NULL,
         .protocols = span_of(i->alpn, i->alpn_len),
-        .without_certificate = flow_conf(f)->inspection.client_certificate == CONF_CLIENT_CERTIFICATE_WITHOUT,
+        .without_certificate = asked_goes_without(f),
     };
     return tls_session_greet(f->snapshot->inspect_tls, &g);
 }
@@ -190,7 +195,7 @@ enum step inside_not_met(struct flow *f)
     const struct tls_session *t = f->server.tls;
     if (!tls_session_certificate_wanted(t))
         return flow_fail(f, REASON_SERVER_TLS_FAILED, "%s", tls_session_error(t));
-    return flow_fail(f, REASON_CLIENT_CERTIFICATE, NULL);
+    return asked(f);
 }
 
 enum step inside_chain_known(struct flow *f)

@@ -54,6 +54,20 @@ enum step inside_met(struct flow *f);
 /* It failed. */
 enum step inside_not_met(struct flow *f);
 
+/* Makes *ret of the hello that is in f's buffer, views into it and the exchange's arena; false where there is none that can be read. */
+bool inside_read_hello(struct flow *f, struct client_hello *ret);
+
+/* ---- asked.c ---- */
+
+/* Is a server that asks for a client certificate to be asked to do without? */
+bool asked_goes_without(const struct flow *f);
+/* The server of a tunnel that was to be terminated asks for a client certificate: on to it anew, or the flow's end. */
+enum step asked(struct flow *f);
+/* May the flow that `v` is about be let through unterminated where the server asks? */
+bool asked_may_pass(const struct flow *f, const struct verdict *v);
+/* DECIDE_HELLO: where the server has asked, and may, handling becomes peek. -1 without memory. */
+int asked_pass(struct flow *f);
+
 /* ---- mint.c ---- */
 void mint_cancel(struct flow *f);
 void mint_room_free(struct mint_room *take_room);

@@ -61,7 +61,7 @@ static enum step answered(struct flow *f, const struct http1_head *head)
         return flow_fail(f, REASON_PARENT_REFUSED, "status %d", head->status);
     buf_consume(&f->server.in, head->head_bytes);
     if (x->connect)
-        return flow_goto(f, FLOW_ESTABLISHED);
+        return dial_opened(f);
     return flow_goto(f, x->https ? FLOW_SERVER_TLS : FLOW_INSPECT);
 }
 

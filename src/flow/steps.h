@@ -30,12 +30,13 @@
           T(RESOLVE) T(DIAL) T(INSPECT) T(ESTABLISHED),                                                      \
           "the address guard and the baseline judge each address")                                           \
     STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                           \
-          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT),                                      \
+          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT),                      \
           "a connection to the address that was checked, or to a parent")                                    \
     STATE(PARENT, flow_parent, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, PARENT_MALFORMED,                  \
-          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(INSPECT), "the parent proxy is asked for a tunnel")      \
+          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT),                                \
+          "the parent proxy is asked for a tunnel")                                                          \
     STATE(SERVER_TLS, flow_server_tls, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, SERVER_TLS_FAILED,         \
-          T(INSPECT) T(MINT),                                                                                \
+          T(DIAL) T(INSPECT) T(MINT),                                                                        \
           "TLS with the server of an https:// request, or of a tunnel that is terminated")                   \
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
     STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \

@@ -216,6 +216,7 @@ static void decide_destination(const struct entry *e, const struct baseline_ques
         v->selector = d->text;
         v->selector_line = d->line;
         v->handling = d->handling ? d->handling : e->handling;
+        v->client_certificate = d->client_certificate;
         v->needs_address = hold == HOLD_MAYBE;
         if (hold == HOLD_YES)
             return;

@@ -174,10 +174,25 @@ static const char *describe(struct baseline_reader *r, const struct yaml_node *i
     return baseline_keep(r, item, text);
 }
 
+/* Only where the destination is named: anybody can ask for a certificate. */
+static int read_client_certificate(struct baseline_reader *r, const struct yaml_node *n,
+                                   struct destination *d)
+{
+    static const char *const names[] = {"refuse", "tunnel"};
+    size_t which;
+    if (yaml_get_enum(n, names, ARRAY_LEN(names), &which, r->reterr) != 0)
+        return -1;
+    d->client_certificate = (enum verdict_client_certificate)(CLIENT_CERTIFICATE_REFUSE + which);
+    if (d->client_certificate == CLIENT_CERTIFICATE_TUNNEL && d->name != DESTINATION_HOST &&
+        d->name != DESTINATION_DOMAIN)
+        return yaml_error_key(n, r->reterr, "client_certificate: tunnel goes with host or domain only");
+    return 0;
+}
+
 static const struct destination *read_destination(struct baseline_reader *r, const struct yaml_node *item)
 {
-    static const char *const keys[] = {"host",    "domain", "any", "network", "asn",
-                                       "resolve", "ports",  "use", "handling"};
+    static const char *const keys[] = {"host",    "domain", "any", "network",  "asn",
+                                       "resolve", "ports",  "use", "handling", "client_certificate"};
     struct destination *d = baseline_take(r, item, sizeof *d);
     if (!d || yaml_check_keys(item, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return NULL;
@@ -186,9 +201,11 @@ static const struct destination *read_destination(struct baseline_reader *r, con
         return NULL;
     }
     d->line = item->line;
-    const struct yaml_node *handling = yaml_find(item, "handling");
+    const struct yaml_node *handling = yaml_find(item, "handling"),
+                           *certificate = yaml_find(item, "client_certificate");
     if (read_selectors(r, item, d) != 0 || check_combination(r, item, d) != 0 ||
-        (handling && baseline_read_handling(r, handling, &d->handling) != 0))
+        (handling && baseline_read_handling(r, handling, &d->handling) != 0) ||
+        (certificate && read_client_certificate(r, certificate, d) != 0))
         return NULL;
     d->text = describe(r, item, d);
     return d->text ? d : NULL;

@@ -36,7 +36,8 @@ struct destination {
     const uint16_t *ports;          /* view into the arena; sorted */
     size_t port_count;              /* 0: any */
     enum verdict_handling handling; /* UNSET: the sender's */
-    const char *text;               /* view into the arena: for people */
+    enum verdict_client_certificate client_certificate;
+    const char *text; /* view into the arena: for people */
     unsigned line;
 };
 

@@ -3,6 +3,14 @@
 
 #include "base/must.h"
 
+/* Both must let it through. */
+static enum verdict_client_certificate stricter(enum verdict_client_certificate a,
+                                                enum verdict_client_certificate b)
+{
+    bool refused = a == CLIENT_CERTIFICATE_REFUSE || b == CLIENT_CERTIFICATE_REFUSE;
+    return a == b ? a : refused ? CLIENT_CERTIFICATE_REFUSE : CLIENT_CERTIFICATE_UNSET;
+}
+
 struct verdict verdict_tighten(struct verdict earlier, struct verdict later)
 {
     struct verdict v = earlier.action > later.action ? earlier : later;
@@ -10,6 +18,7 @@ struct verdict verdict_tighten(struct verdict earlier, struct verdict later)
     v.needs_address = later.needs_address;
     v.handling = earlier.handling > later.handling ? earlier.handling : later.handling;
     v.probe = earlier.probe > later.probe ? earlier.probe : later.probe;
+    v.client_certificate = stricter(earlier.client_certificate, later.client_certificate);
     return v;
 }
 

@@ -17,6 +17,14 @@ enum verdict_mode { MODE_OPEN, MODE_REPORT, MODE_ENFORCE, MODE_COUNT };
 /* What is done with TLS in a tunnel; in the order of how much is seen. UNSET: the configuration's policy.handling. */
 enum verdict_handling { HANDLING_UNSET, HANDLING_TUNNEL, HANDLING_PEEK, HANDLING_TERMINATE, HANDLING_COUNT };
 
+/* A server that asks for a client certificate, which whoever terminates TLS doesn't have: what the baseline says of it. UNSET: nothing,
+ * then nobody steps out of inspection by asking. */
+enum verdict_client_certificate {
+    CLIENT_CERTIFICATE_UNSET,
+    CLIENT_CERTIFICATE_REFUSE,
+    CLIENT_CERTIFICATE_TUNNEL
+};
+
 /* With PEEK: whether certificates that the wire hides are asked for by a connection of our own, and who waits. */
 enum verdict_probe { PROBE_UNSET, PROBE_NEVER, PROBE_BACKGROUND, PROBE_WAIT, PROBE_COUNT };
 
@@ -27,6 +35,7 @@ struct verdict {
     enum verdict_mode mode;
     enum verdict_handling handling;
     enum verdict_probe probe;
+    enum verdict_client_certificate client_certificate;
     enum reason reason; /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
     uint32_t
         borrowed; /* with REASON_SENDER_BORROWED: the set of enum sender_borrowed that suspended `entry` */

@@ -444,7 +444,7 @@ class Authority:
         run("req", *ec, "-keyout", self.key, "-out", f"{folder}/origin.csr", "-subj", "/CN=origin")
         with open(f"{folder}/ext", "w") as f:
             f.write("subjectAltName=DNS:*.exeat.test,DNS:exeat.test,IP:127.0.0.1,IP:::1\n"
-                    "extendedKeyUsage=serverAuth\nbasicConstraints=critical,CA:FALSE\n")
+                    "extendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n")
         run("x509", "-req", "-in", f"{folder}/origin.csr", "-CA", self.ca, "-CAkey", f"{folder}/ca.key",
             "-CAcreateserial", "-days", "7", "-extfile", f"{folder}/ext", "-out", self.cert)
         self.self_signed, self.self_signed_key = f"{folder}/self.pem", f"{folder}/self.key"

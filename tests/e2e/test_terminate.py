@@ -378,9 +378,37 @@ def test_a_server_that_asks_for_a_client_certificate(make_proxy, authority, insp
             r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{origin.port}/hello")
             t = tunnel_of(p, host)
             if answer == "refuse":
-                assert r.returncode != 0 and t.reason == "client_certificate" and not origin.requests_for(host), (r, t)
+                assert r.returncode != 0 and t.reason == "handling_downgrade" and not origin.requests_for(host), (r, t)
             else:
                 assert b"hello" in r.stdout and t.reason == "completed", (r, t)
+    finally:
+        origin.stop()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_goes_through_where_the_baseline_says_so(make_proxy, authority, inspection, name, version):
+    """curl --cert, which trusts the server's own CA alone: its handshake is with the server. The other host isn't named: refused."""
+    context = authority.server_context()
+    context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(str(authority.ca))
+    origin = origins.Origin(origins.HttpHandler, tls=context)
+    host = name()
+    baseline = default_baseline()
+    baseline["destination_sets"]["tests"] = [{"host": host, "client_certificate": "tunnel"}] + baseline["destination_sets"]["tests"]
+    try:
+        with make_proxy("mutual", config=terminating(inspection, authority), baseline=baseline, ports=[origin.port]) as p:
+            for _ in range(2):
+                r = p.run(tool("curl"), "-sS", "--cacert", str(authority.ca), "--cert", str(authority.cert), "--key",
+                          str(authority.key), f"https://{host}:{origin.port}/hello")
+                assert b"hello" in r.stdout, r
+            for t in p.exchanges(host, count=2):
+                assert t.verdict == "allow" and t.get("unmapped.verdict.handling") == "peek", t
+                assert t.get("unmapped.verdict.handling_why") == "client_certificate", t
+            other = name()
+            r = p.run(tool("curl"), "-sS", "--cacert", str(authority.ca), "--cert", str(authority.cert), "--key",
+                      str(authority.key), f"https://{other}:{origin.port}/hello")
+            assert r.returncode != 0 and tunnel_of(p, other).reason == "handling_downgrade" and not origin.requests_for(other), r
     finally:
         origin.stop()
 

@@ -6,6 +6,7 @@
 #include "flow/pins.h"
 #include "tls/devca.h"
 #include "tls/mint.h"
+#include "tls/session_private.h"
 
 #include <crypt.h>
 #include <stdio.h>
@@ -109,6 +110,9 @@ const struct fixture *fixture_get(void)
           (struct devca_leaf){.common_name = "example.com", .alt_names = names, .self_signed = true});
     issue(ca, CERTIFICATE_WRONG_NAME, "wrong",
           (struct devca_leaf){.common_name = "example.com", .alt_names = "DNS:other.test"});
+    issue(ca, CERTIFICATE_ASKING, "asking",
+          (struct devca_leaf){.common_name = "example.com", .alt_names = names});
+    SSL_CTX_set_verify(fixture.servers[CERTIFICATE_ASKING]->ctx, SSL_VERIFY_PEER, NULL);
     devca_free(ca);
     fixture.client = tls_context_new_client(pem, &e);
     if (!fixture.client)

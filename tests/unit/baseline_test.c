@@ -915,6 +915,34 @@ static void handling_by_destination_then_sender(void **state)
     assert_int_equal(err.line, 5);
 }
 
+static void client_certificates(void **state)
+{
+    (void)state;
+    static const char text[] = "version: 1\nsenders:\n  - name: c\n    match: {executable: /usr/bin/curl}\n"
+                               "    allow:\n      - {host: a.test, client_certificate: tunnel}\n"
+                               "      - {host: b.test, client_certificate: refuse}\n      - {host: c.test}\n";
+    struct err err = {0};
+    struct baseline *b = baseline_parse(span_str(text), "b", &err);
+    assert_non_null(b);
+    struct sender_view he = {.confidence = AGENT_CONFIDENCE_EXACT, .executable = "/usr/bin/curl"};
+    struct verdict v[3];
+    static const char *const hosts[] = {"a.test", "b.test", "c.test"};
+    for (size_t i = 0; i < 3; i++)
+        v[i] = decide(b, (struct ask){.sender = &he, .host = hosts[i], .port = 443});
+    assert_int_equal(v[0].client_certificate, CLIENT_CERTIFICATE_TUNNEL);
+    assert_int_equal(v[1].client_certificate, CLIENT_CERTIFICATE_REFUSE);
+    assert_int_equal(v[2].client_certificate, CLIENT_CERTIFICATE_UNSET);
+    assert_int_equal(verdict_tighten(v[0], v[0]).client_certificate, CLIENT_CERTIFICATE_TUNNEL);
+    assert_int_equal(verdict_tighten(v[0], v[2]).client_certificate, CLIENT_CERTIFICATE_UNSET);
+    assert_int_equal(verdict_tighten(v[2], v[0]).client_certificate, CLIENT_CERTIFICATE_UNSET);
+    assert_int_equal(verdict_tighten(v[0], v[1]).client_certificate, CLIENT_CERTIFICATE_REFUSE);
+    baseline_free(b);
+    assert_null(baseline_parse(span_str("version: 1\nsenders:\n  - name: c\n    match: {user: a}\n"
+                                        "    allow: [{any: true, client_certificate: tunnel}]\n"),
+                               "b", &err));
+    assert_int_equal(err.line, 5);
+}
+
 static void verdicts_only_tighten(void **state)
 {
     (void)state;
@@ -996,6 +1024,7 @@ int main(void)
         cmocka_unit_test(errors_of_a_sender),
         cmocka_unit_test(the_starting_baseline),
         cmocka_unit_test(handling_by_destination_then_sender),
+        cmocka_unit_test(client_certificates),
         cmocka_unit_test(verdicts_only_tighten),
         cmocka_unit_test(views_of_senders),
     };
