@@ -167,9 +167,9 @@ static void finish(struct probe *p, const char *why, const char *detail)
 {
     struct probe_answer answer;
     net_deadline_clear(&p->deadline);
-    hang_up(p);
     p->why = why;
-    snprintf(p->detail, sizeof p->detail, "%s", detail);
+    snprintf(p->detail, sizeof p->detail, "%s", detail); /* before the session goes whose words they may be */
+    hang_up(p);
     p->env->probes->under_way--;
     snapshot_unref(p->snapshot);
     p->snapshot = NULL;
