@@ -2,6 +2,7 @@
  * A step of the hub; touches net.h's attribution and the facts. */
 #include "flow/flow.h"
 #include "flow/history.h"
+#include "flow/kinds.h"
 
 #include "base/buf.h"
 #include "base/must.h"
@@ -214,6 +215,7 @@ void attribute_change(struct flow *f)
     set_attribution_facts(facts, &f->attribution);
     set_who_facts(facts, f->attribution.sender);
     set_peers(f->x, f->attribution.peers);
+    kinds_set_sender(f);
     if (!f->attribution.did_more)
         fact_set_int(facts, FACT_sender_changed_ms, (int64_t)(net_now_ms(f->env->net) - f->accepted_ms));
 }
@@ -234,6 +236,7 @@ static void set_facts(struct flow *f)
                 !a->sender && has_failed_for_good(a) ? FACT_ABSENT : FACT_UNOBSERVABLE;
     history_set_facts(facts, a->history);
     set_who_facts(facts, a->sender);
+    kinds_set_sender(f);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);
 }
 

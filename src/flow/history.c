@@ -38,6 +38,18 @@ static void set_kind(struct facts *facts, const struct agent_history *h, enum ag
     }
 }
 
+/* Where no size was told nobody knows of an archive to compare with: absent, not unknown. */
+static void set_archive_bytes(struct facts *facts, const struct agent_history *h)
+{
+    int64_t most = 0;
+    for (size_t i = 0; i < h->row_count; i++)
+        if (h->rows[i].kind == AGENT_HISTORY_ARCHIVE_WRITTEN && h->rows[i].bytes > most)
+            most = h->rows[i].bytes;
+    facts->values[FACT_history_archive_bytes].state = FACT_ABSENT;
+    if (most > 0)
+        fact_set_int(facts, FACT_history_archive_bytes, most);
+}
+
 void history_set_facts(struct facts *facts, const struct agent_history *history)
 {
     for (enum agent_history_kind kind = 0; kind < AGENT_HISTORY_KIND_COUNT; kind++) {
@@ -46,8 +58,11 @@ void history_set_facts(struct facts *facts, const struct agent_history *history)
         else
             set_state(facts, kind, FACT_UNOBSERVABLE);
     }
-    if (!history)
+    if (!history) {
+        facts->values[FACT_history_archive_bytes].state = FACT_UNOBSERVABLE;
         return;
+    }
+    set_archive_bytes(facts, history);
     fact_set_items(facts, FACT_history_sensitive_classes, history->sensitive, history->sensitive_count);
     fact_set_text(facts, FACT_history, history->json);
     fact_set_int(facts, FACT_history_lost, history->lost_events + history->lost_files + history->forgotten);

@@ -5,6 +5,7 @@
 #include "facts/domain.h"
 #include "facts/ja4_known.h"
 #include "facts/stable_sender.h"
+#include "flow/kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,6 +264,7 @@ void remember_connect(struct flow *f)
     free(x->remembered);
     x->remembered = make(f);
     set_approval(f);
+    kinds_set_destination(f);
     if (!x->remembered)
         return;
     const struct remembered *r = x->remembered;
@@ -344,7 +346,10 @@ void remember_moved(struct flow *f)
     struct remembered *r = x->remembered;
     uint64_t out = x->bytes_out + relay_bytes_out(f), in = x->bytes_in + relay_bytes_in(f);
     struct pair_view v;
+    const struct fact_value *archive = &x->facts.values[FACT_history_archive_bytes];
     fact_set_real(&x->facts, FACT_ratio, volume_ratio(out, in));
+    if (archive->state == FACT_KNOWN)
+        fact_set_real(&x->facts, FACT_upload_to_archive, (double)out / (double)archive->as.integer);
     if (!r)
         return;
     if (out > r->added_out || in > r->added_in) {

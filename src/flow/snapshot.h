@@ -13,6 +13,7 @@
 #include "rules/destinations.h"
 #include "rules/domains.h"
 #include "rules/rulebook.h"
+#include "rules/sender_kinds.h"
 #include "rules/suppression.h"
 #include "tls/ca.h"
 #include "tls/probe.h"
@@ -30,6 +31,7 @@ struct snapshot {
     struct destinations *kinds;        /* owned; NULL = none are known (tests) */
     struct rulebook *rules;            /* owned; NULL = no rules configured */
     struct suppressions *suppressions; /* owned; NULL = none */
+    struct sender_kinds *sender_kinds; /* owned */
     struct rule_counts *rule_counts;   /* owned: what came of each rule; NULL without rules */
     struct tally *tally;               /* owned: what correlations have counted; NULL = there are none */
     bool needs_hash;                   /* the baseline names hashes: ask the agent to wait for them */

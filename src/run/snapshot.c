@@ -33,6 +33,7 @@ static void snapshot_destroy(struct snapshot *s)
     baseline_free(s->baseline);
     destinations_free(s->kinds);
     suppressions_free(s->suppressions);
+    sender_kinds_free(s->sender_kinds);
     conf_free(s->conf);
     free(s);
 }
@@ -62,6 +63,19 @@ static int load_suppressions(struct snapshot *s, struct err *reterr)
         s->suppressions = suppressions_parse(buf_span(&text), path, reterr);
     buf_free(&text);
     return s->suppressions ? 0 : -1;
+}
+
+static int load_sender_kinds(struct snapshot *s, struct err *reterr)
+{
+    const char *path = s->conf->policy.senders;
+    struct buf text;
+    buf_init(&text, BASELINE_MAX_BYTES);
+    if (!path)
+        s->sender_kinds = sender_kinds_parse(sender_kinds_builtin(), SENDER_KINDS_BUILTIN_NAME, reterr);
+    else if (conf_file_read(path, false, &text, reterr) == 0)
+        s->sender_kinds = sender_kinds_parse(buf_span(&text), path, reterr);
+    buf_free(&text);
+    return s->sender_kinds ? 0 : -1;
 }
 
 static int load_rules(struct snapshot *s, struct err *reterr)
@@ -218,7 +232,7 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
         load_geo(s, reterr) == 0 && load_popularity(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
         load_trust(s, reterr) == 0 && load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
-        settings_from_conf(s->conf, 1, &settings, reterr) == 0)
+        load_sender_kinds(s, reterr) == 0 && settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);
     return NULL;

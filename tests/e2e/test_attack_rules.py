@@ -10,10 +10,13 @@ from harness import BUILD
 RULES = pathlib.Path(__file__).resolve().parents[2] / "policy/rules/attack"
 
 RARE = {"sender_approved": False, "method": "CONNECT", "port": 443, "tunnel_protocol": "tls", "dest_hosts": 1,
-        "dest_new_for_host": True, "dest_new_for_user": True, "dest_domain": "new.example", "sender_package": "tool"}
+        "dest_new_for_host": True, "dest_new_for_user": True, "dest_domain": "new.example", "sender_kind": None,
+        "sender_at_home": False}
 GATHERED = {"history_sensitive_access_age_s": 30, "history_sensitive_classes": ["documents"], "tunnel_protocol": "tls",
-            "dest_new_for_sender": True, "bytes_out": 300000, "sender_is_browser": False, "sender_package": "curl"}
-RANDOM = {"anomalies": ["H01", "H43", "H44"], "tunnel_protocol": "unknown", "bytes_out": 200, "bytes_in": 1}
+            "dest_new_for_sender": True, "bytes_out": 300000, "sender_is_browser": False, "sender_kind": "transfer_tool",
+            "access_expected": False}
+PACKED = {**{k: v for k, v in GATHERED.items() if not k.startswith("history")}, "history_archive_written_age_s": 599}
+RANDOM = {"anomalies": ["H01", "H43", "H44"], "tunnel_protocol": "unknown", "bytes_out": 200, "bytes_in": 1, "sender_not_tls_here": False}
 CHAIN = {"chain_class": "self_signed", "chain_trusted": False, "issuer_first_seen_days": 0, "anomalies": []}
 RARELY = {"sender_executions": 400, "sender_connected_share": 0.0025, "tunnel_protocol": "tls"}
 SENDS = {"ratio": 0.9, "volume_out_1h": 2 << 20, "upload_to_p99": 12.5, "sender_is_browser": False}
@@ -30,28 +33,33 @@ CASES = [
     ("a destination that three hosts know", {**RARE, "dest_hosts": 3}, set()),
     ("known to this host and user", {**RARE, "dest_new_for_host": False, "dest_new_for_user": False}, set()),
     ("no history yet", {k: v for k, v in RARE.items() if not k.startswith("dest_")}, set()),
-    ("an updater at home", {**RARE, "sender_package": "apt", "dest_domain": "debian.org"}, set()),
-    ("an updater elsewhere", {**RARE, "sender_package": "apt"}, {A0761}),
+    ("an updater at home", {**RARE, "sender_kind": "updater", "sender_at_home": True}, set()),
+    ("an updater elsewhere", {**RARE, "sender_kind": "updater"}, {A0761}),
+    ("a scanner at home", {**RARE, "sender_kind": "security", "sender_at_home": True}, {A0761}),
     ("plain HTTP", {**RARE, "method": "GET", "port": 80, "tunnel_protocol": None}, set()),
 
     ("gathered, then sent", GATHERED, {A1415, A1415B}),
-    ("an archive instead", {**{k: v for k, v in GATHERED.items() if not k.startswith("history")}, "history_archive_written_age_s": 599},
-     {A1415, A1415B}),
+    ("an archive instead", PACKED, {A1415, A1415B}),
+    ("half of the archive", {**PACKED, "history_archive_bytes": 600000, "upload_to_archive": 0.5}, {A1415, A1415B}),
+    ("less than half of it", {**PACKED, "history_archive_bytes": 3000000, "upload_to_archive": 0.1}, {A1415B}),
+    ("all of a small one", {**PACKED, "history_archive_bytes": 9000, "upload_to_archive": 1.0, "bytes_out": 9100}, {A1415B}),
+    ("npm packs what it publishes", {**PACKED, "access_expected": True}, set()),
     ("an archiver instead", {**{k: v for k, v in GATHERED.items() if not k.startswith("history")}, "history_exec_archiver_age_s": 1}, {A1415}),
     ("not much yet", {**GATHERED, "bytes_out": 262143}, {A1415B}),
     ("eleven minutes ago", {**GATHERED, "history_sensitive_access_age_s": 601}, set()),
     ("a browser", {**GATHERED, "sender_is_browser": True}, set()),
     ("where it always goes", {**GATHERED, "dest_new_for_sender": False}, set()),
-    ("ssh reads its keys", {**GATHERED, "sender_package": "openssh-client", "history_sensitive_classes": ["ssh_key"], "bytes_out": 9000}, set()),
+    ("ssh reads its keys", {**GATHERED, "access_expected": True, "history_sensitive_classes": ["ssh_key"]}, set()),
     ("another reads ssh's keys", {**GATHERED, "history_sensitive_classes": ["ssh_key"], "bytes_out": 9000}, {A1415B}),
-    ("aws reads its credentials", {**GATHERED, "sender_package": "awscli", "history_sensitive_classes": ["cloud_credentials"],
-                                   "bytes_out": 9000}, set()),
+    ("aws reads its credentials", {**GATHERED, "access_expected": True, "history_sensitive_classes": ["cloud_credentials"]}, set()),
 
     ("random both ways", RANDOM, {A0402}),
     ("a little", {**RANDOM, "bytes_out": 199}, set()),
     ("one way", {**RANDOM, "bytes_in": 0}, set()),
     ("a protocol that is known", {**RANDOM, "tunnel_protocol": "ssh"}, set()),
     ("text", {**RANDOM, "anomalies": ["H01"]}, set()),
+    ("a program that never speaks TLS there", {**RANDOM, "sender_not_tls_here": True}, set()),
+    ("that, and TLS that stopped being TLS", {**RANDOM, "sender_not_tls_here": True, "anomalies": ["H02"]}, {A0402, A1498}),
     ("TLS that stopped being TLS", {"anomalies": ["H02"], "tunnel_protocol": "tls"}, {A0402, A1498}),
 
     ("self-signed this week", CHAIN, {A1498}),

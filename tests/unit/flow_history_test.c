@@ -39,11 +39,26 @@ static void facts_of_what_is_told(void **state)
     assert_int_equal(f->values[FACT_history_sensitive_classes].count, 2);
     assert_true(span_is(f->values[FACT_history_sensitive_classes].as.items[1], "plans"));
     assert_int_equal(f->values[FACT_history_archive_written].state, FACT_ABSENT);
+    assert_int_equal(f->values[FACT_history_archive_bytes].state, FACT_ABSENT);
     assert_int_equal(f->values[FACT_history_public_key_outside_tls].state, FACT_UNOBSERVABLE);
     assert_int_equal(f->values[FACT_history_lost].as.integer, 6);
     assert_int_equal(f->values[FACT_sender_executions].as.integer, 9);
     assert_int_equal(f->values[FACT_sender_connected_executions].as.integer, 2);
     assert_int_equal(f->values[FACT_history].state, FACT_KNOWN);
+    agent_history_unref(h);
+    free(f);
+}
+
+static void the_largest_archive_counts(void **state)
+{
+    (void)state;
+    struct facts *f = calloc(1, sizeof *f);
+    struct agent_history *h =
+        decode("{\"seen\":[{\"kind\":\"archive_written\",\"class\":\"gzip\",\"bytes\":9000},"
+               "{\"kind\":\"archive_written\",\"class\":\"zip\",\"bytes\":700000},"
+               "{\"kind\":\"archive_written\",\"class\":\"xz\"}]}");
+    history_set_facts(f, h);
+    assert_int_equal(f->values[FACT_history_archive_bytes].as.integer, 700000);
     agent_history_unref(h);
     free(f);
 }
@@ -82,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts_of_what_is_told),
+        cmocka_unit_test(the_largest_archive_counts),
         cmocka_unit_test(nobody_tells),
         cmocka_unit_test(only_other_things_are_news),
     };
