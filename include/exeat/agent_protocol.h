@@ -27,7 +27,8 @@
  *   only for connections whose proxy end is one of them AND is really listened on, in the agent's network
  *   namespace, by a socket whose owner is the link's peer user (or root's, where the proxy bound it before it dropped
  *   privileges). A second hello replaces the list (a reload). `degraded` is for people: one sentence each.
- *   `owner` says how connections are attributed: "proc" (who holds the socket now, by /proc) or "bpf".
+ *   `owner` says how connections are attributed: "proc" (who holds the socket now, by /proc), "bpf", or "snapshot" (the tables that
+ *   Windows and macOS keep, as they are at the time of the answer).
  *
  * ask     proxy -> agent, only after its hello.
  *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",
@@ -106,6 +107,10 @@
  *     job (optional): null, or what keeps starting it: {"kind","name","file","sha256","owner","owner_uid","changed_ms",
  *       "first_seen_ms","trigger","trigger_file"}; kind from AGENT_JOB_KINDS; file is the unit's, crontab's or desktop entry's
  *       own file, trigger says when (a timer's or crontab's words),
+ *     signature (optional): null (not signed, or this agent cannot look), or {"signer":"EQHXZ8M8AV/com.google.Chrome","valid":true}:
+ *       who signed the bytes that run and which program he says it is, as the system checked it. macOS: team and identifier, "apple/..." of
+ *       the system's own; Windows: the certificate's subject and the original file name. valid false: it is signed and does not hold,
+ *     responsible (optional, macOS): null, or {"pid","executable"}: the process that the system holds to answer for this one,
  *     provenance {"executable":"kernel", ...}: for executable, sha256, package, script, arguments, cwd, user, login_uid,
  *       parents, unit, writable_by_user, borrowed: "kernel" (the process cannot choose it) | "proc" (read from /proc; the
  *       process can influence it) | "cache" (derived earlier, checked to be still valid) | "denied" (no right to read it) |

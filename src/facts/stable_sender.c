@@ -11,7 +11,9 @@ static void write_program(const struct sender *s, char *out, size_t size)
 {
     const char *path = s->executable ? s->executable : "?";
     /* whether its file still is the package's is told late: until then it counts that users can't have changed it */
-    if (s->package_name &&
+    if (s->who.signer && s->who.signature_valid)
+        snprintf(out, size, "signature %s %s", s->who.signer, path);
+    else if (s->package_name &&
         (s->package_verified == 1 || (s->package_verified < 0 && s->writable_by_user == 0)))
         snprintf(out, size, "package %s %s", s->package_name, path);
     else if (s->writable_by_user == 0)

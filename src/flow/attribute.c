@@ -112,12 +112,12 @@ static void set_time(struct facts *facts, enum fact which, int64_t ms)
 /* `s` NULL: nobody is known, and none of this is. */
 static void set_who_facts(struct facts *facts, const struct sender *s)
 {
-    static const enum fact of_who[] = {FACT_sender_borrowed,      FACT_sender_path_class,
-                                       FACT_sender_is_browser,    FACT_sender_not_browser,
-                                       FACT_sender_package,       FACT_sender_unit,
-                                       FACT_sender_first_seen_ms, FACT_sender_first_seen_by_user_ms,
-                                       FACT_sender_job_kind,      FACT_sender_job_file,
-                                       FACT_sender_job_changed_ms};
+    static const enum fact of_who[] = {FACT_sender_borrowed,       FACT_sender_path_class,
+                                       FACT_sender_is_browser,     FACT_sender_not_browser,
+                                       FACT_sender_package,        FACT_sender_unit,
+                                       FACT_sender_first_seen_ms,  FACT_sender_first_seen_by_user_ms,
+                                       FACT_sender_job_kind,       FACT_sender_job_file,
+                                       FACT_sender_job_changed_ms, FACT_sender_signature};
     for (size_t i = 0; i < ARRAY_LEN(of_who); i++)
         facts->values[of_who[i]].state = s ? FACT_ABSENT : FACT_UNOBSERVABLE;
     if (!s)
@@ -140,6 +140,7 @@ static void set_who_facts(struct facts *facts, const struct sender *s)
         fact_set_bool(facts, FACT_sender_package_verified, s->package_verified != 0);
     else
         facts->values[FACT_sender_package_verified].state = FACT_UNOBSERVABLE;
+    fact_set_text(facts, FACT_sender_signature, w->signature_valid ? w->signer : NULL);
     fact_set_text(facts, FACT_sender_unit, s->unit);
     set_time(facts, FACT_sender_first_seen_ms, w->first_seen_ms);
     set_time(facts, FACT_sender_first_seen_by_user_ms, w->first_seen_by_user_ms);

@@ -45,6 +45,7 @@ struct sender_view baseline_view_sender(const struct sender *s, enum agent_confi
             .confidence = confidence, .writable_by_user = true, .script_writable = true};
     return (struct sender_view){
         .confidence = confidence,
+        .signature = s->who.signature_valid ? s->who.signer : NULL,
         .executable = s->executable,
         .package = s->package_verified == 0 ? NULL : s->package_name, /* 0: its bytes are not the package's */
         .user = s->user,
@@ -261,9 +262,13 @@ static const char *strongest_selector(const struct entry *e)
         enum condition condition;
         const char *name;
     } order[] = {
-        {CONDITION_SHA256, "sha256"},   {CONDITION_SCRIPT_SHA256, "script_sha256"},
-        {CONDITION_PACKAGE, "package"}, {CONDITION_UNIT, "unit"},
-        {CONDITION_SCRIPT, "script"},   {CONDITION_EXECUTABLE, "executable"},
+        {CONDITION_SIGNATURE, "signature"},
+        {CONDITION_SHA256, "sha256"},
+        {CONDITION_SCRIPT_SHA256, "script_sha256"},
+        {CONDITION_PACKAGE, "package"},
+        {CONDITION_UNIT, "unit"},
+        {CONDITION_SCRIPT, "script"},
+        {CONDITION_EXECUTABLE, "executable"},
         {CONDITION_USER, "user"},
     };
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)

@@ -29,6 +29,7 @@ struct baseline; /* opaque, immutable */
 /* What the baseline looks at of a sender. Every string is borrowed for the call; NULL where not known. */
 struct sender_view {
     enum agent_confidence confidence;
+    const char *signature; /* of a signature that holds */
     const char *executable, *package, *user, *unit, *script;
     const char *parent; /* the nearest one's executable; NULL also where users can write that */
     const char *sha256, *script_sha256; /* lower-case hex */

@@ -31,19 +31,33 @@ static const char *check_package(const char *s)
 
 static const char *check_user(const char *s)
 {
-    return strpbrk(s, ": /\\") ? "a user's name is expected here" : NULL;
+    const char *domain = strchr(s, '\\'); /* Windows: DOMAIN\NAME */
+    return strpbrk(domain && domain != s ? domain + 1 : s, ": /\\") ? "a user's name is expected here" : NULL;
 }
 
 /* Only what root alone makes: a user names the units of his own manager as he likes, and a login's scope holds all that a
  * person runs. */
 static const char *check_unit(const char *s)
 {
-    static const char end[] = ".service";
-    size_t len = strlen(s);
+    static const char end[] = ".service", launchd[] = "launchd/", windows[] = "windows/";
+    size_t len = strlen(s), other = strncmp(s, launchd, sizeof launchd - 1) == 0   ? sizeof launchd - 1
+                                    : strncmp(s, windows, sizeof windows - 1) == 0 ? sizeof windows - 1
+                                                                                   : 0;
+    if (other)
+        return s[other] && !strchr(s + other, '/') ? NULL : "a service's name is expected behind the slash";
     if (len < sizeof end || strcmp(s + len - (sizeof end - 1), end) != 0 || strchr(s, '/') ||
         strncmp(s, "user@", 5) == 0)
         return "a system service is expected here, as cron.service: users make scopes and units of their own";
     return NULL;
+}
+
+/* One program of one signer: whoever signs one tool signs others. */
+static const char *check_signature(const char *s)
+{
+    const char *slash = strchr(s, '/');
+    return slash && slash != s && slash[1]
+               ? NULL
+               : "a signer and a program of his are expected here, as TEAM/IDENTIFIER";
 }
 
 static const char *(*const checks[CONDITION_COUNT])(const char *) = {[CONDITION_EXECUTABLE] = check_path,
@@ -53,7 +67,8 @@ static const char *(*const checks[CONDITION_COUNT])(const char *) = {[CONDITION_
                                                                      [CONDITION_SCRIPT] = check_path,
                                                                      [CONDITION_SHA256] = check_sha256,
                                                                      [CONDITION_SCRIPT_SHA256] = check_sha256,
-                                                                     [CONDITION_PARENT] = check_path};
+                                                                     [CONDITION_PARENT] = check_path,
+                                                                     [CONDITION_SIGNATURE] = check_signature};
 
 static int read_confidences(struct baseline_reader *r, const struct yaml_node *n, struct entry *e)
 {
@@ -150,7 +165,7 @@ static void set_reservations(struct entry *e, bool names_confidence)
     e->by_process = names_confidence;
     for (int i = 0; i < CONDITION_COUNT; i++)
         e->by_process = e->by_process || c[i];
-    e->names_program = path || c[CONDITION_SHA256];
+    e->names_program = path || c[CONDITION_SHA256] || c[CONDITION_SIGNATURE];
     e->wants_fixed_path = path && !c[CONDITION_SHA256] && !c[CONDITION_UNIT];
     e->wants_no_interpreter = e->by_process && !script && !c[CONDITION_UNIT];
     if (!names_confidence)

@@ -15,7 +15,8 @@
     X(SCRIPT, script)                                                                                        \
     X(SHA256, sha256)                                                                                        \
     X(SCRIPT_SHA256, script_sha256)                                                                          \
-    X(PARENT, parent)
+    X(PARENT, parent)                                                                                        \
+    X(SIGNATURE, signature)
 
 enum condition {
 #define X(id, field) CONDITION_##id,

@@ -1,13 +1,9 @@
-/* agent_history.c: see agent_history.h. jansson parses; every bound and type is checked here. Pure. */
-#include <jansson.h>
-
+/* agent_history.c: see agent_history.h. The writing half, without jansson; agent_history_decode.c reads. Pure. */
 #include "wire/agent_history.h"
 
 #include "base/json.h"
 
 #include <stdlib.h>
-
-enum { NAME_BYTES = 256, JSON_BYTES = 64 * 1024 };
 
 static const char *const kind_names[] = {
 #define X(name, text, doc) text,
@@ -19,8 +15,6 @@ const char *agent_history_kind_name(enum agent_history_kind kind)
 {
     return kind_names[kind];
 }
-
-/* ---- writing ---- */
 
 static void write_number(struct json *j, const char *key, int64_t value)
 {
@@ -88,137 +82,6 @@ void agent_history_write(const struct agent_history *h, struct json *j, const ch
     if (h->has_usage)
         write_usage(j, &h->usage);
     json_end_object(j);
-}
-
-/* ---- reading ---- */
-
-/* Absent and null are the same. */
-static const json_t *member(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_null(value) ? NULL : value;
-}
-
-/* 0..2^53, `absent` without; *bad when it is something else. */
-static int64_t number(const json_t *object, const char *key, int64_t absent, bool *bad)
-{
-    const json_t *value = member(object, key);
-    json_int_t n = json_integer_value(value);
-    if (!value)
-        return absent;
-    if (!json_is_integer(value) || n < 0 || n > (json_int_t)1 << 53)
-        *bad = true;
-    return n;
-}
-
-static const char *text(struct agent_history *h, const json_t *object, const char *key, size_t limit,
-                        bool *bad)
-{
-    const json_t *value = member(object, key);
-    const char *copy = NULL;
-    if (!value)
-        return NULL;
-    if (json_is_string(value) && json_string_length(value) < limit)
-        copy = arena_strndup(&h->arena, json_string_value(value), json_string_length(value));
-    if (!copy)
-        *bad = true;
-    return copy;
-}
-
-/* AGENT_HISTORY_KIND_COUNT for one that we don't know. */
-static enum agent_history_kind kind_of(const json_t *value)
-{
-    const char *name = json_string_value(value);
-    unsigned i = 0;
-    while (name && i < AGENT_HISTORY_KIND_COUNT && strcmp(kind_names[i], name) != 0)
-        i++;
-    return name ? (enum agent_history_kind)i : AGENT_HISTORY_KIND_COUNT;
-}
-
-static void decode_row(struct agent_history *h, const json_t *object, bool *bad)
-{
-    struct agent_history_row *r = &h->rows[h->row_count];
-    r->kind = kind_of(member(object, "kind"));
-    if (r->kind == AGENT_HISTORY_KIND_COUNT)
-        return;
-    r->class_name = text(h, object, "class", NAME_BYTES, bad);
-    r->name = text(h, object, "name", NAME_BYTES, bad);
-    r->path = text(h, object, "path", AGENT_PATH_BYTES, bad);
-    r->count = (uint64_t)number(object, "count", 1, bad);
-    r->at_least = json_is_true(member(object, "at_least"));
-    r->first_s = number(object, "first_s", 0, bad);
-    r->last_s = number(object, "last_s", 0, bad);
-    r->pid = number(object, "pid", -1, bad);
-    r->bytes = number(object, "bytes", -1, bad);
-    h->row_count++;
-    if (r->kind == AGENT_HISTORY_SENSITIVE_ACCESS && r->class_name)
-        h->sensitive[h->sensitive_count++] = span_str(r->class_name);
-}
-
-static void decode_usage(struct agent_history *h, const json_t *object, bool *bad)
-{
-    const json_t *executions = member(object, "executions"), *connections = member(object, "connections");
-    h->has_usage = true;
-    h->usage = (struct agent_usage){.executions = number(executions, "count", 0, bad),
-                                    .executions_first_ms = number(executions, "first_ms", 0, bad),
-                                    .executions_last_ms = number(executions, "last_ms", 0, bad),
-                                    .connections = number(connections, "count", 0, bad),
-                                    .connections_first_ms = number(connections, "first_ms", 0, bad),
-                                    .connections_last_ms = number(connections, "last_ms", 0, bad),
-                                    .connected_executions = number(object, "connected_executions", 0, bad)};
-}
-
-static void decode_members(struct agent_history *h, const json_t *object, bool *bad)
-{
-    const json_t *losses = member(object, "losses"), *usage = member(object, "usage"), *item;
-    size_t i;
-    h->window_s = number(object, "window_s", 0, bad);
-    h->lost_events = number(losses, "events", 0, bad);
-    h->lost_files = number(losses, "files", 0, bad);
-    h->forgotten = number(losses, "forgotten", 0, bad);
-    json_array_foreach(member(object, "seen"), i, item)
-    {
-        if (h->row_count == AGENT_HISTORY_ROWS_MAX || *bad)
-            break;
-        decode_row(h, item, bad);
-    }
-    json_array_foreach(member(object, "not_observable"), i, item)
-    {
-        enum agent_history_kind kind = kind_of(item);
-        if (kind != AGENT_HISTORY_KIND_COUNT)
-            h->not_observable |= 1u << kind;
-    }
-    if (usage)
-        decode_usage(h, usage, bad);
-}
-
-static bool render(struct agent_history *h)
-{
-    struct buf out;
-    struct json j;
-    buf_init(&out, JSON_BYTES);
-    json_init(&j, &out);
-    agent_history_write(h, &j, NULL);
-    struct span written = buf_span(&out);
-    h->json = out.failed ? NULL : arena_strndup(&h->arena, (const char *)written.data, written.len);
-    buf_free(&out);
-    return h->json != NULL;
-}
-
-struct agent_history *agent_history_decode(const struct json_t *object)
-{
-    struct agent_history *h = calloc(1, sizeof *h);
-    bool bad = !json_is_object(object);
-    if (!h)
-        return NULL;
-    atomic_init(&h->refs, 1);
-    arena_init(&h->arena, AGENT_HISTORY_ARENA_BYTES);
-    if (!bad)
-        decode_members(h, object, &bad);
-    if (!bad && render(h))
-        return h;
-    agent_history_unref(h);
-    return NULL;
 }
 
 uint64_t agent_history_signature(const struct agent_history *h)

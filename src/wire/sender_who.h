@@ -1,5 +1,5 @@
 /* sender_who.h: who a sender is beyond its file: what borrows its identity, where its files lie, since when it is known here,
- * whether it is a browser, which job keeps starting it. A part of struct sender, written and read with it. Pure. */
+ * whether it is a browser, which job keeps starting it, who signed it. A part of struct sender, written and read with it. Pure. */
 #ifndef EXEAT_WIRE_SENDER_WHO_H
 #define EXEAT_WIRE_SENDER_WHO_H
 
@@ -60,6 +60,10 @@ struct sender_who {
     const char *browser;                          /* its name; NULL: it is none */
     uint32_t not_browser; /* of enum sender_not_browser: why it is not a genuine one */
     struct sender_job job;
+    const char *signer;           /* "TEAM/IDENTIFIER"; NULL: not signed, or the agent cannot look */
+    bool signature_valid;         /* as the system checked it; only with `signer` */
+    int64_t responsible_pid;      /* -1: none known */
+    const char *responsible_path; /* of that process */
     struct sender_names borrowed_names, path_class_names, not_browser_names; /* by sender_who_name_all() */
 };
 

@@ -64,6 +64,10 @@ static struct sender *make_sender(void)
     s->parents[1] = (struct sender_parent){1, NULL, "init", -1};
     s->parent_count = 2;
     s->unit = "cron.service";
+    s->who.signer = "EQHXZ8M8AV/com.google.Chrome";
+    s->who.signature_valid = true;
+    s->who.responsible_pid = 17;
+    s->who.responsible_path = "/Applications/Term";
     s->writable_by_user = 0;
     s->provenance[SENDER_FIELD_EXECUTABLE] = AGENT_PROVENANCE_KERNEL;
     s->provenance[SENDER_FIELD_CWD] = AGENT_PROVENANCE_DENIED;
@@ -181,6 +185,10 @@ static void full_answer_goes_round(void **state)
     assert_int_equal(got->parent_count, 2);
     assert_null(got->parents[1].executable);
     assert_int_equal(got->writable_by_user, 0);
+    assert_string_equal(got->who.signer, s->who.signer);
+    assert_true(got->who.signature_valid);
+    assert_int_equal(got->who.responsible_pid, 17);
+    assert_string_equal(got->who.responsible_path, "/Applications/Term");
     assert_int_equal(got->provenance[SENDER_FIELD_CWD], AGENT_PROVENANCE_DENIED);
     assert_non_null(got->ocsf_json);
     struct sender *kept = sender_ref(m.u.answer.sender);

@@ -111,6 +111,40 @@ static bool holds(const char *conditions, struct ask a)
     return v.reason == REASON_NONE;
 }
 
+static void a_signature(void **state)
+{
+    (void)state;
+    struct sender_view chrome = {.confidence = AGENT_CONFIDENCE_EXACT,
+                                 .executable = "/Users/ann/Applications/Chrome",
+                                 .signature = "EQHXZ8M8AV/com.google.Chrome",
+                                 .writable_by_user = true,
+                                 .hash_state = SENDER_HASH_PENDING};
+    struct verdict v = match("signature: EQHXZ8M8AV/com.google.Chrome", (struct ask){.sender = &chrome});
+    assert_int_equal(v.reason, REASON_NONE);
+    assert_string_equal(v.entry_by, "signature");
+    assert_false(holds("signature: EQHXZ8M8AV/com.google.Keystone", (struct ask){.sender = &chrome}));
+    assert_false(holds("signature: EQHXZ8M8AV/com.google.Chrome", (struct ask){.sender = &curl}));
+    chrome.borrowed = 1u << SENDER_BORROWED_TRACER;
+    v = match("signature: EQHXZ8M8AV/com.google.Chrome", (struct ask){.sender = &chrome});
+    assert_int_equal(v.reason, REASON_SENDER_BORROWED);
+    chrome.borrowed = 0;
+    chrome.interpreter = true; /* what a signer's interpreter runs, he did not sign */
+    assert_false(holds("signature: EQHXZ8M8AV/com.google.Chrome", (struct ask){.sender = &chrome}));
+}
+
+/* A signature that doesn't hold is none. */
+static void a_signature_is_of_what_runs(void **state)
+{
+    (void)state;
+    struct sender *s = sender_new();
+    assert_non_null(s);
+    s->who.signer = "EQHXZ8M8AV/com.google.Chrome";
+    assert_null(baseline_view_sender(s, AGENT_CONFIDENCE_EXACT).signature);
+    s->who.signature_valid = true;
+    assert_string_equal(baseline_view_sender(s, AGENT_CONFIDENCE_EXACT).signature, s->who.signer);
+    sender_unref(s);
+}
+
 /* ---- borrowed identities ---- */
 
 static void a_borrowed_identity_suspends(void **state)
@@ -661,6 +695,7 @@ static void errors_of_a_match(void **state)
     refuse_match("{executable: }", 25, "not nothing");
     refuse_match("{executable: \"/bin/\\x07x\"}", 25, "printable");
     refuse_match("{executable: \"/bin/\\uFFFD\"}", 25, "U+FFFD");
+    refuse_match("{signature: EQHXZ8M8AV}", 24, "as TEAM/IDENTIFIER");
     refuse_match("{sha256: abc}", 21, "64 lower-case hex");
     refuse_match("{sha256: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA}", 21,
                  "64 lower-case hex");
@@ -1005,6 +1040,8 @@ int main(void)
         cmocka_unit_test(a_borrowed_identity_suspends),
         cmocka_unit_test(a_parent),
         cmocka_unit_test(a_later_entry_may_take_a_borrowed_one),
+        cmocka_unit_test(a_signature),
+        cmocka_unit_test(a_signature_is_of_what_runs),
         cmocka_unit_test(each_condition),
         cmocka_unit_test(client_conditions),
         cmocka_unit_test(interpreters),
