@@ -14,7 +14,7 @@ static void write_program(const struct sender *s, char *out, size_t size)
     if (s->who.signer && s->who.signature_valid)
         snprintf(out, size, "signature %s %s", s->who.signer, path);
     else if (s->package_name &&
-        (s->package_verified == 1 || (s->package_verified < 0 && s->writable_by_user == 0)))
+             (s->package_verified == 1 || (s->package_verified < 0 && s->writable_by_user == 0)))
         snprintf(out, size, "package %s %s", s->package_name, path);
     else if (s->writable_by_user == 0)
         snprintf(out, size, "path %s", path);
