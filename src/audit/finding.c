@@ -147,6 +147,7 @@ static void write_unmapped(struct json *j, const struct finding *f)
     json_str(j, "level", severities[f->level].level);
     json_str(j, "confidence", f->confidence);
     json_str(j, "corroborating", f->corroborating);
+    json_str(j, "not_observed", f->not_observed);
     json_bool(j, "would_block", f->would_block);
     json_bool(j, "test", f->test);
     if (f->by[0])

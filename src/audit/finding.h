@@ -50,6 +50,8 @@ struct finding {
     enum finding_severity level, severity;
     char confidence[12];     /* of the attribution: why severity is lower than level */
     char corroborating[256]; /* names of facts, comma-separated: why it is higher */
+    char not_observed
+        [256]; /* likewise: what the rule would have looked at and this sender's platform, or path, does not show */
     enum finding_status status;
     char by[64];               /* who acknowledged or closed it, or the suppression's ticket */
     int64_t first_ms, last_ms; /* Unix time */

@@ -179,6 +179,8 @@ static void print_whole(const struct finding *f)
              finding_severity_name(f->level), f->confidence, f->corroborating[0] ? ", with " : "",
              f->corroborating);
     print_row("severity", text);
+    if (f->not_observed[0])
+        print_row("not observed", f->not_observed);
     snprintf(text, sizeof text, "%s%s%s%s", finding_status_name(f->status), f->by[0] ? ", " : "", f->by,
              f->test ? ", a test" : "");
     print_row("status", text);

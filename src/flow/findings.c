@@ -407,6 +407,7 @@ static void note_again(struct findings *f, struct entry *e, struct finding *take
     if (take_about->severity > g->severity) {
         g->severity = take_about->severity;
         memcpy(g->corroborating, take_about->corroborating, sizeof g->corroborating);
+        memcpy(g->not_observed, take_about->not_observed, sizeof g->not_observed);
         memcpy(g->confidence, take_about->confidence, sizeof g->confidence);
     }
     g->blocked |= take_about->blocked;

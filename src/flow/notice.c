@@ -88,21 +88,37 @@ static bool holds(const struct fact_value *v, enum fact_type type, enum corrobor
     return false;
 }
 
+/* A list of names with commas; one that has no room any more is left out. */
+static void add_name(char *text, size_t size, const char *name)
+{
+    size_t len = strlen(text);
+    if (len + 1 + strlen(name) < size)
+        snprintf(text + len, size - len, "%s%s", len ? "," : "", name);
+}
+
 static unsigned corroborate(const struct flow *f, char *ret, size_t size)
 {
     unsigned count = 0;
-    size_t len = 0;
     ret[0] = '\0';
     for (size_t i = 0; i < ARRAY_LEN(corroborations); i++) {
         const struct fact_value *v = known(f, corroborations[i].fact);
         if (!v || !holds(v, fact_table[corroborations[i].fact].type, corroborations[i].when,
                          corroborations[i].limit, corroborations[i].text))
             continue;
-        int written = snprintf(ret + len, size - len, "%s%s", count ? "," : "", corroborations[i].name);
-        len += written > 0 && (size_t)written < size - len ? (size_t)written : 0;
+        add_name(ret, size, corroborations[i].name);
         count++;
     }
     return count;
+}
+
+/* What the rule asks about, or would like to know, and nobody can see here: it was left out of the judgement, not assumed. */
+static void name_unobserved(const struct flow *f, uint32_t rule, char *ret, size_t size)
+{
+    bool asked[FACT_COUNT];
+    rulebook_facts_of(f->snapshot->rules, rule, asked);
+    for (enum fact fact = 0; fact < FACT_COUNT; fact++)
+        if (asked[fact] && f->x->facts.values[fact].state == FACT_UNOBSERVABLE)
+            add_name(ret, size, fact_table[fact].name);
 }
 
 /* ---- what it is about ---- */
@@ -211,6 +227,7 @@ void notice_match(struct flow *f, const struct judge_match *m)
     set_subject(f, &about);
     about.severity = finding_weigh(level, about.confidence,
                                    corroborate(f, about.corroborating, sizeof about.corroborating));
+    name_unobserved(f, m->rule, about.not_observed, sizeof about.not_observed);
     if (level < (enum finding_severity)(c->findings.level + 1)) {
         findings_add_risk(f->env->findings, &about, now_ms);
         return;

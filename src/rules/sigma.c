@@ -159,6 +159,9 @@ static int read_meta(struct reader *r, const struct yaml_node *top)
         return -1;
     if (tags && check_texts(r, top, "tags", true) != 0)
         return -1;
+    const struct yaml_node *fields = yaml_find(top, "fields");
+    if (fields && fields->kind == YAML_SEQUENCE)
+        sigma_names_read(r->arena, fields, NAMES_MAX, &d->fields, NULL); /* a hint: not worth a refusal */
     return d->title ? 0 : yaml_error_key(top->items, r->reterr, "the rule lacks a title");
 }
 

@@ -74,7 +74,7 @@ struct sigma_document {
     const char *id, *name, *title, *author, *license; /* views into the arena; all but title may be NULL */
     enum sigma_level level;
     enum sigma_status status;
-    struct sigma_names tags;
+    struct sigma_names tags, fields; /* fields: what is of interest beside the condition */
     struct sigma_logsource logsource;
     const struct expr *condition;          /* view into the arena; NULL in a correlation */
     struct atom *atoms;                    /* view into the arena: all of them, by .next */

@@ -87,6 +87,12 @@ def test_an0402_random_bytes_that_are_no_tls(dns, echo, https, authority, name, 
         assert r.returncode == 0, r
         f = finding(p, "AN0402")
         assert f["disposition"] == "Alert" and f["unmapped"]["finding"]["confidence"] == "exact"
+        # nobody watches the use of ciphers here (--keys): said, not assumed
+        assert "history_symmetric_outside_tls" in f["unmapped"]["finding"]["not_observed"].split(","), f
+        config, uid = ("--config", str(p.config_path)), f["finding_info"]["uid"]
+        wait_until(lambda: uid in exeat(p, "findings", "list", *config), "it in the store")
+        shown = exeat(p, "findings", "show", *config, uid)
+        assert "history_symmetric_outside_tls" in next(line for line in shown.splitlines() if "not observed" in line)
         # near misses: TLS to the same sort of place, and text
         host = name()
         p.curl("--cacert", authority.ca, f"https://{host}:{https.port}/hello")
