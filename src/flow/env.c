@@ -67,6 +67,8 @@ void flow_env_close(struct flow_env *env)
     judges_keep(env, NULL);
     mint_room_free(env->mint);
     env->mint = NULL;
+    resume_room_free(env->resume);
+    env->resume = NULL;
     free(env->asked);
     env->asked = NULL;
     snapshot_unref(env->snapshot);

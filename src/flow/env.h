@@ -17,6 +17,7 @@ struct findings; /* flow/findings.h */
 struct flow;
 struct mint_room;
 struct pins;
+struct resume_room;
 struct signer;
 
 struct flow_env {
@@ -43,6 +44,7 @@ struct flow_env {
     struct signer *signer;         /* borrowed; shared by all workers; NULL: nothing can be terminated */
     struct pins *pins;             /* borrowed; shared by all workers */
     struct mint_room *mint;        /* owned by flow/mint.c; freed by flow_env_close() */
+    struct resume_room *resume;    /* owned by flow/resume.c; freed by flow_env_close() */
     struct asked_room *asked;      /* owned by flow/asked.c; freed by flow_env_close() */
 };
 

@@ -75,6 +75,7 @@ static void count_outcome(struct flow *f)
 
 void exchange_end(struct flow *f)
 {
+    resume_keep(f);
     struct exchange *x = f->x;
     count_outcome(f);
     peek_settle(f);

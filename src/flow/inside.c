@@ -152,13 +152,17 @@ enum step inside_refuse(struct flow *f)
 
 struct tls_session *inside_greet(struct flow *f)
 {
-    const struct inside *i = f->inside;
+    struct inside *i = f->inside;
+    struct tls_ticket *ticket = resume_find(f, &i->whole_ms);
     const struct tls_greeting g = {
         .sni = i->sni.len && !i->sni.is_ip ? i->sni.name : NULL,
         .protocols = span_of(i->alpn, i->alpn_len),
+        .ticket = ticket,
         .without_certificate = asked_goes_without(f),
     };
-    return tls_session_greet(f->snapshot->inspect_tls, &g);
+    struct tls_session *s = tls_session_greet(f->snapshot->inspect_tls, &g);
+    tls_ticket_free(ticket);
+    return s;
 }
 
 static int digest_chain(const struct chain *c, uint8_t ret[INSIDE_LEAF_BYTES])
@@ -179,12 +183,17 @@ enum step inside_met(struct flow *f)
     chain_free(c);
     if (result != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
+    bool resumed = tls_session_resumed(f->server.tls);
+    if (!resumed)
+        i->whole_ms = net_now_ms(f->env->net);
+    fact_set_bool(&f->x->facts, FACT_tls_resumed, resumed);
     f->server_https = true;
     if (!i->met) {
         memcpy(i->leaf, digest, sizeof digest);
         i->met = true;
         return flow_goto(f, FLOW_MINT);
     }
+    i->resumable &= memcmp(i->leaf, digest, sizeof digest) == 0;
     if (memcmp(i->leaf, digest, sizeof digest) != 0)
         return flow_fail(f, REASON_SERVER_CERTIFICATE, "it is another than the one shown to the client");
     return flow_goto(f, FLOW_INSPECT);
@@ -281,6 +290,7 @@ void inside_end(struct flow *f)
     if (!i)
         return;
     mint_cancel(f);
+    resume_keep(f);
     if (i->client)
         tls_session_free(i->client);
     if (i->tunnel)

@@ -24,8 +24,11 @@ struct inside {
     bool met;     /* `leaf` is set */
     uint8_t
         leaf[INSIDE_LEAF_BYTES]; /* SHA-256 of the server's chain: a later connection must show the same */
-    struct tls_session *client;  /* owned until CLIENT_TLS takes it */
-    enum reason refusal;         /* every exchange inside is answered with it; NONE */
+    uint8_t resume_key[INSIDE_LEAF_BYTES]; /* who the server is, in everything that its session depends on */
+    bool resumable;                        /* that is set */
+    uint64_t whole_ms;                     /* when the handshake was made whole that its session began with */
+    struct tls_session *client;            /* owned until CLIENT_TLS takes it */
+    enum reason refusal;                   /* every exchange inside is answered with it; NONE */
     char refusal_detail[160];
 };
 
@@ -67,6 +70,14 @@ enum step asked(struct flow *f);
 bool asked_may_pass(const struct flow *f, const struct verdict *v);
 /* DECIDE_HELLO: where the server has asked, and may, handling becomes peek. -1 without memory. */
 int asked_pass(struct flow *f);
+
+/* ---- resume.c ---- */
+
+/* A ticket for the server that i->resume_key names, or NULL; with it the time at which its handshake was made whole. */
+struct tls_ticket *resume_find(struct flow *f, uint64_t *ret_born_ms);
+/* Keeps what the server gave meanwhile. Harmless without an inside. */
+void resume_keep(struct flow *f);
+void resume_room_free(struct resume_room *take_room);
 
 /* ---- mint.c ---- */
 void mint_cancel(struct flow *f);

@@ -17,6 +17,11 @@ enum {
     RECORD_OVERHEAD_BYTES = 128,  /* header, nonce, tag and padding of one record, with room to spare */
     CERTIFICATES_MAX_BYTES = 64 * 1024,
     PROTOCOLS_MAX_BYTES = 256,
+    TICKETS_KEPT = 2, /* what servers send; of more, the latest */
+};
+
+struct tls_ticket {
+    SSL_SESSION *session; /* counted */
 };
 
 struct tls_session {
@@ -25,7 +30,8 @@ struct tls_session {
     struct buf in, out;          /* wire bytes */
     enum tls_state state;
     bool certificate_failed, certificate_wanted, without_certificate;
-    int alert; /* the peer's fatal one; -1 */
+    int alert;                          /* the peer's fatal one; -1 */
+    SSL_SESSION *tickets[TICKETS_KEPT]; /* counted; the oldest first, then NULL */
     uint8_t offered_len;
     uint8_t offered[PROTOCOLS_MAX_BYTES - 1]; /* ALPN as in the extension */
     char error[192];
@@ -130,6 +136,24 @@ static int on_certificate_wanted(SSL *ssl, X509 **ret_certificate, EVP_PKEY **re
     return s->without_certificate ? 0 : -1;
 }
 
+/* 1: the session is ours now. */
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls_session *s = session_of(ssl);
+    if (!SSL_SESSION_is_resumable(session))
+        return 0;
+    if (s->tickets[TICKETS_KEPT - 1]) {
+        SSL_SESSION_free(s->tickets[0]);
+        memmove(s->tickets, s->tickets + 1, sizeof s->tickets - sizeof s->tickets[0]);
+        s->tickets[TICKETS_KEPT - 1] = NULL;
+    }
+    size_t at = 0;
+    while (s->tickets[at])
+        at++;
+    s->tickets[at] = session;
+    return 1;
+}
+
 static void on_info(const SSL *ssl, int where, int value)
 {
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
@@ -201,8 +225,11 @@ struct tls_context *tls_context_new_client(const char *ca_file, struct err *rete
 struct tls_context *tls_context_new_unverified(struct err *reterr)
 {
     struct tls_context *c = tls_context_new(false, reterr);
-    if (c)
-        SSL_CTX_set_client_cert_cb(c->ctx, on_certificate_wanted);
+    if (!c)
+        return NULL;
+    SSL_CTX_set_client_cert_cb(c->ctx, on_certificate_wanted);
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c->ctx, on_new_session);
     return c;
 }
 
@@ -298,7 +325,8 @@ struct tls_session *tls_session_greet(struct tls_context *c, const struct tls_gr
         memcpy(s->offered, g->protocols.data, g->protocols.len);
     SSL_set_connect_state(s->ssl);
     SSL_set_tlsext_status_type(s->ssl, TLSEXT_STATUSTYPE_ocsp);
-    if ((!g->sni || SSL_set_tlsext_host_name(s->ssl, g->sni) == 1) && set_alpn(s))
+    if ((!g->sni || SSL_set_tlsext_host_name(s->ssl, g->sni) == 1) && set_alpn(s) &&
+        (!g->ticket || SSL_set_session(s->ssl, g->ticket->session) == 1))
         return s;
     tls_session_free(s);
     return NULL;
@@ -308,6 +336,10 @@ void tls_session_free(struct tls_session *take_s)
 {
     if (!take_s)
         return;
+    for (size_t i = 0; i < TICKETS_KEPT; i++)
+        SSL_SESSION_free(take_s->tickets[i]);
+    if (take_s->state == TLS_OPEN) /* else a session whose end was only cut off couldn't be taken up */
+        SSL_set_shutdown(take_s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(take_s->ssl);
     tls_context_free(take_s->context);
     buf_free(&take_s->in);
@@ -479,6 +511,51 @@ struct span tls_session_protocol(const struct tls_session *s)
 bool tls_session_resumed(const struct tls_session *s)
 {
     return SSL_session_reused(s->ssl) == 1;
+}
+
+static struct tls_ticket *ticket_new(SSL_SESSION *take_session)
+{
+    struct tls_ticket *t = malloc(sizeof *t);
+    if (t)
+        t->session = take_session;
+    else
+        SSL_SESSION_free(take_session);
+    return t;
+}
+
+struct tls_ticket *tls_session_take_ticket(struct tls_session *s)
+{
+    for (size_t at = TICKETS_KEPT; at-- > 0;) {
+        SSL_SESSION *session = s->tickets[at];
+        s->tickets[at] = NULL;
+        if (session)
+            return ticket_new(session);
+    }
+    return NULL;
+}
+
+struct tls_ticket *tls_ticket_ref(const struct tls_ticket *t)
+{
+    SSL_SESSION_up_ref(t->session);
+    return ticket_new(t->session);
+}
+
+void tls_ticket_free(struct tls_ticket *take_t)
+{
+    if (!take_t)
+        return;
+    SSL_SESSION_free(take_t->session);
+    free(take_t);
+}
+
+bool tls_ticket_is_single_use(const struct tls_ticket *t)
+{
+    return SSL_SESSION_get_protocol_version(t->session) >= TLS1_3_VERSION;
+}
+
+uint64_t tls_ticket_life_ms(const struct tls_ticket *t)
+{
+    return (uint64_t)SSL_SESSION_get_ticket_lifetime_hint(t->session) * 1000;
 }
 
 int tls_session_alert(const struct tls_session *s)

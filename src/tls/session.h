@@ -28,11 +28,21 @@ struct tls_session *tls_session_accept(struct tls_context *c);
  * context was made by tls/mint): none, and ALPN is not answered. */
 void tls_session_offer(struct tls_session *s, struct span protocol);
 
+/* What a server gave so that its session can be taken up by another connection, with the chain of the handshake that began it. */
+struct tls_ticket;
+struct tls_ticket *
+tls_ticket_ref(const struct tls_ticket *t);      /* another, to be freed as well; NULL without memory */
+void tls_ticket_free(struct tls_ticket *take_t); /* NULL is fine */
+/* TLS 1.3: whoever used it twice could be told to be the same client (RFC 8446, C.4). */
+bool tls_ticket_is_single_use(const struct tls_ticket *t);
+uint64_t tls_ticket_life_ms(const struct tls_ticket *t); /* as the server wishes; 0: it didn't say */
+
 /* What a client that is inspected would have said. */
 struct tls_greeting {
     const char *sni; /* NULL: none, as with addresses */
     struct span
         protocols; /* ALPN as in the extension (RFC 7301, 3.1: each with its length in front); empty: none */
+    const struct tls_ticket *ticket; /* borrowed for the call; NULL: a full handshake */
     bool
         without_certificate; /* asked for a client certificate, answer with none; else the handshake fails for it */
 };
@@ -74,6 +84,8 @@ struct span tls_session_staple(const struct tls_session *s);
 struct span
 tls_session_protocol(const struct tls_session *s); /* ALPN's choice; empty: none. A view into the session */
 bool tls_session_resumed(const struct tls_session *s);
+/* What came since the last call, the latest first; NULL: nothing (more). Those of a session that was resumed are as old as the first. */
+struct tls_ticket *tls_session_take_ticket(struct tls_session *s);
 /* The fatal alert that the peer sent, RFC 8446, 6; -1: none. */
 int tls_session_alert(const struct tls_session *s);
 const char *tls_session_version(const struct tls_session *s); /* "1.2", "1.3" or NULL */

@@ -73,6 +73,28 @@ def test_curl(proxy, https, inspection, name):
     assert t.get("traffic.bytes_in") == sum(x.get("traffic.bytes_in") for x in inside)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_with_servers_are_resumed(make_proxy, authority, inspection, name, version):
+    """One worker, two programs one after the other: the second handshake is short, as the server and the record say."""
+    context = authority.server_context()
+    context.maximum_version = version
+    origin = origins.Origin(origins.HttpHandler, tls=context)
+    try:
+        with make_proxy("resume", config={**terminating(inspection, authority), "listen": {"workers": 1}}, ports=[origin.port]) as p:
+            host = name()
+            for _ in range(2):
+                r = p.run(tool("curl"), "-sS", "--cacert", inspection.certificate, f"https://{host}:{origin.port}/hello")
+                assert b"hello" in r.stdout, r
+                tunnel_of(p, host)
+            tunnels = p.exchanges(host, count=2, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+            assert [t.get("unmapped.server_hello.resumed") for t in tunnels] == [False, True], tunnels
+            assert all(t.get("unmapped.chain.trusted") is True and t.get("unmapped.chain.source") == "terminated" for t in tunnels)
+            assert len({str(t.get("unmapped.chain.certificates")) for t in tunnels}) == 1
+            assert context.session_stats()["hits"] == 1
+    finally:
+        origin.stop()
+
+
 def test_without_the_ca_the_record_says_why(proxy, https, name):
     host = name()
     r = proxy.run(tool("curl"), "-sS", f"https://{host}:{https.port}/hello")

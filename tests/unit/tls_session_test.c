@@ -1,6 +1,6 @@
 /* tls_session_test.c: two sessions back to back in memory: handshakes in any slices, names, trust, ends, garbage, bounds. */
 #include "tls/devca.h"
-#include "tls/session.h"
+#include "tls/session_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -281,6 +281,71 @@ static void test_contexts_name_the_bad_file(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* One exchange of a few bytes, so that what TLS 1.3 says after the handshake is read. */
+static void greet(struct pair *p, const struct tls_ticket *ticket)
+{
+    const struct tls_greeting g = {.sni = "a.test", .ticket = ticket};
+    char got[8];
+    p->server = tls_session_accept(p->server_context);
+    p->client = tls_session_greet(p->client_context, &g);
+    shake(p, 1 << 16);
+    assert_int_equal(tls_session_handshake(p->client), TLS_OPEN);
+    assert_int_equal(tls_session_write(p->server, "hello", 5), 5);
+    while (carry(p->server, p->client, 1 << 16))
+        ;
+    assert_int_equal(tls_session_read(p->client, got, sizeof got), 5);
+}
+
+static void resume(int version, bool by_id)
+{
+    struct err err = {0};
+    struct pair p = {.server_context = tls_context_new_server(file("good.pem"), file("good.key"), &err),
+                     .client_context = tls_context_new_unverified(&err)};
+    SSL_CTX_set_max_proto_version(p.server_context->ctx, version);
+    if (by_id) {
+        SSL_CTX_set_options(p.server_context->ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_set_session_cache_mode(p.server_context->ctx, SSL_SESS_CACHE_SERVER);
+    }
+    greet(&p, NULL);
+    assert_false(tls_session_resumed(p.client));
+    struct chain *chain = tls_session_chain(p.client);
+    assert_int_equal(chain_count(chain), 1);
+    struct tls_ticket *ticket = tls_session_take_ticket(p.client), *more = tls_session_take_ticket(p.client);
+    assert_non_null(ticket);
+    assert_int_equal(tls_ticket_is_single_use(ticket), version == TLS1_3_VERSION);
+    tls_ticket_free(more);
+    tls_session_free(p.client); /* its connection is cut off: the session can be taken up all the same */
+    tls_session_free(p.server);
+    for (int again = 0; again < 2; again++) {
+        greet(&p, ticket);
+        assert_true(tls_session_resumed(p.client));
+        struct chain *same = tls_session_chain(p.client);
+        assert_int_equal(chain_count(same), 1);
+        assert_string_equal(chain_certificate_at(same, 0)->sha256, chain_certificate_at(chain, 0)->sha256);
+        chain_free(same);
+        struct tls_ticket *next = tls_session_take_ticket(p.client);
+        if (next || version == TLS1_3_VERSION) {
+            tls_ticket_free(ticket);
+            ticket = next;
+        }
+        tls_session_free(p.client);
+        tls_session_free(p.server);
+        assert_non_null(ticket);
+    }
+    p.client = p.server = NULL;
+    tls_ticket_free(ticket);
+    chain_free(chain);
+    pair_free(&p);
+}
+
+static void test_sessions_are_taken_up(void **state)
+{
+    (void)state;
+    resume(TLS1_3_VERSION, false);
+    resume(TLS1_2_VERSION, false);
+    resume(TLS1_2_VERSION, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_damaged_record_fails),
         cmocka_unit_test(test_writes_and_receives_are_bounded),
         cmocka_unit_test(test_contexts_name_the_bad_file),
+        cmocka_unit_test(test_sessions_are_taken_up),
     };
     return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
