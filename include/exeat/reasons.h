@@ -51,6 +51,8 @@
     R(SENDER_UNKNOWN, "sender_unknown", 403, "http_request_denied", "The sender could not be determined")    \
     R(SENDER_BORROWED, "sender_borrowed", 403, "http_request_denied",                                        \
       "The sender is approved, but something makes it another's tool")                                       \
+    R(EXCEPTION_EXPIRED, "exception_expired", 403, "http_request_denied",                                    \
+      "An exception in the baseline would have let this out, but it has ended")                              \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \
     R(CHAIN_UNTRUSTED, "chain_untrusted", 0, "", "The server's certificates are not to be trusted")          \

@@ -1,6 +1,7 @@
 /* status.c: see status.h. Called on admin's thread; reads what the daemon lets any thread read. */
 #include "admin/status.h"
 
+#include "base/rfc3339.h"
 #include "flow/pins.h"
 #include "store/store.h"
 
@@ -153,6 +154,25 @@ static void write_rules(struct json *j, const struct snapshot *s)
     json_end_object(j);
 }
 
+static void write_exceptions(struct json *j, const struct baseline *b, int64_t now_s)
+{
+    struct baseline_exception e;
+    char text[RFC3339_TEXT_BYTES];
+    json_array(j, "exceptions");
+    for (size_t cursor = 0; baseline_next_exception(b, &cursor, &e);) {
+        json_object(j, NULL);
+        json_str(j, "name", e.name);
+        json_str(j, "owner", e.owner);
+        json_str(j, "ticket", e.ticket);
+        json_str(j, "reason", e.reason);
+        json_int(j, "line", e.line);
+        json_str(j, "expires", rfc3339_format(e.expires_s, text));
+        json_int(j, "left_s", e.expires_s > now_s ? e.expires_s - now_s : 0);
+        json_end_object(j);
+    }
+    json_end_array(j);
+}
+
 static void write_listeners(struct json *j, const struct daemon *d)
 {
     unsigned count;
@@ -196,6 +216,7 @@ void status_write(struct daemon *d, const struct gather *g, struct buf *out)
     write_history(&j, d, s->conf);
     write_pins(&j, d);
     write_rules(&j, s);
+    write_exceptions(&j, s->baseline, now_ms / 1000);
     json_end_object(&j);
     buf_append(out, "\n", 1);
     snapshot_unref(s);

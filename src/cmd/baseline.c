@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 #include "base/rfc3339.h"
+#include "base/yaml.h"
 #include "cmd/cmd.h"
 #include "cmd/place.h"
 #include "cmd/recorded.h"
@@ -29,16 +30,22 @@ static const char learn_help[] =
 static const char show_help[] =
     "usage: exeat baseline show [--json] [--state DIR | --config FILE]\n"
     "\n"
-    "Lists what was learned: sender, destination, how often, on how many hosts, since when.\n"
+    "Lists the baseline's exceptions, and what was learned: sender, destination, how often, on how many "
+    "hosts, "
+    "since when.\n"
     "\n"
-    "  -j, --json          one JSON object a line\n" BASELINE_PLACES "\n"
+    "  -j, --json          one JSON object a line: pairs, which have a host; exceptions, which have a "
+    "ticket\n" BASELINE_PLACES "\n"
     "exit codes: 0 done   1 the database can't be used   2 wrong configuration or usage\n"
     "example: exeat baseline show --json | jq -r 'select(.hosts > 1) | .host'\n";
 
 static const char expire_help[] =
     "usage: exeat baseline expire [--days N] [--state DIR | --config FILE]\n"
     "\n"
-    "Forgets what was learned and not seen again for N days. Entries of the baseline that nobody uses are\n"
+    "Forgets what was learned and not seen again for N days, and says which of the baseline's exceptions "
+    "have\n"
+    "ended: they let nothing out any more, and are to be taken out. Entries of the baseline that nobody uses "
+    "are\n"
     "listed by exeat baseline diff.\n"
     "\n"
     "      --days N        default 90\n" BASELINE_PLACES "\n"
@@ -203,6 +210,60 @@ int cmd_baseline_learn(int argc, char **argv)
 
 /* ---- show ---- */
 
+static void show_exception(const struct baseline_exception *e, const char *file, int64_t now_s)
+{
+    char until[RFC3339_TEXT_BYTES];
+    printf("%s %s  ",
+           now_s >= e->expires_s  ? "exception, ended "
+           : now_s < e->granted_s ? "exception, not begun, until"
+                                  : "exception until",
+           rfc3339_format(e->expires_s, until));
+    terminal_print(stdout, e->name);
+    fputs("  ", stdout);
+    terminal_print(stdout, e->ticket);
+    fputs(", ", stdout);
+    terminal_print(stdout, e->owner);
+    fputs(": ", stdout);
+    terminal_print(stdout, e->reason);
+    printf("  (%s:%u)\n", file, e->line);
+}
+
+static void show_exception_json(const struct baseline_exception *e, int64_t now_s)
+{
+    char from[RFC3339_TEXT_BYTES], until[RFC3339_TEXT_BYTES];
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "exception", e->name, "owner", e->owner,
+                          "ticket", e->ticket, "reason", e->reason, "granted",
+                          rfc3339_format(e->granted_s, from), "expires", rfc3339_format(e->expires_s, until),
+                          "expired", now_s >= e->expires_s, "line", (int)e->line);
+    if (!o)
+        return;
+    json_dumpf(o, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(o);
+}
+
+/* Those that have ended, or all. -1 with reterr: the baseline cannot be read. */
+static int show_exceptions(const struct conf *conf, bool as_json, bool ended_only, struct err *reterr)
+{
+    struct baseline_exception e;
+    struct buf text;
+    struct baseline *b = NULL;
+    int64_t now_s = (int64_t)time(NULL);
+    buf_init(&text, YAML_BYTES_MAX);
+    int result = baseline_read(conf, &text, &b, reterr);
+    for (size_t cursor = 0; b && baseline_next_exception(b, &cursor, &e);) {
+        if (ended_only && now_s < e.expires_s)
+            continue;
+        if (as_json)
+            show_exception_json(&e, now_s);
+        else
+            show_exception(&e, conf->policy.baseline, now_s);
+    }
+    baseline_free(b);
+    buf_free(&text);
+    return result;
+}
+
 static int show_line(void *owner, const struct learned_pair *p)
 {
     char last[RFC3339_TEXT_BYTES];
@@ -243,7 +304,9 @@ int cmd_baseline_show(int argc, char **argv)
     code = baseline_open(&a, &conf, &l, &err);
     if (code != CMD_OK)
         return cmd_fail(&err, code);
-    if (learned_each(l, a.json ? show_json : show_line, NULL, &err) != 0)
+    if (show_exceptions(conf, a.json, false, &err) < 0)
+        code = cmd_fail(&err, CMD_USAGE);
+    else if (learned_each(l, a.json ? show_json : show_line, NULL, &err) != 0)
         code = cmd_fail(&err, CMD_FAILED);
     learned_close(l);
     conf_free(conf);
@@ -267,8 +330,9 @@ int cmd_baseline_expire(int argc, char **argv)
     int64_t gone = learned_expire(l, ((int64_t)time(NULL) - (int64_t)a.days * 86400) * 1000, &err);
     if (gone < 0)
         code = cmd_fail(&err, CMD_FAILED);
-    else
-        printf("%" PRId64 " pairs forgotten\n", gone);
+    else if (printf("%" PRId64 " pairs forgotten\n", gone) >= 0 &&
+             show_exceptions(conf, false, true, &err) < 0)
+        code = cmd_fail(&err, CMD_USAGE);
     learned_close(l);
     conf_free(conf);
     return code;

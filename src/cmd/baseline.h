@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "conf/conf.h"
+#include "rules/baseline.h"
 #include "store/learned.h"
 
 #define BASELINE_PLACES                                                                                      \
@@ -28,5 +29,8 @@ int baseline_arguments(int argc, char **argv, const char *words, const char *hel
 /* The configuration they name, and what was learned there. CMD_OK, or the exit code with reterr. */
 int baseline_open(const struct baseline_arguments *a, struct conf **ret_conf, struct learned **ret_learned,
                   struct err *reterr);
+
+/* The configuration's baseline as text and parsed. -1 fills reterr. */
+int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline **ret, struct err *reterr);
 
 #endif

@@ -115,9 +115,7 @@ static void free_pairs(struct pairs *p)
 
 /* ---- propose, diff ---- */
 
-/* The configuration's baseline as text and parsed. -1 fills reterr. */
-static int read_baseline(const struct conf *conf, struct buf *ret_text, struct baseline **ret,
-                         struct err *reterr)
+int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline **ret, struct err *reterr)
 {
     if (conf_file_read(conf->policy.baseline, false, ret_text, reterr) != 0)
         return -1;
@@ -137,7 +135,7 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
     buf_init(&text, FILE_BYTES_MAX);
     buf_init(&out, FILE_BYTES_MAX);
     struct destinations *kinds = destinations_new(reterr);
-    int result = kinds ? read_baseline(conf, &text, &baseline, reterr) : -1;
+    int result = kinds ? baseline_read(conf, &text, &baseline, reterr) : -1;
     options.baseline = baseline;
     options.kinds = kinds;
     if (result == 0)
@@ -221,7 +219,7 @@ static int diff(const struct conf *conf, struct learned *l, const struct baselin
     struct buf text;
     struct baseline *b = NULL;
     buf_init(&text, FILE_BYTES_MAX);
-    int result = read_baseline(conf, &text, &b, reterr);
+    int result = baseline_read(conf, &text, &b, reterr);
     if (result == 0)
         result = read_pairs(l, &pairs, reterr);
     if (result == 0)

@@ -32,7 +32,7 @@ static const char help[] =
     "examples: exeat status\n"
     "          exeat status --json | jq .status.totals.blocked\n";
 
-enum { NEEDS_ATTENTION = 3 };
+enum { NEEDS_ATTENTION = 3, EXCEPTION_WARN_S = 2 * 86400 };
 
 /* ---- small readers: what is not there is 0 or "" ---- */
 
@@ -105,6 +105,25 @@ static void warn(unsigned *count, enum colour c, const char *what, const char *d
     putchar('\n');
 }
 
+/* Whoever answers for it hears it before it ends, and that it is to be taken out afterwards. */
+static void warn_of_exceptions(const json_t *s, unsigned *count)
+{
+    size_t i;
+    const json_t *e;
+    json_array_foreach(json_object_get(s, "exceptions"), i, e)
+    {
+        char detail[512];
+        int64_t left_s = number(e, "left_s");
+        if (left_s > EXCEPTION_WARN_S)
+            continue;
+        snprintf(detail, sizeof detail, "%.100s (%.60s, %.60s), %s", text(e, "name"), text(e, "ticket"),
+                 text(e, "owner"), text(e, "expires"));
+        warn(count, COLOUR_WARN,
+             left_s > 0 ? "an exception in the baseline ends soon" : "an exception in the baseline has ended",
+             detail);
+    }
+}
+
 static unsigned print_warnings(const json_t *s)
 {
     unsigned count = 0;
@@ -132,6 +151,7 @@ static unsigned print_warnings(const json_t *s)
         if (number(json_object_get(w, "net"), "accept_paused") > 0)
             warn(&count, COLOUR_WARN, "it ran out of file descriptors at times", name);
     }
+    warn_of_exceptions(s, &count);
     return count;
 }
 

@@ -6,6 +6,7 @@
 #include "flow/streams.h"
 
 #include "base/must.h"
+#include "base/rfc3339.h"
 
 #include <stdio.h>
 
@@ -20,6 +21,7 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
         .host = &x->host,
         .port = x->port,
         .phase = address ? BASELINE_ADDRESS : BASELINE_CONNECT,
+        .now_s = (int64_t)(net_wall_ms(f->env->net) / 1000),
     };
     if (address) {
         q.address = *address;
@@ -57,6 +59,14 @@ static enum step fail_as_borrowed(struct flow *f)
                      why[0] ? ")" : "");
 }
 
+/* "exception OPS-17 (OPS-17) ended 2026-11-21T12:00:00Z" */
+static enum step fail_as_expired(struct flow *f, enum reason reason)
+{
+    const struct verdict *v = &f->x->verdict;
+    char at[RFC3339_TEXT_BYTES];
+    return flow_fail(f, reason, "%s (%s) ended %s", v->entry, v->ticket, rfc3339_format(v->expires_s, at));
+}
+
 static enum step fail_by_verdict(struct flow *f)
 {
     const struct verdict *v = &f->x->verdict;
@@ -64,6 +74,8 @@ static enum step fail_by_verdict(struct flow *f)
         return judge_fail(f);
     if (v->reason == REASON_SENDER_BORROWED)
         return fail_as_borrowed(f);
+    if (v->reason == REASON_EXCEPTION_EXPIRED)
+        return fail_as_expired(f, v->reason);
     return flow_fail(f, v->reason, "%s%s", v->entry ? "baseline entry " : "", v->entry ? v->entry : "");
 }
 
@@ -414,6 +426,30 @@ void decide_again(struct flow *f)
         return;
     if (decide_catch_up(f) == MOVE)
         flow_wake(f);
+}
+
+enum step decide_in_time_now(struct flow *f)
+{
+    struct exchange *x = f->x;
+    int64_t now_s = (int64_t)(net_wall_ms(f->env->net) / 1000);
+    if (!x || !x->decided || !x->verdict.ticket || x->verdict.reason == REASON_EXCEPTION_EXPIRED ||
+        x->verdict.expires_s > now_s || f->state < FLOW_ESTABLISHED || f->state >= FLOW_REFUSE)
+        return WAIT;
+    if (!judge_again(f))
+        return WAIT;
+    return x->verdict.reason == REASON_EXCEPTION_EXPIRED
+               ? fail_as_expired(f, REASON_EXCEPTION_EXPIRED)
+               : flow_fail(f, REASON_EXCEPTION_EXPIRED, "%s", reason_table[x->verdict.reason].text);
+}
+
+bool decide_in_time(struct flow *f)
+{
+    if (f->streams)
+        return streams_in_time(f);
+    bool ended = decide_in_time_now(f) == MOVE;
+    if (ended)
+        flow_wake(f);
+    return ended;
 }
 
 enum step decide_sender_now(struct flow *f)

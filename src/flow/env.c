@@ -6,6 +6,38 @@
 
 #include <stdlib.h>
 
+enum {
+    IN_TIME_BATCH = 256,     /* flows that an exception's end may end in one go */
+    IN_TIME_LOOK_MS = 60000, /* the wall clock may be set meanwhile: never wait for longer */
+    IN_TIME_AGAIN_MS = 1
+};
+
+static void wait_for_change(struct flow_env *env)
+{
+    int64_t now_ms = (int64_t)net_wall_ms(env->net);
+    int64_t next_s = baseline_next_change(env->snapshot->baseline, now_ms / 1000);
+    net_deadline_clear(&env->in_time);
+    if (next_s == INT64_MAX)
+        return;
+    bool soon = next_s < now_ms / 1000 + IN_TIME_LOOK_MS / 1000;
+    net_deadline_set(env->net, &env->in_time,
+                     soon ? (uint64_t)(next_s * 1000 - now_ms) : (uint64_t)IN_TIME_LOOK_MS);
+}
+
+/* Whatever an exception let out and doesn't any more is decided again. */
+static void on_in_time(struct net_deadline *d)
+{
+    struct flow_env *env = (struct flow_env *)(void *)((char *)d - offsetof(struct flow_env, in_time));
+    unsigned left = IN_TIME_BATCH;
+    for (struct flow *f = env->flows, *next; f && left > 0; f = next) {
+        next = f->next; /* deciding may end the flow, and free it */
+        left -= decide_in_time(f);
+    }
+    wait_for_change(env);
+    if (left == 0)
+        net_deadline_set(env->net, d, IN_TIME_AGAIN_MS);
+}
+
 void flow_env_init(struct flow_env *env)
 {
     must(env->net && env->ledger && env->limits && env->sightings && env->pairs && env->habits &&
@@ -13,12 +45,15 @@ void flow_env_init(struct flow_env *env)
     env->flows = NULL;
     env->flow_count = 0;
     env->stopping = false;
+    env->in_time.expired = on_in_time;
+    wait_for_change(env);
 }
 
 void flow_env_publish(struct flow_env *env, struct snapshot *take_snapshot)
 {
     snapshot_unref(env->snapshot);
     env->snapshot = take_snapshot;
+    wait_for_change(env);
 }
 
 bool flow_env_redecide(struct flow_env *env, unsigned batch)
@@ -61,6 +96,7 @@ void flow_env_abort(struct flow_env *env)
 void flow_env_close(struct flow_env *env)
 {
     must(env->flow_count == 0);
+    net_deadline_clear(&env->in_time);
     probes_free(env);
     auth_cache_free(env->auth_cache);
     env->auth_cache = NULL;

@@ -38,6 +38,7 @@ struct flow_env {
     bool stopping;         /* drain: refuse new requests, end idle connections */
     struct flow *flows;    /* this worker's, linked */
     unsigned flow_count;
+    struct net_deadline in_time;   /* when an exception in the baseline begins or ends */
     struct judge *judges;          /* owned by flow/judge.c; freed by flow_env_close() */
     struct probes *probes;         /* owned by flow/probe.c; freed by flow_env_close() */
     struct auth_cache *auth_cache; /* owned by flow/auth.c; freed by flow_env_close() */

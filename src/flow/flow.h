@@ -229,6 +229,9 @@ void decide_sender_again(struct flow *f);
 enum step decide_sender_now(struct flow *f);
 /* The same for a step about to let payload out: MOVE when the flow is on its way to its end. */
 enum step decide_catch_up(struct flow *f);
+/* An exception that let the flow out has ended meanwhile: it is decided again. True: that ended something. `now`: of the exchange in flow.x. */
+bool decide_in_time(struct flow *f);
+enum step decide_in_time_now(struct flow *f);
 
 /* Country and autonomous system of an address, as facts; *ret_place is what they are views into. */
 void decide_set_place(struct flow *f, struct facts *facts, const struct ip *ip, struct geo_place *ret_place);

@@ -162,6 +162,10 @@ static void add_verdict(struct draft *d, const struct flow *f)
     add(d, "unmapped.verdict.would_block", RECORD_BOOL)->value.integer = v->would_block;
     if (v->entry_line)
         add_int(d, "unmapped.verdict.baseline_line", v->entry_line);
+    if (v->ticket) {
+        add_text(d, "unmapped.verdict.exception", v->ticket);
+        add_int(d, "unmapped.verdict.exception_expires", v->expires_s * 1000);
+    }
 }
 
 /* ---- rules ---- */

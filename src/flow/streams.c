@@ -362,6 +362,25 @@ void streams_decide_again(struct flow *f)
     flow_wake(f);
 }
 
+bool streams_in_time(struct flow *f)
+{
+    bool ended = false;
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+            continue;
+        enter(f, s);
+        bool lost = decide_in_time_now(f) == MOVE;
+        if (lost)
+            say_no(f, h2);
+        ended = ended || lost;
+        leave(f, s);
+    }
+    if (ended)
+        flow_wake(f);
+    return ended;
+}
+
 void streams_sender_again(struct flow *f)
 {
     for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {

@@ -16,6 +16,8 @@ void streams_end(struct flow *f);
 bool streams_expire(struct flow *f);
 /* A new policy: each stream is decided again. */
 void streams_decide_again(struct flow *f);
+/* As decide_in_time(), of each stream. */
+bool streams_in_time(struct flow *f);
 /* The agent says otherwise who the sender is: likewise. */
 void streams_sender_again(struct flow *f);
 

@@ -277,36 +277,78 @@ static const char *strongest_selector(const struct entry *e)
     return e->proxy_user ? "proxy_user" : e->has_client ? "client" : "confidence";
 }
 
+/* The entry that decides, and what else was met on the way to it. */
+struct search {
+    const struct entry *found, *suspended;
+    const struct entry *expired; /* an exception that would have let it out, before or after its time */
+    bool pending;
+};
+
+/* An exception decides only what it lets out. */
+static void look_at_exception(const struct entry *e, enum match match, const struct baseline_question *q,
+                              struct search *s)
+{
+    struct verdict v = {0};
+    decide_destination(e, q, &v);
+    if (match == MATCH_NO || v.reason != REASON_NONE)
+        return;
+    if (!term_holds(&e->term, q->now_s))
+        s->expired = s->expired || match != MATCH_YES || q->now_s < e->term.granted_s ? s->expired : e;
+    else if (match == MATCH_YES)
+        s->found = e;
+    else if (match == MATCH_HASH_PENDING)
+        s->pending = true;
+    else if (!s->suspended)
+        s->suspended = e;
+}
+
+static void look_at_entry(const struct entry *e, const struct baseline_question *q, struct search *s)
+{
+    enum match match = match_entry(e, q);
+    if (e->term.ticket) {
+        look_at_exception(e, match, q, s);
+        return;
+    }
+    s->pending = s->pending || match == MATCH_HASH_PENDING;
+    if (match == MATCH_YES)
+        s->found = e;
+    else if (match == MATCH_SUSPENDED && !s->suspended)
+        s->suspended = e;
+}
+
+static void name_entry(const struct entry *e, struct verdict *v)
+{
+    v->entry = e->name;
+    v->entry_line = e->line;
+    v->ticket = e->term.ticket;
+    v->expires_s = e->term.expires_s;
+}
+
 void baseline_decide(const struct baseline *b, const struct baseline_question *q, struct verdict *ret)
 {
     struct verdict v = {.action = VERDICT_ALLOW, .mode = b->mode, .reason = REASON_NONE};
-    bool pending = false;
-    const struct entry *found = NULL, *suspended = NULL;
+    struct search s = {0};
     uint8_t filter = q->sender && q->sender->executable ? filter_of(q->sender->executable) : FILTER_NONE;
-    for (size_t i = 0; i < b->entry_count && !found; i++) {
-        if (b->filters[i] != FILTER_NONE && b->filters[i] != filter)
-            continue;
-        enum match match = match_entry(&b->entries[i], q);
-        pending = pending || match == MATCH_HASH_PENDING;
-        if (match == MATCH_YES)
-            found = &b->entries[i];
-        else if (match == MATCH_SUSPENDED && !suspended)
-            suspended = &b->entries[i];
-    }
-    if (found) {
-        v.entry = found->name;
-        v.entry_by = strongest_selector(found);
-        v.entry_line = found->line;
-        v.mode = found->has_mode ? found->mode : b->mode;
-        v.handling = found->handling;
-        v.probe = found->probe;
-        decide_destination(found, q, &v);
-    } else if (suspended) {
-        decide_suspended(b, suspended, q->sender, &v);
+    for (size_t i = 0; i < b->entry_count && !s.found; i++)
+        if (b->filters[i] == FILTER_NONE || b->filters[i] == filter)
+            look_at_entry(&b->entries[i], q, &s);
+    if (s.found) {
+        name_entry(s.found, &v);
+        v.entry_by = strongest_selector(s.found);
+        v.mode = s.found->has_mode ? s.found->mode : b->mode;
+        v.handling = s.found->handling;
+        v.probe = s.found->probe;
+        decide_destination(s.found, q, &v);
+    } else if (s.suspended) {
+        decide_suspended(b, s.suspended, q->sender, &v);
     } else {
         decide_unlisted(b, q, &v);
     }
-    if (pending && v.reason != REASON_NONE)
+    if (v.reason != REASON_NONE && s.expired) {
+        v.reason = REASON_EXCEPTION_EXPIRED;
+        name_entry(s.expired, &v);
+    }
+    if (s.pending && v.reason != REASON_NONE)
         v.reason = REASON_HASH_PENDING;
     apply_mode(&v);
     *ret = v;

@@ -8,6 +8,9 @@
  * that is pending or a path that users can write only ever loses rights. An entry grants and never withholds (whoever
  * wants to evade a selector that withholds need only not match it), so put the narrow entry first.
  *
+ * An exception (an entry with `exception`) adds for a while what somebody answers for: it decides only where it lets the destination out, and
+ * between its two times; else the search goes on behind it.
+ *
  * A borrowed identity (struct sender_who) suspends the entries that name a program: the file is right and what it does is
  * another's will. An entry may say which of these it puts up with: `borrowed: [preload]`.
  *
@@ -54,6 +57,7 @@ struct baseline_question {
     enum baseline_phase phase;
     struct ip address; /* BASELINE_ADDRESS only */
     uint32_t asn;      /* of the address; 0: not known, then no `asn` holds */
+    int64_t now_s;     /* since 1970; 0: no exception holds */
 };
 
 /* NULL fills reterr with file (`name`), line and column. */
@@ -74,6 +78,20 @@ unsigned baseline_asn_line(const struct baseline *b);
 
 /* The line of the first `handling: terminate`, 0 when there is none: it needs an inspection CA. */
 unsigned baseline_terminate_line(const struct baseline *b);
+
+enum { BASELINE_EXCEPTION_DAYS = 7, BASELINE_EXCEPTION_DAYS_MAX = 90 }; /* by command, unless told; ever */
+
+/* What holds for a while; every text is a view into the baseline. */
+struct baseline_exception {
+    const char *name, *owner, *ticket, *reason;
+    int64_t granted_s, expires_s; /* it holds from the one until before the other */
+    unsigned line;
+};
+/* One after the other; `*cursor` begins at 0. False: there are no more. */
+bool baseline_next_exception(const struct baseline *b, size_t *cursor, struct baseline_exception *ret);
+
+/* The first second after now_s in which an exception begins or ends; INT64_MAX: none does. */
+int64_t baseline_next_change(const struct baseline *b, int64_t now_s);
 
 /* The mode of entries that don't have one of their own: for status. */
 enum verdict_mode baseline_mode(const struct baseline *b);

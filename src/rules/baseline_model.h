@@ -48,9 +48,17 @@ struct destination_list {
     size_t count;
 };
 
+/* For how long something is put up with, and who answers for it. */
+struct term {
+    const char *owner, *ticket,
+        *reason; /* views into the arena; ticket NULL: there is no term, it holds until it is changed */
+    int64_t granted_s, expires_s;
+};
+
 struct entry {
     const char *name; /* view into the arena, like all texts here */
     unsigned line;
+    struct term term; /* of an exception */
     bool has_mode;
     enum verdict_mode mode;
     const char *conditions[CONDITION_COUNT]; /* NULL: not looked at */
@@ -106,6 +114,11 @@ static inline uint8_t filter_of(const char *text)
 }
 
 enum { CONFIDENCES_ALL = (1 << AGENT_CONFIDENCE_COUNT) - 1 };
+
+static inline bool term_holds(const struct term *t, int64_t now_s)
+{
+    return !t->ticket || (now_s >= t->granted_s && now_s < t->expires_s);
+}
 
 /* Is every sender that `later` would match already matched by `earlier`? */
 bool entry_shadows(const struct entry *earlier, const struct entry *later);

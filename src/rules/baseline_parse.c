@@ -112,15 +112,16 @@ static const struct yaml_node *need(struct baseline_reader *r, const struct yaml
 
 static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size_t index)
 {
-    static const char *const keys[] = {"name", "owner",    "purpose", "match",
-                                       "mode", "handling", "chain",   "allow"};
+    static const char *const keys[] = {"name",     "owner", "purpose", "match",    "mode",
+                                       "handling", "chain", "allow",   "exception"};
     struct entry *e = &r->b->entries[index];
     if (yaml_check_keys(n, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return -1;
     const struct yaml_node *name = need(r, n, "name"), *match = need(r, n, "match"),
                            *allow = need(r, n, "allow"), *mode = yaml_find(n, "mode"),
                            *owner = yaml_find(n, "owner"), *purpose = yaml_find(n, "purpose"),
-                           *handling = yaml_find(n, "handling"), *chain = yaml_find(n, "chain");
+                           *handling = yaml_find(n, "handling"), *chain = yaml_find(n, "chain"),
+                           *exception = yaml_find(n, "exception");
     const char *text;
     if ((handling && baseline_read_handling(r, handling, &e->handling) != 0) ||
         (chain && read_probe(r, chain, &e->probe) != 0))
@@ -130,6 +131,8 @@ static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size
         return -1;
     e->name = baseline_keep(r, name, text);
     e->line = n->line;
+    if (exception && baseline_read_term(r, exception, owner, &e->term) != 0)
+        return -1;
     e->has_mode = mode != NULL;
     if (!e->name || (mode && read_mode(r, mode, &e->mode) != 0) || baseline_read_match(r, match, e) != 0 ||
         check_entry(r, n, index) != 0)

@@ -1,5 +1,5 @@
 /* baseline_read.h: what the parts of the baseline's parser share: baseline_parse.c (the file, its entries), baseline_match.c (their senders),
- * baseline_allow.c (their destinations). Private to them. All that returns int: 0, or -1 with reterr. */
+ * baseline_allow.c (their destinations), baseline_term.c (for how long). Private to them. All that returns int: 0, or -1 with reterr. */
 #ifndef EXEAT_RULES_BASELINE_READ_H
 #define EXEAT_RULES_BASELINE_READ_H
 
@@ -30,6 +30,12 @@ const char *baseline_keep(struct baseline_reader *r, const struct yaml_node *n, 
 int baseline_read_text(struct baseline_reader *r, const struct yaml_node *n, const char **ret);
 int baseline_read_network(struct baseline_reader *r, const struct yaml_node *n, struct ip_network *ret);
 int baseline_read_handling(struct baseline_reader *r, const struct yaml_node *n, enum verdict_handling *ret);
+
+/* "2026-11-21" or "2026-11-21T12:00:00Z". */
+int baseline_read_time(struct baseline_reader *r, const struct yaml_node *n, int64_t *ret_s);
+/* {ticket, reason, granted, expires}; `owner` is needed with it, and stands beside it. */
+int baseline_read_term(struct baseline_reader *r, const struct yaml_node *n, const struct yaml_node *owner,
+                       struct term *ret);
 
 int baseline_read_match(struct baseline_reader *r, const struct yaml_node *match, struct entry *e);
 

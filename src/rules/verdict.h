@@ -39,7 +39,9 @@ struct verdict {
     enum reason reason; /* why not; REASON_NONE when nothing is wrong. Kept in mode open as well */
     uint32_t
         borrowed; /* with REASON_SENDER_BORROWED: the set of enum sender_borrowed that suspended `entry` */
-    const char *entry; /* view into the baseline: the sender's entry that decided; NULL when none matched */
+    const char *entry;  /* view into the baseline: the sender's entry that decided; NULL when none matched */
+    const char *ticket; /* view into the baseline: `entry` is an exception with this ticket; else NULL */
+    int64_t expires_s;  /* that one's end; 0 without */
     const char *entry_by; /* static: the strongest selector of it; NULL when none matched */
     unsigned entry_line;  /* in the baseline's file; 0 when none */
     const char

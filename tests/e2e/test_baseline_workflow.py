@@ -1,6 +1,7 @@
 """learn, propose, review, shadow, approve, enforce, drift: on a fresh state folder, and on records written here."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -138,3 +139,47 @@ def test_from_real_traffic_to_enforcement(make_proxy, https, authority, name):
         shown = [json.loads(line) for line in exeat("baseline", "show", "--json", *at).splitlines()]
         assert [s["count"] for s in shown if s["host"] == host] == [3]
         assert openssl
+
+
+# -- exceptions --
+
+def test_an_exception_by_command_lets_out_for_a_while(make_proxy, http, name):
+    """Refused; let out by an exception with owner, ticket and reason; refused again when it has ended, and that is said everywhere."""
+    wget = tool("wget")
+    baseline = default_baseline()
+    baseline["senders"] = [s for s in baseline["senders"] if s["match"].get("executable") != wget]
+    host = name()
+    url = f"http://{host}:{http.port}/hello"
+    with make_proxy("exception", baseline=baseline) as p:
+        at = ("--config", p.config_path)
+        ask = ("baseline", "except", *at, "--match", f"executable={wget}", "--host", f"{host}:{http.port}")
+        p.run(wget, "-q", "-O", "-", url)
+        assert p.exchange(host).reason == "baseline_sender"
+        before = p.baseline_path.read_text()
+        exeat(*ask, code=2)  # nobody answers for it
+        exeat(*ask, "--owner", "alice", "--ticket", "OPS-17", "--reason", "try", "--days", "91", code=2)
+        exeat(*ask, "--owner", "alice", "--ticket", "OPS-17", "--reason", "try", "--match", "executible=/x", code=2)
+        assert p.baseline_path.read_text() == before
+        exeat(*ask, "--owner", "alice", "--ticket", "OPS-17", "--reason", 'the "vendor" is late')
+        p.reload()
+        assert b"hello" in p.run(wget, "-q", "-O", "-", url).stdout
+        let_out = p.exchange(host, lambda x: x.close and x.reason == "completed")
+        assert let_out.get("unmapped.verdict.exception") == "OPS-17" and let_out.entry == "exception OPS-17"
+        days = (let_out.get("unmapped.verdict.exception_expires") - let_out.get("time")) / 86400000
+        assert 6 < days <= 7, "seven days unless told"
+        shown = [json.loads(line) for line in exeat("baseline", "show", "--json", *at).splitlines()]
+        assert [(s["ticket"], s["owner"], s["expired"]) for s in shown if "ticket" in s] == [("OPS-17", "alice", False)]
+        assert "OPS-17" not in exeat("baseline", "expire", *at)
+        assert "ends soon" not in exeat("status", *at) and "has ended" not in exeat("status", *at)
+
+        text = p.baseline_path.read_text()
+        for key, when in (("granted", "2026-01-01"), ("expires", "2026-01-08")):
+            text = re.sub(key + r': "[^"]*"', f'{key}: "{when}"', text)
+        p.baseline_path.write_text(text)
+        p.reload()
+        p.run(wget, "-q", "-O", "-", url)
+        ended = p.exchange(host, lambda x: x.close and x.reason == "exception_expired")
+        assert ended.get("status_detail") == "exception OPS-17 (OPS-17) ended 2026-01-08T00:00:00Z"
+        assert ended.get("unmapped.verdict.exception") == "OPS-17"
+        assert "exception, ended" in exeat("baseline", "show", *at) and "OPS-17" in exeat("baseline", "expire", *at)
+        assert "an exception in the baseline has ended: exception OPS-17 (OPS-17, alice)" in exeat("status", *at, code=3)

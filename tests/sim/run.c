@@ -4,6 +4,7 @@
 #include "run.h"
 
 #include "base/must.h"
+#include "base/rfc3339.h"
 #include "flow/flow.h"
 #include "world.h"
 
@@ -193,6 +194,29 @@ static void add_rules(struct run *r, struct snapshot *s)
     free(actions);
 }
 
+/* "@+20": the simulation's start and 20 s, as a time. */
+static char *with_times(const char *text)
+{
+    struct buf out;
+    char time[RFC3339_TEXT_BYTES];
+    buf_init(&out, 1 << 20);
+    while (*text) {
+        char *end = NULL;
+        bool here = text[0] == '@' && (text[1] == '+' || text[1] == '-');
+        long long after_s = here ? strtoll(text + 1, &end, 10) : 0;
+        if (here)
+            buf_append_str(&out, rfc3339_format(sim_wall_start_s() + after_s, time));
+        else
+            buf_append(&out, text, 1);
+        text = here ? end : text + 1;
+    }
+    buf_append(&out, "", 1);
+    must(!out.failed);
+    char *result = strdup((const char *)buf_span(&out).data);
+    buf_free(&out);
+    return result;
+}
+
 static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint64_t generation)
 {
     char path[512];
@@ -201,7 +225,10 @@ static struct snapshot *make_snapshot(struct run *r, const char *baseline, uint6
     char *text = read_whole(path, &len), *conf = conf_text(r);
     if (!text)
         give_up(r, "there is no such baseline");
-    struct snapshot *s = world_snapshot(path, conf, text, generation);
+    char *timed = with_times(text);
+    must(timed);
+    struct snapshot *s = world_snapshot(path, conf, timed, generation);
+    free(timed);
     free(text);
     free(conf);
     add_rules(r, s);

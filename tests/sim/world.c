@@ -293,13 +293,22 @@ static enum signer_result sign(struct signer *signer, const uint8_t ca_sha256_wa
 
 /* ---- one run ---- */
 
+/* Certificates are made, and judged by OpenSSL, today; one start for all runs, since policies are made once. */
+int64_t sim_wall_start_s(void)
+{
+    static int64_t start_s;
+    if (start_s == 0)
+        start_s = (int64_t)time(NULL);
+    return start_s;
+}
+
 /* `world->owner` points to a struct that begins with a `struct sim *`: both this file and the test find their way. */
 void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
 {
     world->to_server = check_to_server;
     world->inject = inject;
     s->net = fake_net_new(world);
-    s->net->wall_ms = (uint64_t)time(NULL) * 1000; /* certificates are made, and judged by OpenSSL, today */
+    s->net->wall_ms = (uint64_t)sim_wall_start_s() * 1000;
     s->ledger = fake_ledger_new();
     s->limits = limits_new(FLOWS_MOST);
     s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};

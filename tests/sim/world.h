@@ -65,6 +65,7 @@ struct sim {
 };
 
 /* `snapshot`: a reference is taken. `world`: its to_server and inject are set here. */
+int64_t sim_wall_start_s(void); /* of the virtual clock, since 1970 */
 void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world);
 /* A client connects: the flow begins. NULL: too many. */
 struct peer *sim_connect(struct sim *s, const struct endpoint *client, const struct endpoint *proxy,
