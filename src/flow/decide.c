@@ -315,6 +315,7 @@ enum step flow_decide_hello(struct flow *f)
     }
     if (judge(f, FACT_HELLO) == MOVE)
         return MOVE;
+    judge_raise(f);
     if (asked_pass(f) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (x->verdict.handling ==

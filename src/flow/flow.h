@@ -260,6 +260,8 @@ void notice_match(struct flow *f, const struct judge_match *m);
 void notice_set_risk(struct flow *f);
 
 void judge_set_volume(struct flow *f);
+/* The hello was judged, nothing has left: tunnels are terminated about which a rule would be unsure, and says that then they are to be. */
+void judge_raise(struct flow *f);
 /* Before the gate: does a rule want the certificates known before payload leaves? */
 bool judge_holds(struct flow *f);
 /* The exchange is over: nothing can change any more. Before its last record. */

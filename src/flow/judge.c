@@ -1,7 +1,7 @@
 /* judge.c: what the rules say of an exchange, asked whenever more of it is known: at each gate, at volumes and ages that rules ask about, and
  * once at the end. A match tightens the verdict as actions.yaml says; what isn't known never blocks by itself.
  * Called by the steps, the hub and record.c, which writes down each match; touches the flow, the facts and the tally. */
-#include "flow/flow.h"
+#include "flow/inside.h"
 
 #include "base/must.h"
 
@@ -132,7 +132,8 @@ static struct judge_match *add_match(struct flow *f, uint32_t rule, enum fact_ph
     if (!j->matched)
         return NULL;
     j->matched[rule / 64] |= 1ull << rule % 64;
-    j->matches[j->count] = (struct judge_match){.rule = rule, .phase = phase};
+    j->matches[j->count] = (struct judge_match){
+        .rule = rule, .phase = phase, .action = f->snapshot->rules->actions[rule].kind};
     return &j->matches[j->count++];
 }
 
@@ -145,20 +146,33 @@ static bool is_late(const struct flow *f, enum action_kind kind)
                                     : f->state >= FLOW_REFUSE || f->x->judgement.closed;
 }
 
-static enum judge_outcome outcome_of(const struct flow *f, const struct action *a)
+/* What a rule asks for lifts nobody over what policy spares; what nobody can decrypt is no reason to end a flow about which a rule is
+ * only unsure. */
+static bool can_terminate(struct flow *f, const struct judge_match *m)
+{
+    const struct exchange *x = f->x;
+    bool able = x->connect && f->snapshot->ca && f->env->signer &&
+                x->facts.values[FACT_hello_version].state == FACT_KNOWN;
+    return (!m->unknown || able) && inside_handling(f, &x->verdict) == HANDLING_TERMINATE;
+}
+
+static enum judge_outcome outcome_of(struct flow *f, const struct judge_match *m)
 {
     const struct verdict *v = &f->x->verdict;
-    if (a->kind == ACTION_ALERT)
+    if (m->action == ACTION_ALERT)
         return JUDGE_TAKEN;
-    if (a->simulate)
+    if (f->snapshot->rules->actions[m->rule].simulate)
         return JUDGE_SIMULATED;
     if (v->mode != MODE_ENFORCE)
         return v->mode == MODE_REPORT ? JUDGE_REPORTED : JUDGE_RECORDED;
-    return is_late(f, a->kind) ? JUDGE_TOO_LATE : JUDGE_TAKEN;
+    if (is_late(f, m->action))
+        return JUDGE_TOO_LATE;
+    return m->action != ACTION_TERMINATE || can_terminate(f, m) ? JUDGE_TAKEN : JUDGE_IMPOSSIBLE;
 }
 
-static void block(struct flow *f, uint32_t rule, enum action_kind kind)
+static void block(struct flow *f, const struct judge_match *m)
 {
+    enum action_kind kind = m->action;
     struct verdict *v = &f->x->verdict;
     if (v->action == VERDICT_BLOCK && kind == ACTION_BLOCK)
         return; /* it is on its way already */
@@ -168,24 +182,24 @@ static void block(struct flow *f, uint32_t rule, enum action_kind kind)
         return;
     v->action = VERDICT_BLOCK;
     v->reason = REASON_RULE;
-    f->x->judgement.decided_by = rule + 1;
+    f->x->judgement.decided_by = m->rule + 1;
+    f->x->judgement.unknown = m->unknown;
 }
 
 static void act(struct flow *f, struct judge_match *m)
 {
-    const struct action *a = &f->snapshot->rules->actions[m->rule];
     struct verdict *v = &f->x->verdict;
-    m->outcome = outcome_of(f, a);
+    m->outcome = outcome_of(f, m);
     if (v->action == VERDICT_ALLOW)
         v->action = VERDICT_ALERT;
-    if (m->outcome == JUDGE_REPORTED && a->kind >= ACTION_BLOCK)
+    if (m->outcome == JUDGE_REPORTED && m->action >= ACTION_BLOCK)
         v->would_block = true;
     if (m->outcome != JUDGE_TAKEN)
         return;
-    if (a->kind == ACTION_TERMINATE && v->handling < HANDLING_TERMINATE)
+    if (m->action == ACTION_TERMINATE && v->handling < HANDLING_TERMINATE)
         v->handling = HANDLING_TERMINATE;
-    if (a->kind >= ACTION_BLOCK)
-        block(f, m->rule, a->kind);
+    if (m->action >= ACTION_BLOCK)
+        block(f, m);
 }
 
 /* ---- looking ---- */
@@ -295,21 +309,32 @@ static bool is_unknown(struct judge *judge, uint32_t rule)
     return match_rule(evaluator_match(judge->evaluator), rule) == TRUTH_UNKNOWN;
 }
 
-static void gate(struct flow *f, struct judge *judge, uint32_t rule)
+/* An unknown rule is said, and its action taken. */
+static void act_unsure(struct flow *f, uint32_t rule, enum action_kind action)
 {
-    const struct action *a = &f->snapshot->rules->actions[rule];
-    struct exchange *x = f->x;
-    if (x->verdict.action == VERDICT_BLOCK || !is_unknown(judge, rule))
-        return;
-    bool may_come = evaluator_may_become_known(judge->evaluator, rule);
-    if (!(may_come && a->on_unknown != ACTION_HOLD ? a->on_unknown == ACTION_BLOCK_UNKNOWN
-                                                   : a->block_unevaluable))
-        return; /* what was to be held for has not come, and comes with the payload if at all */
-    struct judge_match *m = add_match(f, rule, x->connect ? FACT_HELLO : FACT_REQUEST);
+    struct judge_match *m = add_match(f, rule, f->x->connect ? FACT_HELLO : FACT_REQUEST);
     if (!m)
         return;
-    x->judgement.unknown = true;
+    m->action = action;
+    m->unknown = true;
     act(f, m);
+}
+
+static void gate(struct flow *f, struct judge *judge, uint32_t rule)
+{
+    static const enum action_kind actions[UNEVALUABLE_COUNT] = {[UNEVALUABLE_TERMINATE] = ACTION_TERMINATE,
+                                                                [UNEVALUABLE_REFUSE] = ACTION_BLOCK};
+    const struct action *a = &f->snapshot->rules->actions[rule];
+    struct exchange *x = f->x;
+    if (x->verdict.action == VERDICT_BLOCK || has_matched(&x->judgement, rule) || !is_unknown(judge, rule))
+        return;
+    /* what was to be held for has not come, and comes with the payload if at all */
+    if (a->on_unknown != ACTION_HOLD && evaluator_may_become_known(judge->evaluator, rule)) {
+        if (a->on_unknown == ACTION_BLOCK_UNKNOWN)
+            act_unsure(f, rule, a->kind);
+    } else if (a->on_unevaluable != UNEVALUABLE_PASS) {
+        act_unsure(f, rule, actions[a->on_unevaluable]);
+    }
 }
 
 /* The rules for which something is to be done while they are unknown, brought up to date. NULL when there are none, or no memory. */
@@ -333,6 +358,19 @@ bool judge_holds(struct flow *f)
             evaluator_waits_for(judge->evaluator, &f->x->facts, b->gated[i], FACT_CHAIN))
             return true;
     return false;
+}
+
+void judge_raise(struct flow *f)
+{
+    bool failed;
+    struct judge *judge = f->x->verdict.handling < HANDLING_TERMINATE ? begin_gate(f, &failed) : NULL;
+    const struct rulebook *b = f->snapshot->rules;
+    for (size_t i = 0; judge && i < b->gated_count; i++) {
+        const struct action *a = &b->actions[b->gated[i]];
+        if (a->on_unevaluable == UNEVALUABLE_TERMINATE && !has_matched(&f->x->judgement, b->gated[i]) &&
+            is_unknown(judge, b->gated[i]) && !evaluator_may_become_known(judge->evaluator, b->gated[i]))
+            act_unsure(f, b->gated[i], ACTION_TERMINATE);
+    }
 }
 
 enum step judge_gate(struct flow *f)

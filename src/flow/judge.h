@@ -9,13 +9,14 @@
 enum { JUDGE_NOT_EVALUABLE_MAX = 16 };
 
 /* What became of a rule's action. TAKEN; or it was not, because the entry says simulate, because the mode is report or open, because it
- * came too late to be taken, or because a correlation only counts it. */
+ * came too late to be taken, because there is nothing to terminate here or policy spares it, or because a correlation only counts it. */
 #define JUDGE_OUTCOMES(X)                                                                                    \
     X(TAKEN, "taken")                                                                                        \
     X(SIMULATED, "simulated")                                                                                \
     X(REPORTED, "reported")                                                                                  \
     X(RECORDED, "recorded")                                                                                  \
     X(TOO_LATE, "too_late")                                                                                  \
+    X(IMPOSSIBLE, "impossible")                                                                              \
     X(COUNTED, "counted")
 
 enum judge_outcome {
@@ -28,7 +29,9 @@ struct judge_match {
     uint32_t rule; /* of the snapshot's set */
     enum fact_phase phase;
     enum judge_outcome outcome;
-    bool tallied; /* its correlations have it */
+    enum action_kind action; /* that was to be taken */
+    bool unknown;            /* because it is neither true nor false */
+    bool tallied;            /* its correlations have it */
 };
 
 struct judgement {

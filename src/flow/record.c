@@ -179,8 +179,7 @@ static void write_short(struct json *j, const char *key, const char *text)
 
 static void write_match(struct json *j, const struct flow *f, const struct judge_match *m)
 {
-    const struct rulebook *b = f->snapshot->rules;
-    const struct sigma_document *d = b->set->rules[m->rule].document;
+    const struct sigma_document *d = f->snapshot->rules->set->rules[m->rule].document;
     json_object(j, NULL);
     write_short(j, "id", d->id);
     write_short(j, "title", d->title);
@@ -189,8 +188,10 @@ static void write_match(struct json *j, const struct flow *f, const struct judge
     write_short(j, "level", sigma_level_name(d->level));
     write_short(j, "status", sigma_status_name(d->status));
     json_str(j, "phase", logsource_phase_name(m->phase));
-    json_str(j, "action", action_name(b->actions[m->rule].kind));
+    json_str(j, "action", action_name(m->action));
     json_str(j, "outcome", judge_outcome_name(m->outcome));
+    if (m->unknown)
+        json_bool(j, "unknown", true);
     json_end_object(j);
 }
 

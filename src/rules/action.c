@@ -9,7 +9,8 @@ enum { BYTES_MAX = 64 * 1024 * 1024, VERSION = 1 };
 
 static const char *const kind_names[ACTION_KIND_COUNT] = {"alert", "terminate", "block", "cut"};
 static const char *const unknown_names[ACTION_UNKNOWN_COUNT] = {"pass", "hold", "block"};
-static const char *const unevaluable_names[] = {"pass", "block"};
+static const char *const unevaluable_names[UNEVALUABLE_COUNT] = {"pass", "alert", "terminate", "refuse"};
+
 struct entry {
     struct sigma_names rules, tags; /* views into the arena; empty: any */
     unsigned levels, statuses;      /* bits; 0: any */
@@ -113,12 +114,14 @@ static int read_what(const struct yaml_node *n, struct action *ret, struct err *
     if (yaml_get_enum(action, kind_names, ACTION_KIND_COUNT, &kind, reterr) != 0 ||
         (simulate && yaml_get_bool(simulate, &ret->simulate, reterr) != 0) ||
         (unknown && yaml_get_enum(unknown, unknown_names, ACTION_UNKNOWN_COUNT, &which, reterr) != 0) ||
-        (unevaluable && yaml_get_enum(unevaluable, unevaluable_names, 2, &never, reterr) != 0))
+        (unevaluable && yaml_get_enum(unevaluable, unevaluable_names, UNEVALUABLE_COUNT, &never, reterr) != 0))
         return -1;
     ret->kind = (enum action_kind)kind;
     ret->on_unknown = (enum action_unknown)which;
-    ret->block_unevaluable = never == 1;
-    const struct yaml_node *strict = which != ACTION_PASS ? unknown : never ? unevaluable : NULL;
+    ret->on_unevaluable = (enum action_unevaluable)never;
+    const struct yaml_node *strict = which != ACTION_PASS          ? unknown
+                                     : never == UNEVALUABLE_REFUSE ? unevaluable
+                                                                   : NULL;
     if (strict && kind < ACTION_BLOCK)
         return yaml_error_key(strict, reterr, "only of use with the action block or cut");
     return 0;

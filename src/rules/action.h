@@ -15,12 +15,22 @@ enum action_kind { ACTION_ALERT, ACTION_TERMINATE, ACTION_BLOCK, ACTION_CUT, ACT
  * missing can still come; or block. */
 enum action_unknown { ACTION_PASS, ACTION_HOLD, ACTION_BLOCK_UNKNOWN, ACTION_UNKNOWN_COUNT };
 
+/* What is done at that gate when this flow's path will never show what the rule asks about: unsure is not yes. TERMINATE decrypts the tunnel, so
+ * that it can be told after all, where policy can. */
+enum action_unevaluable {
+    UNEVALUABLE_PASS,
+    UNEVALUABLE_ALERT,
+    UNEVALUABLE_TERMINATE,
+    UNEVALUABLE_REFUSE,
+    UNEVALUABLE_COUNT
+};
+
 struct action {
     enum action_kind kind;
     bool simulate; /* recorded as what would have been done */
     enum action_unknown on_unknown;
-    bool block_unevaluable; /* the same for what this flow's path will never show */
-    unsigned line;          /* in the actions' file; 0: the default */
+    enum action_unevaluable on_unevaluable;
+    unsigned line; /* in the actions' file; 0: the default */
 };
 
 struct actions;

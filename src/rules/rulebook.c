@@ -103,7 +103,7 @@ static int make_rules(struct rulebook *b, const struct logsource *tables, const 
     for (size_t i = 0; i < count; i++) {
         const struct action a = b->actions[i] = actions_find(actions, b->set->rules[i].document);
         b->phases[i] = rulebook_phase(b->set, tables, i);
-        bool gated = a.on_unknown != ACTION_PASS || a.block_unevaluable;
+        bool gated = a.on_unknown != ACTION_PASS || a.on_unevaluable != UNEVALUABLE_PASS;
         if (gated &&
             b->set->rules[i].code_words > 0) /* correlations are never unknown: they have not happened */
             b->gated[b->gated_count++] = (uint32_t)i;

@@ -252,7 +252,7 @@ def test_report_mode_and_simulation(dns, http, name):
 
 def test_cut_gives_no_answer_and_unknown_can_block(dns, http, name):
     entries = [{"rule": IDS["host"], "action": "cut"},
-               {"rule": IDS["not_url"], "action": "block", "on_unevaluable": "block"}]
+               {"rule": IDS["not_url"], "action": "block", "on_unevaluable": "refuse"}]
     with make(dns, [http.port], actions=entries, name="strict") as p:
         host = name("dump")
         s = _get(p, host, http.port)

@@ -52,7 +52,7 @@ static const char rules[] = "title: volume\nid: volume\nlogsource: {category: pr
                             "title: many\nid: many\ncorrelation: {type: event_count, rules: [any], group-by: "
                             "[r-ip], timespan: 1m, condition: {gte: 3}}\n";
 static const char actions[] = "version: 1\nactions:\n  - {rule: age, action: cut}\n"
-                              "  - {rule: page, action: block, on_unknown: hold, on_unevaluable: block}\n"
+                              "  - {rule: page, action: block, on_unknown: hold, on_unevaluable: refuse}\n"
                               "  - {rule: [volume, address, status, many], action: block}\n";
 
 static const struct {

@@ -310,11 +310,12 @@ static void test_actions(void **state)
           "condition: s}\n",
           "version: 1\nactions:\n"
           "  - {tag: attack.t1, action: cut, simulate: true}\n"
-          "  - {rule: [bee, zzz], action: block, on_unknown: hold, on_unevaluable: block}\n"
+          "  - {rule: [bee, zzz], action: block, on_unknown: hold, on_unevaluable: refuse}\n"
           "  - {level: [high, critical], status: stable, action: terminate}\n");
     const struct action *a = b.book->actions;
     assert_true(a[0].kind == ACTION_CUT && a[0].simulate && a[0].line == 3);
-    assert_true(a[1].kind == ACTION_BLOCK && a[1].on_unknown == ACTION_HOLD && a[1].block_unevaluable);
+    assert_true(a[1].kind == ACTION_BLOCK && a[1].on_unknown == ACTION_HOLD &&
+                a[1].on_unevaluable == UNEVALUABLE_REFUSE);
     assert_true(a[2].kind == ACTION_ALERT && a[2].line == 0);
     assert_int_equal(b.book->gated_count, 1);
     end(&b);
@@ -338,6 +339,7 @@ static void test_bad_actions(void **state)
         {"version: 1\nactions:\n  - {level: [], action: block}\n", 3, 13},
         {"version: 1\nactions:\n  - {rule: a, action: alert, on_unknown: block}\n", 3, 30},
         {"version: 1\nactions:\n  - {rule: a, action: block, on_unevaluable: hold}\n", 3, 46},
+        {"version: 1\nactions:\n  - {rule: a, action: alert, on_unevaluable: refuse}\n", 3, 30},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err err = {0};
