@@ -401,6 +401,7 @@ static bool judge_again(struct flow *f)
 /* The flow moves to the newest policy. True: that one ends it. */
 static bool revoked(struct flow *f)
 {
+    judgement_leave_policy(f);
     snapshot_unref(f->snapshot);
     f->snapshot = snapshot_ref(f->env->snapshot);
     return judge_again(f); /* the old verdict was a view into a baseline that is gone */

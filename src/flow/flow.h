@@ -252,6 +252,16 @@ bool judge_refuses_address(struct flow *f, const struct ip *ip);
 /* While bytes move: asks again when they have come to a volume or an age that rules ask about. Costs a comparison otherwise. */
 enum step judge_moving(struct flow *f);
 /* Volume and age so far, as facts. */
+/* ---- judge_past.c ---- */
+
+/* The matches under the policy that the flow is about to leave. */
+void judge_past_add(struct flow *f);
+/* Did the same rule match under a policy before (`tallied`: and was counted)? */
+bool judge_past_has(const struct flow *f, uint32_t rule, bool tallied);
+/* JSON objects with commas between, `shown` of `count` matches: a view as long as the judgement. */
+struct span judge_past_text(const struct judgement *j, size_t *ret_count, size_t *ret_shown);
+void judge_past_free(struct judge_past *take_p); /* NULL is fine */
+
 /* ---- notice.c ---- */
 
 /* A rule matched: it becomes a finding, or one more match of an open one. */
@@ -266,8 +276,10 @@ void judge_raise(struct flow *f);
 bool judge_holds(struct flow *f);
 /* The exchange is over: nothing can change any more. Before its last record. */
 void judge_close(struct flow *f);
-/* The policy is another: everything is asked anew, and what its predecessor's rules said is not mixed in. */
+/* The exchange ends. */
 void judgement_forget(struct flow *f);
+/* Before the flow's policy becomes another: what its rules said is kept for the record, and not mixed in; everything is asked anew. */
+void judgement_leave_policy(struct flow *f);
 /* Facts that were known are others now (the sender): all is looked at again; what matched stays. */
 void judgement_look_anew(struct flow *f);
 /* Drops a worker's machinery for all policies but one (NULL: for all). */
@@ -326,6 +338,9 @@ void auth_cache_free(struct auth_cache *take_cache);
 /* Reserves room for both records of the exchange. 0, or -1: full, and policy says closed. */
 int record_reserve(struct flow *f);
 void record_decision(struct flow *f); /* once; later calls do nothing */
+/* A match as records have it; `generation`: of its policy, 0 for the one that the record names. */
+void record_write_match(struct json *j, const struct flow *f, const struct judge_match *m,
+                        uint64_t generation);
 void record_close(struct flow *f); /* once; writes the decision first if there was one and it isn't written */
 
 /* ---- chain_past.c ---- */

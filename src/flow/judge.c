@@ -95,15 +95,28 @@ static struct judge *judge_for(struct flow *f)
 
 /* ---- an exchange's judgement ---- */
 
-void judgement_forget(struct flow *f)
+static void forget(struct flow *f)
 {
     struct judgement *j = &f->x->judgement;
     evaluation_free(&j->evaluation);
     free(j->matches);
     free(j->matched);
-    *j = (struct judgement){.closed = j->closed};
+    *j = (struct judgement){.past = j->past, .closed = j->closed};
     net_deadline_clear(&f->judge_point);
     f->judge_due = false;
+}
+
+void judgement_leave_policy(struct flow *f)
+{
+    judge_past_add(f);
+    forget(f);
+}
+
+void judgement_forget(struct flow *f)
+{
+    forget(f);
+    judge_past_free(f->x->judgement.past);
+    f->x->judgement.past = NULL;
 }
 
 void judgement_look_anew(struct flow *f)
@@ -132,8 +145,8 @@ static struct judge_match *add_match(struct flow *f, uint32_t rule, enum fact_ph
     if (!j->matched)
         return NULL;
     j->matched[rule / 64] |= 1ull << rule % 64;
-    j->matches[j->count] = (struct judge_match){
-        .rule = rule, .phase = phase, .action = f->snapshot->rules->actions[rule].kind};
+    j->matches[j->count] =
+        (struct judge_match){.rule = rule, .phase = phase, .action = f->snapshot->rules->actions[rule].kind};
     return &j->matches[j->count++];
 }
 
@@ -224,6 +237,8 @@ static int tally(struct flow *f, struct judge *judge, enum fact_phase phase)
             (phase != FACT_CLOSE && !tally_is_ready(t, m, one->rule)))
             continue;
         one->tallied = true;
+        if (judge_past_has(f, one->rule, true))
+            continue;
         size_t count = tally_count(t, m, (int64_t)net_now_ms(f->env->net), &one->rule, 1, process_key(f),
                                    fired, CORRELATED_MAX);
         for (size_t n = 0; n < count; n++) {
@@ -255,6 +270,8 @@ static int look(struct flow *f, struct judge *judge, struct evaluate_how how)
             continue;
         }
         act(f, m);
+        if (judge_past_has(f, m->rule, false))
+            continue; /* under the policy before */
         notice_match(f, m);
         count_rule(f, m->rule, true);
         counter_add(&f->env->counters, COUNTER_rules_matched, 1);
@@ -268,7 +285,7 @@ static struct judge *begin(struct flow *f, bool *ret_failed)
     struct judgement *j = &f->x->judgement;
     *ret_failed = false;
     if (j->generation != f->snapshot->generation) { /* first: what it holds are numbers of the old rules */
-        judgement_forget(f);
+        forget(f);
         j->generation = f->snapshot->generation;
     }
     if (!f->snapshot->rules)
@@ -322,8 +339,8 @@ static void act_unsure(struct flow *f, uint32_t rule, enum action_kind action)
 
 static void gate(struct flow *f, struct judge *judge, uint32_t rule)
 {
-    static const enum action_kind actions[UNEVALUABLE_COUNT] = {[UNEVALUABLE_TERMINATE] = ACTION_TERMINATE,
-                                                                [UNEVALUABLE_REFUSE] = ACTION_BLOCK};
+    static const enum action_kind actions[UNEVALUABLE_COUNT] = {
+        [UNEVALUABLE_TERMINATE] = ACTION_TERMINATE, [UNEVALUABLE_REFUSE] = ACTION_BLOCK};
     const struct action *a = &f->snapshot->rules->actions[rule];
     struct exchange *x = f->x;
     if (x->verdict.action == VERDICT_BLOCK || has_matched(&x->judgement, rule) || !is_unknown(judge, rule))

@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-enum { JUDGE_NOT_EVALUABLE_MAX = 16 };
+enum { JUDGE_NOT_EVALUABLE_MAX = 16, JUDGE_PAST_BYTES_MAX = 4096 };
 
 /* What became of a rule's action. TAKEN; or it was not, because the entry says simulate, because the mode is report or open, because it
  * came too late to be taken, because there is nothing to terminate here or policy spares it, or because a correlation only counts it. */
@@ -34,6 +34,8 @@ struct judge_match {
     bool tallied;            /* its correlations have it */
 };
 
+struct judge_past;
+
 struct judgement {
     uint64_t generation; /* the policy whose rules are numbered here; 0: none was asked yet */
     struct evaluation evaluation;
@@ -46,6 +48,7 @@ struct judgement {
         next_total_bytes;                            /* when to ask again while bytes move; 0: at once */
     uint32_t not_evaluable[JUDGE_NOT_EVALUABLE_MAX]; /* rules; filled at the end */
     size_t not_evaluable_count;                      /* may be more than are named */
+    struct judge_past *past; /* owned; NULL: no policy before this one said anything */
     bool closed;
 };
 

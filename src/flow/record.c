@@ -177,7 +177,8 @@ static void write_short(struct json *j, const char *key, const char *text)
         json_span(j, key, span_of(text, len < RULE_TEXT_BYTES_MAX ? len : RULE_TEXT_BYTES_MAX));
 }
 
-static void write_match(struct json *j, const struct flow *f, const struct judge_match *m)
+void record_write_match(struct json *j, const struct flow *f, const struct judge_match *m,
+                        uint64_t generation)
 {
     const struct sigma_document *d = f->snapshot->rules->set->rules[m->rule].document;
     json_object(j, NULL);
@@ -192,17 +193,19 @@ static void write_match(struct json *j, const struct flow *f, const struct judge
     json_str(j, "outcome", judge_outcome_name(m->outcome));
     if (m->unknown)
         json_bool(j, "unknown", true);
+    if (generation > 0)
+        json_int(j, "generation", (int64_t)generation);
     json_end_object(j);
 }
 
-/* The one that decided stands first: what doesn't fit is only counted. */
+/* The one that decided stands first, what policies before said last: what doesn't fit is only counted. */
 static void add_rules(struct draft *d, const struct flow *f)
 {
     const struct judgement *own = &f->x->judgement;
     const struct judge_match *const all = own->matches;
     struct json j;
     size_t shown = 0;
-    buf_init(&d->rules, RULES_BYTES_MAX + 4096);
+    buf_init(&d->rules, RULES_BYTES_MAX + 4096 + JUDGE_PAST_BYTES_MAX);
     json_init(&j, &d->rules);
     json_array(&j, NULL);
     for (int decided = 1; decided >= 0; decided--)
@@ -210,17 +213,21 @@ static void add_rules(struct draft *d, const struct flow *f)
             if (all[i].outcome == JUDGE_COUNTED || (all[i].rule + 1 == own->decided_by) != decided ||
                 buf_len(&d->rules) > RULES_BYTES_MAX)
                 continue;
-            write_match(&j, f, &all[i]);
+            record_write_match(&j, f, &all[i], 0);
             shown++;
         }
+    size_t counted = 0, before, before_shown;
+    struct span past = judge_past_text(own, &before, &before_shown);
+    if (before_shown > 0)
+        json_raw(&j, NULL, past);
+    shown += before_shown;
     json_end_array(&j);
-    size_t counted = 0;
     for (size_t i = 0; i < own->count; i++)
         counted += all[i].outcome == JUDGE_COUNTED;
     if (shown > 0)
         add(d, RULES_PATH, RECORD_JSON)->value.string = buf_span(&d->rules);
-    if (own->count - counted > shown)
-        add_int(d, "unmapped.rules_matched", (int64_t)(own->count - counted));
+    if (own->count + before - counted > shown)
+        add_int(d, "unmapped.rules_matched", (int64_t)(own->count + before - counted));
 }
 
 /* Phases of which this path shows nothing, or not all: without, a fact that is missing here could be taken for one that isn't there. */

@@ -1,6 +1,6 @@
 /* tally.h: what correlation rules have counted, for all workers of a snapshot together: a client that spreads its connections over them, which
  * the port it connects from decides, is counted as one. One lock, taken only when a rule that a correlation counts is true. Part of the
- * snapshot: a new policy counts from nought. flow/judge.c calls in, from every worker. */
+ * snapshot: what a new policy's correlations have in common with those of the one before goes on where it was. flow/judge.c calls in, from every worker. */
 #ifndef EXEAT_FLOW_TALLY_H
 #define EXEAT_FLOW_TALLY_H
 
@@ -12,6 +12,10 @@ struct tally;
 /* `b` is borrowed until tally_free(). NULL without memory. */
 struct tally *tally_new(const struct rulebook *b);
 void tally_free(struct tally *take_t); /* NULL is fine */
+
+/* `t` is new: what is the same in the policy `before`, by the text of the rules, is counted on by both together. Before any other thread has
+ * `t`; others may count in `before`. */
+void tally_adopt(struct tally *t, struct tally *before);
 
 /* Does a correlation count this rule? */
 bool tally_counts(const struct tally *t, uint32_t rule);

@@ -114,7 +114,8 @@ static int read_what(const struct yaml_node *n, struct action *ret, struct err *
     if (yaml_get_enum(action, kind_names, ACTION_KIND_COUNT, &kind, reterr) != 0 ||
         (simulate && yaml_get_bool(simulate, &ret->simulate, reterr) != 0) ||
         (unknown && yaml_get_enum(unknown, unknown_names, ACTION_UNKNOWN_COUNT, &which, reterr) != 0) ||
-        (unevaluable && yaml_get_enum(unevaluable, unevaluable_names, UNEVALUABLE_COUNT, &never, reterr) != 0))
+        (unevaluable &&
+         yaml_get_enum(unevaluable, unevaluable_names, UNEVALUABLE_COUNT, &never, reterr) != 0))
         return -1;
     ret->kind = (enum action_kind)kind;
     ret->on_unknown = (enum action_unknown)which;

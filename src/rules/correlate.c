@@ -23,7 +23,14 @@ struct group {
     uint8_t key[];
 };
 
+/* What correlates of several sets that follow one another have in common. */
+struct store {
+    size_t refs, used_bytes, budget_bytes;
+    uint64_t evicted;
+};
+
 struct window {
+    size_t refs;                    /* a correlate each, of sets that have the same correlation */
     struct group *buckets[BUCKETS]; /* owned */
     struct group *newest, *oldest;  /* borrowed */
     size_t groups, marks_max;
@@ -31,12 +38,11 @@ struct window {
 
 struct correlate {
     const struct ruleset *set; /* borrowed */
-    struct window *windows;    /* owned: one a correlation */
+    struct window **windows;   /* owned, each counted: one a correlation */
+    struct store *store;       /* counted */
     uint32_t *stamps;          /* owned: by rule, the event it was true in */
     uint32_t event;
     uint32_t *fired; /* owned */
-    size_t used_bytes, budget_bytes;
-    uint64_t evicted;
     struct buf key;
 };
 
@@ -59,24 +65,34 @@ static size_t marks_max(const struct sigma_correlation *w)
     return most > 1 ? (size_t)most : 1;
 }
 
+static bool make_windows(struct correlate *c)
+{
+    for (size_t i = 0; i < c->set->correlation_count; i++) {
+        struct window *w = c->windows[i] = calloc(1, sizeof *w);
+        if (!w)
+            return false;
+        *w = (struct window){.refs = 1, .marks_max = marks_max(c->set->correlations[i].what)};
+    }
+    return true;
+}
+
 struct correlate *correlate_new(const struct ruleset *s, size_t budget_bytes)
 {
     struct correlate *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->set = s;
-    c->budget_bytes = budget_bytes;
     c->windows = calloc(s->correlation_count + 1, sizeof *c->windows);
+    c->store = calloc(1, sizeof *c->store);
     c->stamps = calloc(s->rule_count + 1, sizeof *c->stamps);
     c->fired = calloc(s->correlation_count + 1, sizeof *c->fired);
     buf_init(&c->key, KEY_BYTES_MAX);
-    if (!c->windows || !c->stamps || !c->fired) {
-        correlate_free(c);
-        return NULL;
-    }
-    for (size_t i = 0; i < s->correlation_count; i++)
-        c->windows[i].marks_max = marks_max(s->correlations[i].what);
-    return c;
+    if (c->store)
+        *c->store = (struct store){.refs = 1, .budget_bytes = budget_bytes};
+    if (c->store && c->windows && c->stamps && c->fired && make_windows(c))
+        return c;
+    correlate_free(c);
+    return NULL;
 }
 
 static size_t group_bytes(const struct group *g)
@@ -106,9 +122,24 @@ static void group_drop(struct correlate *c, struct window *w, struct group *g)
     *at = g->next;
     unlink_age(w, g);
     w->groups--;
-    c->used_bytes -= group_bytes(g);
+    c->store->used_bytes -= group_bytes(g);
     free(g->marks);
     free(g);
+}
+
+static void window_unref(struct correlate *c, struct window *w)
+{
+    if (!w || --w->refs > 0)
+        return;
+    while (w->oldest)
+        group_drop(c, w, w->oldest);
+    free(w);
+}
+
+static void store_unref(struct store *s)
+{
+    if (s && --s->refs == 0)
+        free(s);
 }
 
 void correlate_free(struct correlate *c)
@@ -116,8 +147,8 @@ void correlate_free(struct correlate *c)
     if (!c)
         return;
     for (size_t i = 0; c->windows && i < c->set->correlation_count; i++)
-        while (c->windows[i].oldest)
-            group_drop(c, &c->windows[i], c->windows[i].oldest);
+        window_unref(c, c->windows[i]);
+    store_unref(c->store);
     free(c->windows);
     free(c->stamps);
     free(c->fired);
@@ -125,14 +156,39 @@ void correlate_free(struct correlate *c)
     free(c);
 }
 
+static struct window *find_window(struct correlate *c, uint64_t identity)
+{
+    for (size_t i = 0; i < c->set->correlation_count; i++)
+        if (c->set->rules[c->set->correlations[i].rule].identity == identity)
+            return c->windows[i];
+    return NULL;
+}
+
+void correlate_adopt(struct correlate *c, struct correlate *from)
+{
+    must(c->store->used_bytes == 0 && c->store->refs == 1);
+    for (size_t i = 0; i < c->set->correlation_count; i++) {
+        struct window *w = find_window(from, c->set->rules[c->set->correlations[i].rule].identity);
+        if (!w)
+            continue;
+        w->refs++;
+        window_unref(c, c->windows[i]);
+        c->windows[i] = w;
+    }
+    from->store->refs++;
+    store_unref(c->store);
+    c->store = from->store;
+}
+
 /* Makes room for `bytes` by dropping quiet groups other than `keep`: of this correlation, so that one can't empty another. */
 static bool make_room(struct correlate *c, struct window *w, const struct group *keep, size_t bytes)
 {
-    while (c->used_bytes + bytes > c->budget_bytes || (!keep && w->groups >= CORRELATE_GROUPS_MAX)) {
+    while (c->store->used_bytes + bytes > c->store->budget_bytes ||
+           (!keep && w->groups >= CORRELATE_GROUPS_MAX)) {
         if (!w->oldest || w->oldest == keep)
             return false;
         group_drop(c, w, w->oldest);
-        c->evicted++;
+        c->store->evicted++;
     }
     return true;
 }
@@ -159,7 +215,7 @@ static struct group *group_find(struct correlate *c, struct window *w, struct sp
     *bucket = g;
     link_newest(w, g);
     w->groups++;
-    c->used_bytes += group_bytes(g);
+    c->store->used_bytes += group_bytes(g);
     return g;
 }
 
@@ -174,7 +230,7 @@ static bool marks_reserve(struct correlate *c, struct window *w, struct group *g
     memset(marks + g->room, 0, more);
     g->marks = marks;
     g->room = room;
-    c->used_bytes += more;
+    c->store->used_bytes += more;
     return true;
 }
 
@@ -253,7 +309,7 @@ static bool count_event(struct correlate *c, const struct match *m, size_t i, in
 {
     const struct correlation *k = &c->set->correlations[i];
     const struct sigma_correlation *what = k->what;
-    struct window *w = &c->windows[i];
+    struct window *w = c->windows[i];
     uint64_t value = NEVER;
     size_t n = 0;
     while (n < what->rules.count && !is_true(c, k->rules[n]))
@@ -304,7 +360,7 @@ static bool follow_event(struct correlate *c, const struct match *m, size_t i, i
 {
     const struct correlation *k = &c->set->correlations[i];
     const struct sigma_correlation *what = k->what;
-    struct window *w = &c->windows[i];
+    struct window *w = c->windows[i];
     bool fired = false;
     for (size_t n = what->rules.count;
          n-- > 0;) { /* the last first: one event is not two steps of one chain */
@@ -343,5 +399,5 @@ const uint32_t *correlate_event(struct correlate *c, const struct match *m, int6
 
 uint64_t correlate_evicted(const struct correlate *c)
 {
-    return c->evicted;
+    return c->store->evicted;
 }

@@ -14,6 +14,10 @@ struct correlate;
 struct correlate *correlate_new(const struct ruleset *s, size_t budget_bytes);
 void correlate_free(struct correlate *c); /* NULL is fine */
 
+/* `c` is new and `from` that of the set before: correlations that are the same in both go on counting where they are, together, for as long as
+ * both live. From then on both, and whoever adopts from them, belong under one lock, to be freed as well. */
+void correlate_adopt(struct correlate *c, struct correlate *from);
+
 /* One event, of which `rules` are true and whose values are in `m`. The correlations that are true with it, in the order of the set's
  * correlations: rules of the set; a view that lasts until the next call. An event that lacks a field to group by is not
  * counted. */

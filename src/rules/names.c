@@ -18,7 +18,7 @@ void names_free(struct names *n)
 }
 
 /* FNV-1a */
-static uint64_t hash(struct span text)
+uint64_t names_hash(struct span text)
 {
     uint64_t h = 0xcbf29ce484222325;
     for (size_t i = 0; i < text.len; i++)
@@ -30,7 +30,7 @@ static uint64_t hash(struct span text)
 static uint32_t *find_slot(const struct names *n, struct span text)
 {
     uint64_t mask = 2 * (uint64_t)n->room - 1;
-    for (uint64_t i = hash(text) & mask;; i = (i + 1) & mask) {
+    for (uint64_t i = names_hash(text) & mask;; i = (i + 1) & mask) {
         uint32_t *slot = &n->slots[i];
         if (*slot == 0 || span_is(text, n->texts[*slot - 1]))
             return slot;

@@ -14,6 +14,9 @@ struct names {
 
 #define NAMES_NONE UINT32_MAX
 
+/* A digest of a text, no secret. */
+uint64_t names_hash(struct span text);
+
 void names_init(struct names *n, struct arena *arena);
 void names_free(struct names *n);
 

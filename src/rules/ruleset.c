@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/must.h"
+#include "rules/ruleset_identity.h"
 #include "rules/ruleset_index.h"
 
 #include <stdio.h>
@@ -140,6 +141,7 @@ static uint32_t add_atom(struct linker *k, const struct atom *a)
     buf_init(&key, 1024 * 1024);
     write_key(&key, a, field, other);
     uint32_t n = key.failed ? (uint32_t)NAMES_NONE : names_add(&k->atom_keys, buf_span(&key));
+    uint64_t digest = key.failed ? 0 : names_hash(buf_span(&key));
     buf_free(&key);
     if (n == NAMES_NONE) {
         k->failed = true;
@@ -153,7 +155,8 @@ static uint32_t add_atom(struct linker *k, const struct atom *a)
     s->atoms = atoms;
     s->atoms[s->atom_count++] = (struct ruleset_atom){.atom = (struct atom *)(uintptr_t)a,
                                                       .field = add_field(k, field),
-                                                      .other = other ? add_field(k, other) : 0};
+                                                      .other = other ? add_field(k, other) : 0,
+                                                      .key = digest};
     return n;
 }
 
@@ -428,7 +431,7 @@ struct ruleset *ruleset_link_named(const struct sigma_document *documents, rules
     bool good = !k.failed && ruleset_index(s) == 0;
     linker_free(&k);
     if (good)
-        return s;
+        return ruleset_identify(s), s;
     ruleset_free(s);
     return NULL;
 }

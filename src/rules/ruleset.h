@@ -23,14 +23,16 @@ struct rule {
     const struct expr *expr;   /* view into the set: with the filters for it; NULL: a correlation */
     uint32_t code, code_words; /* into ruleset.code; no words: a correlation */
     uint32_t correlation;      /* into ruleset.correlations */
-    bool silent; /* only there for a correlation: not reported by itself (specification, "Generate") */
-    bool always; /* no atom needs to be true for it: looked at each time */
+    bool silent;       /* only there for a correlation: not reported by itself (specification, "Generate") */
+    bool always;       /* no atom needs to be true for it: looked at each time */
+    uint64_t identity; /* the same in another set for the same rule: ruleset_identity.h */
 };
 
 struct ruleset_atom {
     struct atom *atom;     /* borrowed: the first of the equal ones */
     uint32_t field, other; /* numbers of names; other: FIELDREF */
     uint32_t first, count; /* into ruleset.triggers: the rules that need it */
+    uint64_t key;          /* a digest of all that makes its answer */
 };
 
 struct correlation {

@@ -7,6 +7,8 @@ struct snapshot *reload_load(const struct snapshot *running, const char *config_
 {
     struct snapshot *wanted = snapshot_load(config_file, running->generation + 1, reterr);
     const char *option = wanted ? conf_restart_needed(running->conf, wanted->conf) : NULL;
+    if (!option && wanted && wanted->tally && running->tally)
+        tally_adopt(wanted->tally, running->tally);
     if (!option)
         return wanted;
     err_set(reterr, config_file, 0, 0, "%s has changed, which needs a restart", option);

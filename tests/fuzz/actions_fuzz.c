@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(a || err.text[0]);
     struct action one = actions_find(a, &full), other = actions_find(a, &bare);
     must(one.kind < ACTION_KIND_COUNT && other.kind < ACTION_KIND_COUNT);
-    must(one.kind >= ACTION_BLOCK || (one.on_unknown == ACTION_PASS && one.on_unevaluable != UNEVALUABLE_REFUSE));
+    must(one.kind >= ACTION_BLOCK ||
+         (one.on_unknown == ACTION_PASS && one.on_unevaluable != UNEVALUABLE_REFUSE));
     actions_free(a);
     return 0;
 }

@@ -241,9 +241,12 @@ static struct snapshot *next_snapshot(struct run *r)
     unsigned i = r->snapshots_used++;
     if (i == SNAPSHOTS_MAX)
         give_up(r, "too many reloads");
-    if (!r->s->snapshots[i])
-        r->s->snapshots[i] = make_snapshot(r, r->baseline, i + 1);
-    return r->s->snapshots[i];
+    if (r->s->snapshots[i])
+        return r->s->snapshots[i];
+    struct snapshot *s = r->s->snapshots[i] = make_snapshot(r, r->baseline, i + 1);
+    if (i > 0 && s->tally && r->s->snapshots[i - 1]->tally)
+        tally_adopt(s->tally, r->s->snapshots[i - 1]->tally);
+    return s;
 }
 
 /* ---- the world ---- */

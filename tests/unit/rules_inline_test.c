@@ -297,6 +297,71 @@ static void test_tally(void **state)
     end(&b);
 }
 
+#define COUNTED                                                                                              \
+    RULE("asked", "{a: {cs-host|endswith: .test}, condition: a}")                                            \
+    "title: often\nid: often\ncorrelation: {type: event_count, rules: [asked], group-by: [c-ip], "           \
+    "timespan: 1m, condition: {gte: 3}}\n"
+
+static size_t count_one(struct bench *b, struct tally *t, int64_t now_ms)
+{
+    struct ip client;
+    uint32_t fired[4], rule = 0;
+    while (strcmp(b->book->set->rules[rule].document->title, "asked") != 0)
+        rule++;
+    assert_true(ip_parse(span_str("192.0.2.1"), &client));
+    next_exchange(b);
+    fact_set_ip(&b->facts, FACT_client_ip, &client);
+    fact_set_text(&b->facts, FACT_host, "a.test");
+    ask(b, FACT_CONNECT);
+    return tally_count(t, evaluator_match(b->evaluator), now_ms, &rule, 1, 0, fired, 4);
+}
+
+/* The same correlation in the next policy counts on, together with exchanges that are still under the old one; a changed one begins anew. */
+static void test_tally_after_a_reload(void **state)
+{
+    (void)state;
+    static struct bench first, second, third;
+    start(&first, COUNTED, NULL);
+    start(&second, RULE("new", "{a: {cs-host: n.test}, condition: a}") COUNTED, NULL);
+    start(
+        &third,
+        RULE(
+            "asked",
+            "{a: {cs-host|endswith: .tests}, b: {cs-host|endswith: .test}, condition: a or b}") "title: "
+                                                                                                "often\nid: "
+                                                                                                "often\ncorre"
+                                                                                                "lation: "
+                                                                                                "{type: "
+                                                                                                "event_count,"
+                                                                                                " rules: "
+                                                                                                "[asked], "
+                                                                                                "group-by: "
+                                                                                                "[c-ip], "
+                                                                                                "timespan: "
+                                                                                                "1m, "
+                                                                                                "condition: "
+                                                                                                "{gte: 3}}\n",
+        NULL);
+    struct tally *a = tally_new(first.book), *b = tally_new(second.book), *c = tally_new(third.book);
+    assert_true(a && b && c);
+    assert_int_equal(count_one(&first, a, 1000), 0);
+    tally_adopt(b, a);
+    tally_adopt(c, b);
+    assert_int_equal(count_one(&first, a, 1001), 0);
+    assert_int_equal(count_one(&second, b, 1002), 1);
+    tally_free(a);
+    assert_int_equal(count_one(&second, b, 1003), 1);
+    assert_int_equal(count_one(&third, c, 1004), 0);
+    assert_int_equal(count_one(&third, c, 1005), 0);
+    assert_int_equal(count_one(&second, b, 70000), 0); /* the minute is over */
+    tally_free(b);
+    assert_int_equal(count_one(&third, c, 1006), 1);
+    tally_free(c);
+    end(&first);
+    end(&second);
+    end(&third);
+}
+
 static void test_actions(void **state)
 {
     (void)state;
@@ -376,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_again_is_the_same),
         cmocka_unit_test(test_processes),
         cmocka_unit_test(test_tally),
+        cmocka_unit_test(test_tally_after_a_reload),
         cmocka_unit_test(test_actions),
         cmocka_unit_test(test_bad_actions),
         cmocka_unit_test(test_actions_for_nobody),
