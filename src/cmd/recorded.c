@@ -135,7 +135,8 @@ static bool read_record(const json_t *o, struct recorded *ret)
     int64_t class = json_integer_value(find(o, "class_uid")),
             port = json_integer_value(find(o, "dst_endpoint.port"));
     const char *where = name ? name : ip;
-    if ((class != 4001 && class != 4002) || !uid || !where || port <= 0 || port > 65535)
+    if ((class != 4001 && class != 4002) || !uid || !where || port <= 0 || port > 65535 ||
+        json_is_true(find(o, "unmapped.test")))
         return false;
     size_t len = strlen(uid);
     const json_t *beacon = find(o, "unmapped.beacon.score");

@@ -45,6 +45,10 @@ void findings_sweep(struct findings *f, int64_t now_ms);
 int findings_set_status(struct findings *f, const char *uid, enum finding_status status, const char *by,
                         int64_t now_ms);
 
+/* The open finding of that rule that a test made (flow/selftest.c) is closed. False: there is none, as of a level below findings.level.
+ * *ret: as it was open, without its evidence. */
+bool findings_end_test(struct findings *f, const char *rule, int64_t now_ms, struct finding *ret);
+
 /* What added up for a name ("host\nNAME", "sender\nNAME", "user\nNAME"), halved each day; 0 for one that nothing was found about. */
 unsigned findings_risk(struct findings *f, struct span name, int64_t now_ms);
 

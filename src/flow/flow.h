@@ -133,6 +133,7 @@ struct flow {
     struct net_lane out_lane, in_lane;       /* client to server, server to client */
     enum net_lane_state out_state, in_state; /* what each lane waited for last */
     struct net_deadline deadline, judge_point;
+    bool test;               /* nobody's: selftest.c pretends it; nothing learns from it */
     bool judge_due;          /* judge_point has passed */
     struct streams *streams; /* owned (malloc): streams.h; NULL unless HTTP/2 is spoken */
     bool in_stream;          /* x is that of one stream: what fails now is that stream, not the flow */

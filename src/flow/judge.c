@@ -231,7 +231,7 @@ static int tally(struct flow *f, struct judge *judge, enum fact_phase phase)
     struct match *m = evaluator_match(judge->evaluator);
     uint32_t fired[CORRELATED_MAX];
     size_t before = j->count;
-    for (size_t i = 0; t && i < before; i++) {
+    for (size_t i = 0; t && !f->test && i < before; i++) {
         struct judge_match *one = &j->matches[i];
         if (one->tallied || !tally_counts(t, one->rule) ||
             (phase != FACT_CLOSE && !tally_is_ready(t, m, one->rule)))
@@ -273,6 +273,8 @@ static int look(struct flow *f, struct judge *judge, struct evaluate_how how)
         if (judge_past_has(f, m->rule, false))
             continue; /* under the policy before */
         notice_match(f, m);
+        if (f->test)
+            continue;
         count_rule(f, m->rule, true);
         counter_add(&f->env->counters, COUNTER_rules_matched, 1);
     }
@@ -557,7 +559,7 @@ void judge_close(struct flow *f)
     if (!judge)
         return;
     struct verdict before = x->verdict;
-    if (look(f, judge, (struct evaluate_how){.phase = FACT_CLOSE, .always = true}) == 0)
+    if (look(f, judge, (struct evaluate_how){.phase = FACT_CLOSE, .always = true}) == 0 && !f->test)
         count_unknown(f, judge);
     if (before.action == VERDICT_BLOCK || !x->decided)
         x->verdict = before; /* it stays what it ended for */

@@ -219,7 +219,7 @@ void notice_match(struct flow *f, const struct judge_match *m)
     enum finding_severity level = finding_severity_of_level(sigma_level_name(d->level));
     if (!f->env->findings)
         return;
-    struct finding about = {.level = level};
+    struct finding about = {.level = level, .test = f->test};
     int64_t now_ms = (int64_t)net_wall_ms(f->env->net);
     snprintf(about.rule, sizeof about.rule, "%s", sigma_document_id(d));
     snprintf(about.title, sizeof about.title, "%s", d->title);

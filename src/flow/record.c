@@ -343,6 +343,8 @@ static void add_common(struct draft *d, const struct flow *f, int activity, char
     add_text(d, "connection_info.protocol_name", "tcp");
     add_int(d, "connection_info.protocol_num", 6);
     add_int(d, "start_time", (int64_t)x->begun_wall_ms);
+    if (f->test)
+        add(d, "unmapped.test", RECORD_BOOL)->value.integer = true;
     add_int(d, "unmapped.policy_generation", (int64_t)f->snapshot->generation);
     add_verdict(d, f);
     add_rules(d, f);

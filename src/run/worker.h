@@ -46,7 +46,7 @@ void worker_free(struct worker *take_w);
 /* Runs `answer` on the worker's thread with what it may look at; from any thread. -1: not to be had now. */
 struct worker_view {
     unsigned index;
-    const struct flow_env *env; /* borrowed for the call, like the net */
+    struct flow_env *env; /* borrowed for the call, like the net */
     const struct net *net;
 };
 typedef void worker_answer_fn(const struct worker_view *view, void *argument);
