@@ -101,6 +101,13 @@ read -r -t 20 trusted_port self_signed_port <&"${ORIGINS[0]}" || fail "the serve
 echo "https://localhost:$trusted_port, its certificate signed by the development CA"
 echo "https://localhost:$self_signed_port, its certificate signed by itself"
 
+# The five analytics; exeatd has to reach them when it is another user.
+mkdir -p "$state/rules"
+cp "$tree"/policy/rules/attack/*.yml "$state/rules/"
+chmod 755 "$state/rules"
+chmod 644 "$state"/rules/*.yml
+sed -i 's|^  baseline: baseline.yaml$|&\n  rules: [rules]|' "$state/exeat.yaml"
+
 # What the demonstration needs beside what exeat init wrote: loopback is refused by default, and so are unusual ports.
 # And this machine may be busy: a late answer of the agent would make an unknown sender of a known one.
 sed -i -e 's|^  allow_networks: \[\]$|  allow_networks: [127.0.0.0/8, "::1/128"]|' -e 's|^agent:$|agent:\n  timeout: 5s|' "$state/exeat.yaml"
@@ -177,10 +184,19 @@ echo "The client sees that. This policy does not look into the server's side of 
 say "what Exeat recorded of the three"
 /usr/bin/python3 "$tree/packaging/quickstart_records.py" "$records" "$recorded_before" 3 || fail "the records are not what they should be"
 
+say "would the five analytics fire here?"
+if ! exeat findings selftest --state "$state"; then
+    # without root, or on a kernel without BPF, the agent cannot see all that they are about
+    exeat status --json --state "$state" | grep -q '"not_observable":\[[^]]*"\(exec_archiver\|sensitive_access\)"' ||
+        fail "an analytic would not fire: see above what is missing"
+    echo "The agent cannot see here what those are about; as root, and with BPF, it can."
+fi
+
 say "where things are"
 cat <<TEXT
 records        $records   (two JSON lines an exchange: decision, close)
 configuration  $state/exeat.yaml
+rules          $state/rules: the five analytics
 baseline       $state/baseline.yaml   after a change: kill -HUP $run_pid
 log            $log
 status         $tree/build/release/exeat status --state $state

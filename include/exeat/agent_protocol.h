@@ -29,6 +29,9 @@
  *   privileges). A second hello replaces the list (a reload). `degraded` is for people: one sentence each.
  *   `owner` says how connections are attributed: "proc" (who holds the socket now, by /proc), "bpf", or "snapshot" (the tables that
  *   Windows and macOS keep, as they are at the time of the answer).
+ *   Two more capabilities are optional: "platform":"linux" (linux, macos or windows), and
+ *   "not_observable":["public_key_outside_tls"], the kinds of history (below) that this agent will never see, all of them where it
+ *   keeps none. Absent: it doesn't say, and each answer's history does.
  *
  * ask     proxy -> agent, only after its hello.
  *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",

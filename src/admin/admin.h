@@ -3,6 +3,7 @@
  *   GET /status         one JSON object: version, policy, workers with their counters, ledger (fields: admin/status.c)
  *   GET /flows?most=N   {"flows":[...]}: up to N live flows (default 100, at most 1000) of each worker
  *
+ *   POST /findings/selftest   would each analytic fire? (flow/selftest.h)
  *   POST /findings/ID/acknowledge?by=NAME, POST /findings/ID/close?by=NAME   what somebody says of an open finding
  *
  * A worker that doesn't answer within two seconds is left out and said to be ("answered":false). Who may ask is whoever may open

@@ -2,6 +2,7 @@
  * has one deadline, one bound on what it sends, and there are at most CLIENTS_MAX of them. See admin.h. */
 #include "admin/admin.h"
 
+#include "admin/selftest.h"
 #include "admin/status.h"
 #include "base/log.h"
 #include "base/must.h"
@@ -29,8 +30,9 @@ struct client {
     uv_pipe_t pipe;
     uv_timer_t deadline, wait;
     uv_write_t write;
-    struct admin *admin;   /* borrowed: closes its clients before it ends */
-    struct gather *gather; /* owned; NULL when nothing is asked */
+    struct admin *admin;       /* borrowed: closes its clients before it ends */
+    struct gather *gather;     /* owned; NULL when nothing is asked */
+    struct selftest *selftest; /* likewise */
     bool used, closing, flows;
     int handles; /* not yet closed */
     size_t received;
@@ -65,6 +67,8 @@ static void client_close(struct client *c)
     if (c->gather)
         gather_end(c->gather);
     c->gather = NULL;
+    selftest_end(c->selftest);
+    c->selftest = NULL;
     uv_close((uv_handle_t *)&c->pipe, on_handle_closed);
     uv_close((uv_handle_t *)&c->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&c->wait, on_handle_closed);
@@ -110,13 +114,27 @@ static void refuse(struct client *c, const char *status, const char *text)
     send_answer(c);
 }
 
+static void begin_answer(struct client *c)
+{
+    buf_append_str(&c->answer,
+                   "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+                   "Connection: close\r\n\r\n");
+}
+
 /* With what is there now. */
 static void answer(struct client *c)
 {
     uv_timer_stop(&c->wait);
-    buf_append_str(&c->answer,
-                   "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
-                   "Connection: close\r\n\r\n");
+    if (c->selftest && !selftest_is_done(c->selftest)) {
+        refuse(c, "503 Service Unavailable", "the worker does not answer");
+        return;
+    }
+    begin_answer(c);
+    if (c->selftest) {
+        selftest_write(c->selftest, &c->answer);
+        send_answer(c);
+        return;
+    }
     if (c->flows)
         status_write_flows(c->gather, &c->answer);
     else
@@ -136,7 +154,9 @@ static void on_woken(uv_async_t *async)
     struct admin *a = async->data;
     for (int i = 0; i < CLIENTS_MAX; i++) {
         struct client *c = &a->clients[i];
-        if (c->used && !c->closing && c->gather && gather_is_complete(c->gather))
+        if (!c->used || c->closing)
+            continue;
+        if ((c->gather && gather_is_complete(c->gather)) || (c->selftest && selftest_is_done(c->selftest)))
             answer(c);
     }
 }
@@ -191,9 +211,26 @@ static void set_finding(struct client *c, const char *target)
         refuse(c, "404 Not Found", "there is no open finding of that id");
         return;
     }
-    buf_append_str(&c->answer,
-                   "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}\n");
+    begin_answer(c);
+    buf_append_str(&c->answer, "{}\n");
     send_answer(c);
+}
+
+static void begin_selftest(struct client *c)
+{
+    c->selftest = selftest_begin(c->admin->daemon, &c->admin->wake);
+    if (!c->selftest)
+        refuse(c, "503 Service Unavailable", "no worker can be asked now");
+    else
+        uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
+}
+
+static void post_to(struct client *c, const char *target)
+{
+    if (strcmp(target, "/findings/selftest") == 0)
+        begin_selftest(c);
+    else
+        set_finding(c, target);
 }
 
 /* The request is a NUL-terminated head, of which only the first line is looked at. */
@@ -218,7 +255,7 @@ static void serve(struct client *c)
     if (post && known)
         refuse(c, "405 Method Not Allowed", "GET only");
     else if (post)
-        set_finding(c, target);
+        post_to(c, target);
     else if (known)
         gather_for(c, flows);
     else

@@ -41,6 +41,9 @@ static void write_net(struct json *j, const struct net_stats *n)
     json_object(j, "agent");
     json_bool(j, "connected", n->agent_connected != 0);
     json_str(j, "state", n->agent_state);
+    json_str(j, "platform", n->agent.platform[0] ? n->agent.platform : NULL);
+    if (n->agent.tells_observable)
+        agent_history_write_kinds(n->agent.not_observable, j, "not_observable");
     if (n->has_around) {
         json_object(j, "around");
         agent_around_write(&n->around, j);

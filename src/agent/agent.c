@@ -470,6 +470,9 @@ static void fill_hello(struct agent *a)
     log_notice("agent", "senders are told by %s",
                h->bpf ? "BPF: who connected" : "/proc: who holds the connection now");
     platform_host(h->host_name, h->host_id);
+    snprintf(h->platform, sizeof h->platform, "%s", platform_name());
+    h->tells_observable = true;
+    h->not_observable = platform_not_observable(a->platform);
     h->degraded_count = platform_degraded(a->platform, &sentences);
     for (size_t i = 0; i < h->degraded_count; i++) {
         snprintf(h->degraded[i], sizeof h->degraded[i], "%s", sentences[i]);

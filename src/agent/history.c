@@ -346,6 +346,11 @@ void history_cannot_see(struct history *h, enum agent_history_kind kind)
     h->not_observable |= 1u << kind;
 }
 
+unsigned history_not_observable(const struct history *h)
+{
+    return h->not_observable;
+}
+
 static int64_t ago_s(int64_t now_ms, int64_t then_ms)
 {
     return now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;

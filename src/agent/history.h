@@ -58,6 +58,7 @@ bool history_connect(struct history *h, const struct history_id *id);
 
 void history_lose(struct history *h, uint64_t events, uint64_t files); /* totals since the beginning */
 void history_cannot_see(struct history *h, enum agent_history_kind kind);
+unsigned history_not_observable(const struct history *h); /* a bit for each kind */
 
 /* What the lineage did within the window. *ret's strings are views until the next call of anything here. An unknown process
  * has nothing. */

@@ -117,6 +117,11 @@ size_t platform_watch_max(const struct platform *p);
 /* What does not work here, one sentence each, for hello and log. Views into the platform. */
 size_t platform_degraded(const struct platform *p, const char *const **ret_sentences);
 
+/* "linux", ... */
+const char *platform_name(void);
+/* Kinds of history that will never be seen here, a bit for each enum agent_history_kind. */
+unsigned platform_not_observable(const struct platform *p);
+
 /* Fills every attribution of the batch. */
 void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count);
 

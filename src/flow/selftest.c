@@ -136,8 +136,11 @@ static void set_sender(struct test *t)
     fact_set_text(facts, FACT_sender_confidence, t->agent->connected ? "exact" : "unknown");
     if (t->agent->connected) {
         fact_set_text(facts, FACT_sender_host, t->agent->name);
+        fact_set_int(facts, FACT_sender_host_type, 0);
         fact_set_text(facts, FACT_sender_stable, test_sender);
         fact_set_bool(facts, FACT_sender_is_browser, false);
+        fact_set_bool(facts, FACT_sender_at_home, false);
+        fact_set_bool(facts, FACT_sender_not_tls_here, false);
         return;
     }
     static const char prefixes[][8] = {"sender_", "history"};
@@ -195,6 +198,7 @@ static int set_facts(struct test *t)
 static int go(struct flow *f)
 {
     static const enum fact_phase gates[] = {FACT_CONNECT, FACT_HELLO, FACT_CHAIN, FACT_RELAY};
+    judge_set_volume(f);
     for (size_t i = 0; i < ARRAY_LEN(gates); i++)
         if (judge_note(f, gates[i]) != 0)
             return -1;

@@ -69,6 +69,7 @@ struct agent_link {
     bool said_down;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of this connection */
     char host_id[33];                                       /* as its hello says; "" without */
+    struct net_agent sees; /* as its hello says */
     bool has_around;
     struct agent_around around; /* what it said last */
     char text[96];              /* the state, for people */
@@ -449,6 +450,10 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
     snprintf(link->text, sizeof(link->text), "connected: host %.48s, owner by %.16s", hello->host_name,
              hello->owner);
     snprintf(link->host_id, sizeof(link->host_id), "%.32s", hello->host_id);
+    link->sees = (struct net_agent){.tells_observable = hello->tells_observable,
+                                    .not_observable = hello->not_observable};
+    snprintf(link->sees.host, sizeof link->sees.host, "%.64s", hello->host_name);
+    snprintf(link->sees.platform, sizeof link->sees.platform, "%s", hello->platform);
     link->has_around = false;
     if (hello->has_around)
         take_around(link, &hello->around);
@@ -693,6 +698,11 @@ bool agent_link_around(const struct agent_link *link, struct agent_around *ret)
         return false;
     *ret = link->around;
     return true;
+}
+
+void agent_link_sees(const struct agent_link *link, struct net_agent *ret)
+{
+    *ret = link->state == LINK_UP ? link->sees : (struct net_agent){0};
 }
 
 void agent_link_state(const struct agent_link *link, char *ret_text, size_t size, unsigned *ret_connected)

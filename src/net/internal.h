@@ -123,6 +123,7 @@ struct agent_link *agent_link_new(struct net *net);
 void agent_link_reconfigure(struct agent_link *link);
 void agent_link_free(struct agent_link *take_link);
 bool agent_link_around(const struct agent_link *link, struct agent_around *ret); /* false: it said nothing */
+void agent_link_sees(const struct agent_link *link, struct net_agent *ret);
 void agent_link_state(const struct agent_link *link, char *ret_text, size_t size, unsigned *ret_connected);
 
 struct job_run;

@@ -304,5 +304,6 @@ void net_stats(const struct net *net, struct net_stats *ret)
     *ret = net->stats;
     ret->pipes = net->pipes.count;
     ret->has_around = agent_link_around(net->agent, &ret->around);
+    agent_link_sees(net->agent, &ret->agent);
     agent_link_state(net->agent, ret->agent_state, sizeof(ret->agent_state), &ret->agent_connected);
 }

@@ -51,11 +51,19 @@ void net_listener_close(struct net_listener *take_l);
 
 /* ---- for status ---- */
 
+/* What the agent's hello says of it; zeroed while none is connected. */
+struct net_agent {
+    char host[65], platform[16];
+    bool tells_observable;
+    unsigned not_observable; /* a bit for each enum agent_history_kind */
+};
+
 struct net_stats {
     uint64_t accepted, accept_paused, dns_queries, dns_cache_hits, dials, dial_failures, asks, ask_timeouts;
     unsigned streams, pipes, agent_connected;
     struct agent_around around; /* what goes around us, as the agent said last */
     bool has_around;
+    struct net_agent agent;
     char agent_state[96]; /* one line for people: "connected: host NAME, owner by proc" or why not */
 };
 void net_stats(const struct net *net, struct net_stats *ret);

@@ -61,6 +61,15 @@ static void write_usage(struct json *j, const struct agent_usage *u)
     json_end_object(j);
 }
 
+void agent_history_write_kinds(unsigned kinds, struct json *j, const char *key)
+{
+    json_array(j, key);
+    for (unsigned i = 0; i < AGENT_HISTORY_KIND_COUNT; i++)
+        if (kinds >> i & 1)
+            json_str(j, NULL, kind_names[i]);
+    json_end_array(j);
+}
+
 void agent_history_write(const struct agent_history *h, struct json *j, const char *key)
 {
     json_object(j, key);
@@ -74,11 +83,7 @@ void agent_history_write(const struct agent_history *h, struct json *j, const ch
     json_int(j, "files", h->lost_files);
     json_int(j, "forgotten", h->forgotten);
     json_end_object(j);
-    json_array(j, "not_observable");
-    for (unsigned i = 0; i < AGENT_HISTORY_KIND_COUNT; i++)
-        if (h->not_observable >> i & 1)
-            json_str(j, NULL, kind_names[i]);
-    json_end_array(j);
+    agent_history_write_kinds(h->not_observable, j, "not_observable");
     if (h->has_usage)
         write_usage(j, &h->usage);
     json_end_object(j);

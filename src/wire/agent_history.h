@@ -58,6 +58,10 @@ struct agent_history {
 
 const char *agent_history_kind_name(enum agent_history_kind kind);
 
+/* A list of names of kinds, from a bit for each; and back: names that are not known are ignored. */
+void agent_history_write_kinds(unsigned kinds, struct json *j, const char *key);
+unsigned agent_history_decode_kinds(const struct json_t *list); /* NULL: none */
+
 void agent_history_write(const struct agent_history *h, struct json *j, const char *key);
 
 /* One reference, or NULL: the object breaks the protocol. */

@@ -86,6 +86,20 @@ static void decode_usage(struct agent_history *h, const json_t *object, bool *ba
                                     .connected_executions = number(object, "connected_executions", 0, bad)};
 }
 
+unsigned agent_history_decode_kinds(const json_t *list)
+{
+    const json_t *item;
+    unsigned kinds = 0;
+    size_t i;
+    json_array_foreach(list, i, item)
+    {
+        enum agent_history_kind kind = kind_of(item);
+        if (kind != AGENT_HISTORY_KIND_COUNT)
+            kinds |= 1u << kind;
+    }
+    return kinds;
+}
+
 static void decode_members(struct agent_history *h, const json_t *object, bool *bad)
 {
     const json_t *losses = member(object, "losses"), *usage = member(object, "usage"), *item;
@@ -100,12 +114,7 @@ static void decode_members(struct agent_history *h, const json_t *object, bool *
             break;
         decode_row(h, item, bad);
     }
-    json_array_foreach(member(object, "not_observable"), i, item)
-    {
-        enum agent_history_kind kind = kind_of(item);
-        if (kind != AGENT_HISTORY_KIND_COUNT)
-            h->not_observable |= 1u << kind;
-    }
+    h->not_observable = agent_history_decode_kinds(member(object, "not_observable"));
     if (usage)
         decode_usage(h, usage, bad);
 }

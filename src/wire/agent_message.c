@@ -92,6 +92,10 @@ static void write_capabilities(struct json *j, const struct agent_hello *h)
     for (size_t i = 0; i < h->degraded_count; i++)
         json_str(j, NULL, h->degraded[i]);
     json_end_array(j);
+    if (h->platform[0])
+        json_str(j, "platform", h->platform);
+    if (h->tells_observable)
+        agent_history_write_kinds(h->not_observable, j, "not_observable");
     json_end_object(j);
 }
 

@@ -51,6 +51,9 @@ struct agent_hello {
     char host_name[AGENT_NAME_BYTES], host_id[AGENT_NAME_BYTES]; /* "" when not told */
     char owner[AGENT_NAME_BYTES];                                /* "proc", "bpf"; "" from a proxy */
     bool bpf;
+    char platform[16];       /* "linux"; "" when not told */
+    bool tells_observable;   /* then: */
+    unsigned not_observable; /* a bit for each enum agent_history_kind */
     char degraded[AGENT_DEGRADED_MAX][AGENT_TEXT_BYTES];
     size_t degraded_count;
     struct endpoint proxies[AGENT_PROXIES_MAX];

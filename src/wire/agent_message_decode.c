@@ -115,6 +115,10 @@ static int decode_hello(const json_t *object, struct agent_hello *h, struct agen
         return fail(e, AGENT_ERROR_BAD_HELLO, "a name is not a string or too long");
     h->bpf = bool_member(capabilities, "bpf");
     decode_degraded(member(capabilities, "degraded"), h);
+    if (text_member(capabilities, "platform", h->platform, sizeof h->platform) != 0)
+        h->platform[0] = '\0'; /* one that we don't know */
+    h->tells_observable = json_is_array(member(capabilities, "not_observable"));
+    h->not_observable = agent_history_decode_kinds(member(capabilities, "not_observable"));
     const json_t *around = member(object, "around");
     h->has_around = around && agent_around_read(around, &h->around) == 0;
     if (decode_proxies(member(object, "proxies"), h) != 0)

@@ -46,6 +46,9 @@ def once(state):
     check(len(set(re.findall(r"record   (\S+)", p.stdout))) == 3, "--once: three different record ids are wanted")
     for name in re.findall(r"^(?:records|configuration|baseline|log) +(\S+)", p.stdout, re.M):
         check(os.path.exists(name), f"--once: {name} is not there")
+    check(len(re.findall(r"^AN\d{4}  (?:fired|MISSING) ", p.stdout, re.M)) == 5, "--once: five analytics are told of")
+    if "The agent cannot see here" not in p.stdout:
+        check(len(re.findall(r"^AN\d{4}  fired ", p.stdout, re.M)) == 5, "--once: all five analytics were to fire")
     check(not processes_of(state), f"--once: still running: {processes_of(state)}")
 
 

@@ -86,6 +86,9 @@ static void hello_goes_round(void **state)
                                    .owner = "proc",
                                    .degraded = {"one", "two"},
                                    .degraded_count = 2,
+                                   .platform = "linux",
+                                   .tells_observable = true,
+                                   .not_observable = 1u << AGENT_HISTORY_SENSITIVE_ACCESS,
                                    .bpf = true};
     h.proxies[0] = endpoint("127.0.0.1:3128");
     h.proxies[1] = endpoint("[::1]:3128");
@@ -100,6 +103,9 @@ static void hello_goes_round(void **state)
     assert_true(m.u.hello.bpf);
     assert_int_equal(m.u.hello.degraded_count, 2);
     assert_string_equal(m.u.hello.degraded[1], "two");
+    assert_string_equal(m.u.hello.platform, "linux");
+    assert_true(m.u.hello.tells_observable);
+    assert_int_equal(m.u.hello.not_observable, 1u << AGENT_HISTORY_SENSITIVE_ACCESS);
     assert_int_equal(m.u.hello.proxy_count, 2);
     assert_int_equal(m.u.hello.proxies[1].ip.version, 6);
     assert_string_equal(m.u.hello.host_id, "");

@@ -244,6 +244,11 @@ void observer_begin(struct observer *o, int procfd)
     }
 }
 
+unsigned observer_not_observable(const struct observer *o)
+{
+    return history_not_observable(o->history);
+}
+
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX])
 {
     size_t count = 0;

@@ -28,6 +28,8 @@ void observer_scan_done(struct observer *o, const struct history_scan *job);
 bool observer_ask(struct observer *o, const struct sender *s, const struct attribution *a,
                   struct agent_history *ret);
 
+/* Kinds of history that will never be seen, a bit for each; after observer_begin(). */
+unsigned observer_not_observable(const struct observer *o);
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX]);
 
 #endif

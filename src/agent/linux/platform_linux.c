@@ -259,6 +259,16 @@ void platform_history_scan_done(struct platform *p, const struct history_scan *j
     observer_scan_done(observer_of(p), job);
 }
 
+const char *platform_name(void)
+{
+    return "linux";
+}
+
+unsigned platform_not_observable(const struct platform *p)
+{
+    return observer_of(p) ? observer_not_observable(observer_of(p)) : (1u << AGENT_HISTORY_KIND_COUNT) - 1;
+}
+
 bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
                       struct agent_history *ret)
 {
