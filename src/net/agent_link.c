@@ -69,7 +69,7 @@ struct agent_link {
     bool said_down;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of this connection */
     char host_id[33];                                       /* as its hello says; "" without */
-    struct net_agent sees; /* as its hello says */
+    struct net_agent sees;                                  /* as its hello says */
     bool has_around;
     struct agent_around around; /* what it said last */
     char text[96];              /* the state, for people */

@@ -126,6 +126,30 @@ static int64_t integer(const json_t *all, size_t index, const char *key)
     return json_integer_value(json_object_get(json_array_get(all, index), key));
 }
 
+/* A test is said, and is over: no budget is spent on it, nobody is riskier, and what was found in earnest stays. */
+static void test_a_test_ends_at_once(void **state)
+{
+    struct bench *b = *state;
+    struct findings_stats s;
+    struct finding ended;
+    assert_false(findings_end_test(b->findings, "rule", noon, &ended));
+    note(b, about("rule", "path /usr/bin/real", "bad.example"), noon);
+    assert_false(findings_end_test(b->findings, "rule", noon, &ended));
+    unsigned risk = findings_risk(b->findings, span_str("host\nws-17"), noon);
+    for (int i = 0; i < 100; i++) {
+        struct finding f = about("rule", "selftest", "selftest.invalid");
+        f.test = true;
+        note(b, f, noon);
+        assert_true(findings_end_test(b->findings, "rule", noon, &ended));
+        assert_string_equal(ended.sender, "selftest");
+        assert_true(ended.test && ended.status == FINDING_NEW && !ended.evidence);
+    }
+    findings_stats(b->findings, &s);
+    assert_int_equal(s.open, 1);
+    assert_int_equal(s.closed, 100);
+    assert_int_equal(findings_risk(b->findings, span_str("host\nws-17"), noon), risk);
+}
+
 static void test_ten_thousand_matches_are_one_finding(void **state)
 {
     struct bench *b = *state;
@@ -378,6 +402,7 @@ int main(void)
     noon = (int64_t)(time(NULL) / 86400 * 86400 + 43200) * 1000;
     const struct CMUnitTest tests[] = {
         WITH(test_ten_thousand_matches_are_one_finding),
+        WITH(test_a_test_ends_at_once),
         WITH(test_what_is_different_is_another),
         WITH(test_budget),
         WITH(test_suppressed_still_counts_and_another_hash_is_said),
