@@ -269,6 +269,17 @@ static bool lane_flush(struct net_lane *lane, struct net_stream *to, enum net_la
     return true;
 }
 
+static void lane_count(struct net *net, struct net_lane *lane, struct peer *from, struct peer *to)
+{
+    if (from->bulk_bytes == 0 || buf_len(&from->to_flow) > 0)
+        return;
+    net->idle_moves = 0;
+    lane->moved_bytes += from->bulk_bytes;
+    from->sent_bytes += from->bulk_bytes;
+    to->got_bytes += from->bulk_bytes;
+    from->bulk_bytes = 0;
+}
+
 static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, struct net_stream *from,
                                     struct net_stream *to)
 {
@@ -280,6 +291,7 @@ static enum net_lane_state lane_run(struct net *net, struct net_lane *lane, stru
             return NET_LANE_DONE;
         if (taken >= LANE_BUDGET_BYTES)
             return NET_LANE_WAIT_READ;
+        lane_count(net, lane, from->peer, to->peer);
         uint8_t bytes[8192];
         ssize_t n = net_stream_read(from, bytes, sizeof bytes);
         if (n < 0)
@@ -315,7 +327,7 @@ static unsigned readiness(const struct net_stream *s)
     const struct peer *p = s->peer;
     unsigned ready = 0;
     bool ended = p->fin_sent || p->rst_sent;
-    if (s->want & NET_READABLE && (buf_len(&p->to_flow) > 0 || ended))
+    if (s->want & NET_READABLE && (buf_len(&p->to_flow) > 0 || p->bulk_bytes > 0 || ended))
         ready |= NET_READABLE;
     if (s->want & NET_WRITABLE && (p->rst_sent || !p->stopped || buf_len(&p->window) < PEER_WINDOW_BYTES))
         ready |= NET_WRITABLE;
@@ -476,6 +488,18 @@ void fake_net_free(struct net *take_net)
         peer_free(take_net->peers[i]);
     free(take_net);
     fake_the_net = NULL;
+}
+
+void fake_net_forget_closed(struct net *net)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < net->peer_count; i++)
+        if (net->peers[i]->stream)
+            net->peers[kept++] = net->peers[i];
+        else
+            peer_free(net->peers[i]);
+    net->peer_count = kept;
+    net->turn = 0;
 }
 
 struct net_stream *fake_net_connect(struct net *net, const struct endpoint *client,

@@ -59,6 +59,7 @@ struct peer {
     struct tls_session *tls; /* owned: the peer's own; NULL = plain */
     bool stopped, fin_sent, rst_sent, got_fin, got_rst, flow_closed;
     uint64_t sent_bytes, got_bytes;
+    uint64_t bulk_bytes; /* sent after `to_flow`: counted, not carried; only lanes move them */
     bool speaks_tls_failed;
 };
 
@@ -92,8 +93,10 @@ struct world_agent {
     enum agent_confidence confidence;
     struct sender *sender; /* borrowed; NULL */
     const char *reason;
-    uint64_t after_ms;         /* 0: answered at once */
-    uint64_t changes_after_ms; /* 0: never. Then the sender is stale, for this reason: */
+    const char *host;              /* NULL: ws-17 */
+    struct agent_history *history; /* borrowed; NULL */
+    uint64_t after_ms;             /* 0: answered at once */
+    uint64_t changes_after_ms;     /* 0: never. Then the sender is stale, for this reason: */
     const char *change;
 };
 
@@ -136,6 +139,9 @@ void fake_net_free(struct net *take_net); /* streams, operations, deadlines and 
 /* A client's connection; the stream is for flow_accept(). NULL when there are too many. */
 struct net_stream *fake_net_connect(struct net *net, const struct endpoint *client,
                                     const struct endpoint *proxy, struct peer **ret_peer);
+
+/* Frees the other ends of streams that the flow has closed; nobody may look at them any more. */
+void fake_net_forget_closed(struct net *net);
 
 /* Runs what is ready now; time stands still. */
 void fake_net_settle(struct net *net);

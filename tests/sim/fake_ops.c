@@ -133,7 +133,8 @@ static void answer_agent(struct net *net, struct net_attribution *a, const struc
     a->confidence = answer->confidence;
     a->sender = answer->sender ? sender_ref(answer->sender) : NULL;
     snprintf(a->reason, sizeof a->reason, "%s", answer->reason ? answer->reason : "");
-    snprintf(a->host, sizeof a->host, "%s", answer->sender ? "ws-17" : "");
+    a->history = agent_history_ref(answer->history);
+    snprintf(a->host, sizeof a->host, "%s", answer->host ? answer->host : answer->sender ? "ws-17" : "");
 }
 
 bool net_attribute(struct net *net, struct net_attribution *a, const struct endpoint *client,

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "base/rfc3339.h"
 #include "flow/flow.h"
+#include "sim_rules.h"
 #include "world.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* world.c: see world.h. */
 #include "world.h"
+#include "sim_rules.h"
 
 #include "base/must.h"
 #include "flow/inside.h"
@@ -54,13 +55,6 @@ static void write_file(const char *name, const char *text)
     must(fclose(f) == 0 && chmod(path, 0600) == 0);
 }
 
-static noreturn void stop_for(const struct err *e)
-{
-    char text[1024];
-    fprintf(stderr, "sim: %s\n", err_format(e, text, sizeof text));
-    exit(1);
-}
-
 static void issue(struct devca *ca, enum fixture_certificate which, const char *name, struct devca_leaf leaf)
 {
     char pem[128], key[128], file[32];
@@ -73,7 +67,7 @@ static void issue(struct devca *ca, enum fixture_certificate which, const char *
     path_of(file, key);
     if (devca_issue(ca, &leaf, pem, key, &e) != 0 ||
         !(fixture.servers[which] = tls_context_new_server(pem, key, &e)))
-        stop_for(&e);
+        sim_stop_for(&e);
 }
 
 static void make_inspection(const char *roots)
@@ -87,7 +81,7 @@ static void make_inspection(const char *roots)
         !(fixture.trust = trust_new(false, &roots, 1, &e)) || !(fixture.prober = tls_prober_new(&e)) ||
         !(fixture.inspected = tls_context_new_client(pem, &e)) ||
         !(fixture.inspect = tls_context_new_unverified(&e)))
-        stop_for(&e);
+        sim_stop_for(&e);
 }
 
 const struct fixture *fixture_get(void)
@@ -102,7 +96,7 @@ const struct fixture *fixture_get(void)
     struct devca *ca =
         devca_create("Exeat simulation CA", path_of("ca.pem", pem), path_of("ca.key", key), &e);
     if (!ca)
-        stop_for(&e);
+        sim_stop_for(&e);
     static const char names[] = "DNS:example.com,DNS:example.net,DNS:proxy.example";
     issue(ca, CERTIFICATE_GOOD, "good",
           (struct devca_leaf){.common_name = "example.com", .alt_names = names});
@@ -116,7 +110,7 @@ const struct fixture *fixture_get(void)
     devca_free(ca);
     fixture.client = tls_context_new_client(pem, &e);
     if (!fixture.client)
-        stop_for(&e);
+        sim_stop_for(&e);
     make_inspection(pem);
     struct crypt_data data = {0};
     snprintf(users, sizeof users, "alice:%s\n", crypt_r("secret", "$1$exeat", &data));
@@ -152,7 +146,7 @@ struct snapshot *world_snapshot(const char *name, const char *conf, const char *
     s->conf = conf_load(path_of("exeat.yaml", path), &e);
     s->baseline = s->conf ? baseline_parse(span_str(baseline), name, &e) : NULL;
     if (!s->baseline)
-        stop_for(&e);
+        sim_stop_for(&e);
     s->needs_hash = baseline_needs_hash(s->baseline);
     s->own_addresses = calloc(1, sizeof *s->own_addresses); /* what the scenarios take for this host */
     must(s->own_addresses && ip_parse(span_str("192.0.2.1"), &s->own_addresses[0]));
@@ -164,61 +158,6 @@ struct snapshot *world_snapshot(const char *name, const char *conf, const char *
     s->ca = x->ca;
     s->inspect_tls = x->inspect;
     return s;
-}
-
-/* ---- rules ---- */
-
-struct documents {
-    struct sigma_document *first, **tail;
-    struct arena arena;
-    const struct logsource *tables;
-};
-
-static void take_document(void *context, struct sigma_document *d, const struct err *e)
-{
-    struct documents *all = context;
-    struct err why = {0};
-    if (!d)
-        stop_for(e);
-    if (logsource_check(all->tables, d, &why) != 0)
-        stop_for(&why);
-    *all->tail = d;
-    all->tail = &d->next;
-}
-
-static void reject_document(void *context, const struct sigma_document *d, const struct err *e)
-{
-    (void)context;
-    (void)d;
-    stop_for(e);
-}
-
-static const char *name_field(void *context, const struct sigma_document *d, const char *field)
-{
-    const struct documents *all = context;
-    return logsource_name_field(all->tables, &d->logsource, field);
-}
-
-void world_add_rules(struct snapshot *s, const char *name, const char *rules, const char *actions)
-{
-    struct documents all = {.tail = &all.first};
-    struct err e = {0};
-    char why[COMPILE_WHY_BYTES] = "";
-    arena_init(&all.arena, 64 << 20);
-    all.tables = logsource_read_all(&all.arena, &e);
-    struct actions *a = actions ? actions_parse(span_str(actions), name, &e) : NULL;
-    if (!all.tables || (actions && !a))
-        stop_for(&e);
-    sigma_read(&all.arena, span_str(rules), name, &(struct sigma_options){0}, take_document, &all);
-    struct ruleset *set = ruleset_link_named(all.first, name_field, reject_document, &all);
-    struct compiled *compiled = set ? compile_all(set, why) : NULL;
-    must(compiled);
-    s->rules = rulebook_make(&all.arena, set, compiled, all.tables, a, &e);
-    actions_free(a);
-    if (!s->rules)
-        stop_for(&e);
-    s->rule_counts = rule_counts_new(s->rules->set->rule_count);
-    s->tally = s->rules->set->correlation_count ? tally_new(s->rules) : NULL;
 }
 
 /* ---- invariants while it runs ---- */

@@ -37,9 +37,6 @@ const struct fixture *fixture_get(void);
 struct snapshot *world_snapshot(const char *name, const char *conf, const char *baseline,
                                 uint64_t generation);
 
-/* Sigma documents and actions (NULL: none) for a snapshot that nobody uses yet. */
-void world_add_rules(struct snapshot *s, const char *name, const char *rules, const char *actions);
-
 /* ---- one run ---- */
 
 /* The signing process, in this one. `answer` says what it does from now on. */
