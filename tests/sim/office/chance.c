@@ -115,6 +115,12 @@ struct visit *office_add(struct office *o, unsigned host, enum program program, 
     return v;
 }
 
+void visit_add_archive(struct visit *v, unsigned age_s, uint64_t bytes, struct rng *r)
+{
+    v->archive_age_s = (int16_t)age_s;
+    v->archive_bytes = (int64_t)(bytes ? bytes : rng_bytes(r, 4e6, 1.5));
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct visit *x = a, *y = b;

@@ -24,7 +24,7 @@ static struct visit *visit(const struct day *d, enum program program, const char
     if (rng_chance(d->r, 0.06))
         v->archiver_age_s = (int16_t)rng_between(d->r, 5, 3000);
     if (rng_chance(d->r, 0.03))
-        v->archive_age_s = (int16_t)rng_between(d->r, 5, 3000);
+        visit_add_archive(v, rng_between(d->r, 5, 3000), 0, d->r);
     return v;
 }
 
@@ -50,8 +50,8 @@ static void install_packages(const struct day *d)
     static const char *const images[] = {"registry-1.docker.io", "production.cloudflare.docker.com",
                                          "ghcr.io", "registry.corp.example"};
     for (unsigned n = rng_count(d->r, 8); n > 0; n--)
-        visit(d, PROGRAM_NPM, "registry.npmjs.org", 6000, 1, 3e6, "npm install")->archive_age_s =
-            rng_chance(d->r, 0.5) ? 20 : -1; /* it unpacks and keeps archives */
+        visit_add_archive(visit(d, PROGRAM_NPM, "registry.npmjs.org", 6000, 1, 3e6, "npm install"), 20, 0,
+                          d->r);
     for (unsigned n = rng_count(d->r, 3); n > 0; n--)
         visit(d, PROGRAM_PIP, rng_chance(d->r, 0.5) ? "pypi.org" : "files.pythonhosted.org", 3000, 0.6, 2e6,
               "pip install");
@@ -71,7 +71,7 @@ static void edit(const struct day *d)
     static const char *const home[] = {"mobile.events.data.microsoft.com", "marketplace.visualstudio.com",
                                        "update.code.visualstudio.com", "api.github.com"};
     char name[NAME_BYTES];
-    for (unsigned n = rng_count(d->r, 15); n > 0; n--)
+    for (unsigned n = rng_count(d->r, 8); n > 0; n--)
         visit(d, PROGRAM_EDITOR, home[rng_zipf(d->r, 4)], 9000, 0.9, 20000, "an editor");
     if (rng_chance(d->r, 0.03)) { /* an extension that calls its maker */
         snprintf(name, sizeof name, "telemetry.ext%u.dev", rng_zipf(d->r, 3000));

@@ -7,13 +7,14 @@ static void serve(struct office *o, unsigned host, unsigned day, struct rng *r)
 {
     double begin_s = day * (double)DAY_S;
     bool whole = rng_chance(r, 0.01); /* not only what has changed */
-    office_add(o, host, PROGRAM_BACKUP, begin_s + 2 * HOUR_S + host * 60, "servers.backup-vendor.com",
-               rng_bytes(r, whole ? 2e10 : 3e8, 1.2), rng_bytes(r, 900000, 0.6), "a backup")
-        ->archive_age_s = 30;
-    for (double t = begin_s; t < begin_s + DAY_S; t += 900)
+    visit_add_archive(office_add(o, host, PROGRAM_BACKUP, begin_s + 2 * HOUR_S + host * 60,
+                                 "servers.backup-vendor.com", rng_bytes(r, whole ? 2e10 : 3e8, 1.2),
+                                 rng_bytes(r, 900000, 0.6), "a backup"),
+                      30, 0, r);
+    for (double t = begin_s; t < begin_s + DAY_S; t += 1800)
         office_add(o, host, PROGRAM_MONITOR, t + 2 * rng_unit(r), "metrics.corp-cloud.com",
                    rng_bytes(r, 60000, 0.2), rng_bytes(r, 3000, 0.2), "measurements");
-    for (double t = begin_s; t < begin_s + DAY_S; t += 1800)
+    for (double t = begin_s; t < begin_s + DAY_S; t += HOUR_S)
         office_add(o, host, PROGRAM_SENSOR, t + 9 * rng_unit(r), "ingest.edr-vendor.com",
                    rng_chance(r, 0.002) ? rng_bytes(r, 8e6, 1) : rng_bytes(r, 16000, 0.8),
                    rng_bytes(r, 2500, 0.4), "a sensor");
@@ -28,16 +29,16 @@ static void build_once(struct office *o, unsigned host, double at_s, struct rng 
 {
     char name[NAME_BYTES];
     office_add(o, host, PROGRAM_GIT, at_s, "git.corp.example", 2500, rng_bytes(r, 900000, 1), "a build");
-    office_add(o, host, PROGRAM_CI_NPM, at_s + 20, "registry.npmjs.org", rng_bytes(r, 9000, 0.6),
-               rng_bytes(r, 2e7, 0.7), "a build")
-        ->archive_age_s = 3;
-    office_add(o, host, PROGRAM_DOCKER, at_s + 60, "registry.corp.example", rng_bytes(r, 4e7, 0.8), 9000,
-               "a build")
-        ->archive_age_s = 12;
+    visit_add_archive(office_add(o, host, PROGRAM_CI_NPM, at_s + 20, "registry.npmjs.org",
+                                 rng_bytes(r, 9000, 0.6), rng_bytes(r, 2e7, 0.7), "a build"),
+                      3, 0, r);
+    visit_add_archive(office_add(o, host, PROGRAM_DOCKER, at_s + 60, "registry.corp.example",
+                                 rng_bytes(r, 4e7, 0.8), 9000, "a build"),
+                      12, 0, r);
     if (rng_chance(r, 0.5))
-        office_add(o, host, PROGRAM_CI_CURL, at_s + 90, "artifacts.corp.example", rng_bytes(r, 2e7, 1.2),
-                   1200, "a build's result")
-            ->archive_age_s = 9;
+        visit_add_archive(office_add(o, host, PROGRAM_CI_CURL, at_s + 90, "artifacts.corp.example",
+                                     rng_bytes(r, 2e7, 1.2), 1200, "a build's result"),
+                          9, 0, r);
     if (!rng_chance(r, 0.2))
         return;
     bool fresh = rng_chance(r, 0.01);
@@ -45,7 +46,7 @@ static void build_once(struct office *o, unsigned host, double at_s, struct rng 
              fresh ? 100 + rng_below(r, 900) : rng_below(r, 5));
     struct visit *v = office_add(o, host, PROGRAM_CI_AWS, at_s + 120, name, rng_bytes(r, 9e6, 1), 4000,
                                  fresh ? "a builder's upload to a new place" : "a builder's upload");
-    v->archive_age_s = 9;
+    visit_add_archive(v, 9, 0, r);
     v->sensitive_age_s = 0;
     v->sensitive = "cloud_credentials";
 }
@@ -53,14 +54,14 @@ static void build_once(struct office *o, unsigned host, double at_s, struct rng 
 static void build(struct office *o, unsigned host, unsigned day, struct rng *r)
 {
     double begin_s = day * (double)DAY_S;
-    for (unsigned n = rng_count(r, day % 7 >= 5 ? 8 : 40); n > 0; n--)
+    for (unsigned n = rng_count(r, day % 7 >= 5 ? 6 : 25); n > 0; n--)
         build_once(o, host, begin_s + rng_unit(r) * DAY_S, r);
 }
 
 /* No agent runs there. */
 static void show(struct office *o, unsigned host, unsigned day, struct rng *r)
 {
-    for (double t = day * (double)DAY_S; t < (day + 1) * (double)DAY_S; t += 600)
+    for (double t = day * (double)DAY_S; t < (day + 1) * (double)DAY_S; t += 1200)
         office_add(o, host, PROGRAM_TELEVISION, t + 30 * rng_unit(r),
                    rng_chance(r, 0.9) ? "content.signage-vendor.com" : "time.signage-vendor.com",
                    rng_bytes(r, 1500, 0.3), rng_bytes(r, 90000, 1.5), "a screen in the hall");

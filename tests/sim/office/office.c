@@ -1,13 +1,15 @@
-/* office.c: plays a month of an office (office.h) and tells what was found in it, as a table of README.md.
+/* office.c: plays a month of an office (office.h) and tells what was found in it, as tables of README.md, one a seed.
  *
- *   office [--hosts N] [--days N] [--seed N]...     the table, one column of findings a seed; --list: each finding, too
- *   office ... --check README.md                    fails unless that is what stands there, and what has to hold does
- *   office ... --write README.md                    puts it there
- *   office ... --smoke                              a small office: fails unless something planted was found */
+ *   office [--hosts N] [--days N] [--seed N] [--list]   the table; --list: each finding as it is made, and what it cost
+ *   office [--seed N] --check README.md                 fails unless that is what stands there
+ *   office [--seed N] --write README.md                 puts it there
+ *   ... --strict                                        fails, too, unless all that was planted is found, and at most one finding
+ *                                                       for 100 hosts and day is false */
 #include <jansson.h>
 
 #include "office.h"
 
+#include "base/buf.h"
 #include "base/must.h"
 
 #include <getopt.h>
@@ -16,10 +18,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { CAUSES_MOST = 64, RULES_MOST = 32, SEEDS_MOST = 4, RULE_BYTES = 104, TABLE_BYTES = 1 << 16 };
-
-#define BEGINS "<!-- office begins -->\n"
-#define ENDS   "<!-- office ends -->\n"
+enum {
+    CAUSES_MOST = 64,
+    RULES_MOST = 32,
+    RULE_BYTES = 72,
+    TEXT_BYTES_MAX = 1 << 20,
+    LEARNING_DAYS = 14, /* history.min_days: before, nothing is called rare or new */
+};
 
 /* Findings that no plant is behind, by rule and cause. */
 struct cause {
@@ -36,12 +41,13 @@ struct result {
         int64_t first_ms; /* since it began */
     } plants[PLANTS_MOST + 1];
     struct cause causes[CAUSES_MOST];
-    unsigned cause_count, false_count;
+    unsigned cause_count, false_count, learning_count; /* once there is history; before */
     struct player_stats stats;
 };
 
 struct run {
     struct office office;
+    struct player *player;     /* owned */
     const struct visit *visit; /* borrowed: being played */
     struct result *result;     /* borrowed */
     bool list;
@@ -66,7 +72,12 @@ static void note_false(struct run *r, const char *rule)
 {
     struct result *out = r->result;
     struct cause *c = out->causes;
-    while (c < out->causes + out->cause_count && (c->why != r->visit->why || strcmp(c->rule, rule) != 0))
+    if (r->visit->at_ms < LEARNING_DAYS * INT64_C(1000) * DAY_S) {
+        out->learning_count++;
+        return;
+    }
+    while (c < out->causes + out->cause_count &&
+           (strcmp(c->why, r->visit->why) != 0 || strcmp(c->rule, rule) != 0))
         c++;
     if (c == out->causes + out->cause_count) {
         must(out->cause_count++ < CAUSES_MOST);
@@ -82,19 +93,20 @@ static void on_finding(void *owner, const char *line)
 {
     struct run *r = owner;
     json_t *record = json_loads(line, 0, NULL);
-    const char *rule, *title;
+    const char *rule;
     int activity;
     must(record);
-    must(json_unpack(record, "{s:i, s:{s:s, s:{s:s}}}", "activity_id", &activity, "finding_info", "title",
-                     &title, "analytic", "uid", &rule) == 0);
+    must(json_unpack(record, "{s:i, s:{s:{s:s}}}", "activity_id", &activity, "finding_info", "analytic",
+                     "uid", &rule) == 0);
     if (activity == 1) {
+        const char *name = player_rule_name(r->player, rule);
         if (r->list)
-            printf("day %2u host %3u %-36.36s %-44.44s %s%s\n", (unsigned)(r->visit->at_ms / 1000 / DAY_S),
-                   r->visit->host, title, r->visit->name, r->visit->plant ? "PLANTED " : "", r->visit->why);
+            printf("day %2u host %3u %-16s %-44.44s %s%s\n", (unsigned)(r->visit->at_ms / 1000 / DAY_S),
+                   r->visit->host, name, r->visit->name, r->visit->plant ? "PLANTED " : "", r->visit->why);
         if (r->visit->plant)
-            note_plant(r, title);
+            note_plant(r, name);
         else
-            note_false(r, title);
+            note_false(r, name);
     }
     json_decref(record);
 }
@@ -106,6 +118,7 @@ static void play_month(uint64_t seed, unsigned hosts, unsigned days, bool list, 
     *ret = (struct result){.seed = seed};
     office_init(&r.office, seed, hosts, days);
     struct player *p = player_new(&r.office, on_finding, &r);
+    r.player = p;
     for (unsigned day = 0; day < days; day++) {
         office_make_day(&r.office, day);
         for (size_t i = 0; i < r.office.count; i++) {
@@ -118,25 +131,187 @@ static void play_month(uint64_t seed, unsigned hosts, unsigned days, bool list, 
     office_free(&r.office);
 }
 
+/* ---- the tables ---- */
+
+struct options {
+    unsigned hosts, days;
+    uint64_t seed;
+    bool list, strict;
+    const char *check, *write; /* borrowed; NULL */
+};
+
+static unsigned count_found(const struct result *r)
+{
+    unsigned found = 0;
+    for (unsigned i = 1; i <= plants_count(); i++)
+        found += r->plants[i].rule_count > 0;
+    return found;
+}
+
+/* Plants of one kind stand together. */
+static void write_plants(const struct result *r, struct buf *out)
+{
+    buf_append_str(out, "\n| planted | found | after | by |\n|---|---|---|---|\n");
+    for (unsigned first = 1, next; first <= plants_count(); first = next) {
+        unsigned found = 0, best = 0;
+        for (next = first; next <= plants_count() && plant_what(next) == plant_what(first); next++) {
+            found += r->plants[next].rule_count > 0;
+            best = best && r->plants[best].rule_count >= r->plants[next].rule_count ? best : next;
+        }
+        buf_printf(out, "| %s | %u of %u | ", plant_what(first), found, next - first);
+        for (unsigned i = first; i < next; i++)
+            if (r->plants[i].rule_count > 0)
+                buf_printf(out, "%s%.1f h", i > first && r->plants[i - 1].rule_count > 0 ? ", " : "",
+                           (double)r->plants[i].first_ms / (HOUR_S * 1000));
+        buf_append_str(out, " | ");
+        for (unsigned n = 0; n < r->plants[best].rule_count; n++)
+            buf_printf(out, "%s`%s`", n ? ", " : "", r->plants[best].rules[n]);
+        buf_append_str(out, " |\n");
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct cause *x = a, *y = b;
+    int by_rule = strcmp(x->rule, y->rule);
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : by_rule ? by_rule : strcmp(x->why, y->why);
+}
+
+static double false_rate(const struct options *o, const struct result *r)
+{
+    return r->false_count * 100.0 / o->hosts / (o->days - LEARNING_DAYS);
+}
+
+static void write_table(const struct options *o, struct result *r, struct buf *out)
+{
+    buf_printf(
+        out,
+        "Seed %llu: %llu flows. **%u of %u planted attacks found; %.2f false findings for 100 hosts and "
+        "day** (%u in %u days; %u in the %u days of learning before).\n",
+        (unsigned long long)o->seed, (unsigned long long)r->stats.flows, count_found(r), plants_count(),
+        false_rate(o, r), r->false_count, o->days - LEARNING_DAYS, r->learning_count, LEARNING_DAYS);
+    write_plants(r, out);
+    buf_append_str(out, "\n| false findings | by | because of |\n|---|---|---|\n");
+    qsort(r->causes, r->cause_count, sizeof *r->causes, compare);
+    for (unsigned i = 0; i < r->cause_count; i++)
+        buf_printf(out, "| %u | `%s` | %s |\n", r->causes[i].count, r->causes[i].rule, r->causes[i].why);
+}
+
+/* ---- the README ---- */
+
+static void read_text(const char *path, struct buf *text)
+{
+    char bytes[16384];
+    size_t n;
+    FILE *f = fopen(path, "r");
+    must(f);
+    while ((n = fread(bytes, 1, sizeof bytes, f)) > 0)
+        must(buf_append(text, bytes, n) == 0);
+    fclose(f);
+    must(buf_append(text, "", 1) == 0);
+}
+
+/* Between the marks of this seed; NULL: they are not there. */
+static const char *find_table(const struct options *o, const char *text, const char **ret_end)
+{
+    char mark[64];
+    snprintf(mark, sizeof mark, "<!-- office %llu begins -->\n", (unsigned long long)o->seed);
+    const char *begin = strstr(text, mark);
+    snprintf(mark, sizeof mark, "<!-- office %llu ends -->", (unsigned long long)o->seed);
+    *ret_end = begin ? strstr(begin, mark) : NULL;
+    return *ret_end ? strchr(begin, '\n') + 1 : NULL;
+}
+
+static int check_readme(const struct options *o, struct span table)
+{
+    struct buf text;
+    const char *end;
+    buf_init(&text, TEXT_BYTES_MAX);
+    read_text(o->check ? o->check : o->write, &text);
+    const char *whole = (const char *)buf_span(&text).data, *begin = find_table(o, whole, &end);
+    int result = -1;
+    if (!begin) {
+        fprintf(stderr, "office: there is no place for seed %llu\n", (unsigned long long)o->seed);
+    } else if (o->write) {
+        FILE *f = fopen(o->write, "w");
+        must(f && fwrite(whole, 1, (size_t)(begin - whole), f) == (size_t)(begin - whole));
+        must(fwrite(table.data, 1, table.len, f) == table.len && fputs(end, f) >= 0 && fclose(f) == 0);
+        result = 0;
+    } else if ((size_t)(end - begin) == table.len && memcmp(begin, table.data, table.len) == 0) {
+        result = 0;
+    } else {
+        fprintf(stderr,
+                "office: %s says something else; this is what was found (office --seed %llu --write "
+                "README.md):\n%.*s",
+                o->check, (unsigned long long)o->seed, (int)table.len, (const char *)table.data);
+    }
+    buf_free(&text);
+    return result;
+}
+
+static int check_strictly(const struct options *o, const struct result *r)
+{
+    for (unsigned i = 1; i <= plants_count(); i++)
+        if (r->plants[i].rule_count == 0)
+            fprintf(stderr, "office: not found: %s\n", plant_what(i));
+    if (false_rate(o, r) > 1)
+        fprintf(stderr, "office: %.2f false findings for 100 hosts and day\n", false_rate(o, r));
+    return count_found(r) == plants_count() && false_rate(o, r) <= 1 ? 0 : -1;
+}
+
+static int read_options(int argc, char **argv, struct options *o)
+{
+    static const struct option names[] = {
+        {"hosts", required_argument, NULL, 'h'}, {"days", required_argument, NULL, 'd'},
+        {"seed", required_argument, NULL, 's'},  {"list", no_argument, NULL, 'l'},
+        {"check", required_argument, NULL, 'c'}, {"write", required_argument, NULL, 'w'},
+        {"strict", no_argument, NULL, 'x'},      {NULL, 0, NULL, 0}};
+    *o = (struct options){.hosts = 200, .days = 30, .seed = 1};
+    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == 'h')
+            o->hosts = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'd')
+            o->days = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 's')
+            o->seed = strtoull(optarg, NULL, 10);
+        else if (c == 'l')
+            o->list = true;
+        else if (c == 'x')
+            o->strict = true;
+        else if (c == 'c')
+            o->check = optarg;
+        else if (c == 'w')
+            o->write = optarg;
+        else
+            return -1;
+    }
+    bool good = o->hosts >= 20 && o->hosts <= HOSTS_MOST && o->days > LEARNING_DAYS && optind == argc;
+    if (!good)
+        fprintf(stderr, "office: 20 to %d hosts, more than %d days\n", HOSTS_MOST, LEARNING_DAYS);
+    return good ? 0 : -1;
+}
+
 int main(int argc, char **argv)
 {
     static struct result result;
-    unsigned hosts = argc > 1 ? (unsigned)atoi(argv[1]) : 200, days = argc > 2 ? (unsigned)atoi(argv[2]) : 30;
+    struct options o;
+    struct buf table;
+    if (read_options(argc, argv, &o) != 0)
+        return 2;
     clock_t begun = clock();
-    play_month(argc > 3 ? (unsigned)atoi(argv[3]) : 1, hosts, days, true, &result);
-    printf("%llu flows, %llu records, %llu refused, %llu evicted, %.1f s\n",
-           (unsigned long long)result.stats.flows, (unsigned long long)result.stats.records,
-           (unsigned long long)result.stats.refused, (unsigned long long)result.stats.evicted,
-           (double)(clock() - begun) / CLOCKS_PER_SEC);
-    for (unsigned i = 1; i <= plants_count(); i++) {
-        printf("%2u %-70s %7.1f h ", i, plant_what(i), (double)result.plants[i].first_ms / 3.6e6);
-        for (unsigned n = 0; n < result.plants[i].rule_count; n++)
-            printf(" | %s", result.plants[i].rules[n]);
-        printf("\n");
-    }
-    for (unsigned i = 0; i < result.cause_count; i++)
-        printf("%4u %-50.50s %s\n", result.causes[i].count, result.causes[i].rule, result.causes[i].why);
-    printf("%u false, %.2f per 100 hosts and day\n", result.false_count,
-           result.false_count / (hosts / 100.0) / (days - 14.0));
-    return 0;
+    play_month(o.seed, o.hosts, o.days, o.list, &result);
+    if (o.list)
+        printf("%llu records, %llu refused, %llu forgotten, %.1f s\n",
+               (unsigned long long)result.stats.records, (unsigned long long)result.stats.refused,
+               (unsigned long long)result.stats.evicted, (double)(clock() - begun) / CLOCKS_PER_SEC);
+    buf_init(&table, TEXT_BYTES_MAX);
+    write_table(&o, &result, &table);
+    struct span text = buf_span(&table);
+    int failed = o.check || o.write ? check_readme(&o, text) : 0;
+    if (!o.check && !o.write)
+        fwrite(text.data, 1, text.len, stdout);
+    if (o.strict)
+        failed |= check_strictly(&o, &result);
+    buf_free(&table);
+    return failed ? 1 : 0;
 }

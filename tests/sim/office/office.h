@@ -98,6 +98,7 @@ struct visit {
     uint8_t program, kind, plant;                           /* plant 0: none, else its number from 1 */
     bool unknown;                                           /* the agent could not tell */
     int16_t archive_age_s, archiver_age_s, sensitive_age_s; /* -1: nothing of that kind */
+    int64_t archive_bytes;                                  /* of the archive that was written */
     const char *sensitive;                                  /* its class: lives for ever */
     const char *why;                                        /* what it is, for the table: lives for ever */
     uint64_t out, in;
@@ -136,6 +137,9 @@ void office_free(struct office *o);
 struct visit *office_add(struct office *o, unsigned host, enum program program, double at_s, const char *name,
                          uint64_t out, uint64_t in, const char *why);
 
+/* The visit's lineage has written an archive a while ago, of some megabytes or of `bytes`. */
+void visit_add_archive(struct visit *v, unsigned age_s, uint64_t bytes, struct rng *r);
+
 /* Fills o->visits with what happens on day `day` (0: a Monday). */
 void office_make_day(struct office *o, unsigned day);
 void people_make_day(struct office *o, unsigned host, unsigned day, struct rng *r);
@@ -161,6 +165,8 @@ struct player;
 typedef void player_found_fn(void *owner, const char *line); /* a record of a finding */
 struct player *player_new(struct office *o, player_found_fn *found, void *owner);
 void player_play(struct player *p, const struct visit *v);
+/* A rule's name, by the id that findings have; the id where it has none. Borrowed until player_free(). */
+const char *player_rule_name(const struct player *p, const char *id);
 /* The end: checks that nothing is left open. */
 void player_free(struct player *take_p);
 struct player_stats {

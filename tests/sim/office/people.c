@@ -63,8 +63,10 @@ static void read_page(struct office *o, unsigned host, double at_s, unsigned ran
         o->visits[o->count - 1].kind = VISIT_SELF_SIGNED;
         o->visits[o->count - 1].why = "a site with a certificate of its own making";
     }
-    browse(o, host, at_s + 0.4, third_parties[rng_zipf(r, sizeof third_parties / sizeof third_parties[0])],
-           rng_bytes(r, 1500, 0.7), rng_bytes(r, 20000, 1), "browsing", r);
+    if (rng_chance(r, 0.3))
+        browse(o, host, at_s + 0.4,
+               third_parties[rng_zipf(r, sizeof third_parties / sizeof third_parties[0])],
+               rng_bytes(r, 1500, 0.7), rng_bytes(r, 20000, 1), "browsing", r);
 }
 
 static void browse_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
@@ -74,11 +76,11 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
     char name[NAME_BYTES];
     for (int i = 0; i < FAVOURITES; i++)
         favourites[i] = rng_zipf(&taste, SITES);
-    for (unsigned pages = rng_count(r, 40); pages > 0; pages--) {
+    for (unsigned pages = rng_count(r, 30); pages > 0; pages--) {
         unsigned rank = rng_chance(r, 0.5) ? favourites[rng_zipf(r, FAVOURITES)] : rng_zipf(r, SITES);
         read_page(o, host, from_s + rng_unit(r) * (until_s - from_s), rank, r);
     }
-    for (unsigned n = rng_count(r, 6); n > 0; n--) { /* the intranet, whose CA is configured */
+    for (unsigned n = rng_count(r, 3); n > 0; n--) { /* the intranet, whose CA is configured */
         snprintf(name, sizeof name, "app%u.corp.example", rng_zipf(r, 20));
         browse(o, host, from_s + rng_unit(r) * (until_s - from_s), name, rng_bytes(r, 6000, 1.2),
                rng_bytes(r, 60000, 1.2), "the intranet", r);
@@ -88,14 +90,15 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
         browse(o, host, from_s + rng_unit(r) * (until_s - from_s), clouds[rng_zipf(r, 5)],
                rng_bytes(r, 3e6, 1.6), rng_bytes(r, 30000, 0.8), "a file uploaded by a person", r);
         if (rng_chance(r, 0.25))
-            o->visits[o->count - 1].archive_age_s = (int16_t)rng_between(r, 10, 500);
+            visit_add_archive(&o->visits[o->count - 1], rng_between(r, 10, 500), o->visits[o->count - 1].out,
+                              r);
     }
 }
 
 static void mail_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
 {
     static const char server[] = "outlook.office365.com";
-    for (double t = from_s; t < until_s; t += 600 + 4 * rng_unit(r))
+    for (double t = from_s; t < until_s; t += 1800 + 4 * rng_unit(r))
         office_add(o, host, PROGRAM_MAIL, t, server, rng_bytes(r, 2500, 0.3), rng_bytes(r, 9000, 1.2),
                    "mail");
     for (unsigned n = rng_count(r, 8); n > 0; n--)
@@ -106,7 +109,7 @@ static void mail_all_day(struct office *o, unsigned host, struct rng *r, double 
 static void talk_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
 {
     static const char *const talk[] = {"wss-primary.slack.com", "slack.com", "files.slack.com"};
-    for (unsigned n = rng_count(r, 15); n > 0; n--)
+    for (unsigned n = rng_count(r, 8); n > 0; n--)
         office_add(o, host, PROGRAM_CHAT, from_s + rng_unit(r) * (until_s - from_s), talk[rng_below(r, 2)],
                    rng_bytes(r, 12000, 0.8), rng_bytes(r, 40000, 1), "chat");
     if (rng_chance(r, 0.5))
@@ -224,7 +227,7 @@ void people_make_day(struct office *o, unsigned host, unsigned day, struct rng *
                "updates");
     office_add(o, host, PROGRAM_BACKUP, from_s + 3600, "laptops.backup-vendor.com", rng_bytes(r, 1.2e8, 1.1),
                rng_bytes(r, 300000, 0.5), "a backup");
-    for (unsigned n = rng_count(r, 10); n > 0 && host % 2 == 0; n--)
+    for (unsigned n = rng_count(r, 6); n > 0 && host % 2 == 0; n--)
         office_add(o, host, PROGRAM_SYNC, from_s + rng_unit(r) * (until_s - from_s), "files.corp-cloud.com",
                    rng_bytes(r, 20000, 2), rng_bytes(r, 20000, 2), "files that are kept in step");
     if (role == ROLE_ANALYST)

@@ -46,10 +46,11 @@ static void repeat(const struct act *a, enum program program, const char *name, 
 static void send_archive(const struct act *a)
 {
     char name[NAME_BYTES];
+    uint64_t bytes = rng_bytes(a->r, 4e7, 0.5);
     if (a->since == 0)
-        hide(a, PROGRAM_IMPLANT, a->begin_s, own_name(a, "up.cdn-%05u.com", name), rng_bytes(a->r, 4e7, 0.5),
-             4000)
-            ->archive_age_s = 90;
+        visit_add_archive(
+            hide(a, PROGRAM_IMPLANT, a->begin_s, own_name(a, "up.cdn-%05u.com", name), bytes, 4000), 90,
+            bytes, a->r);
 }
 
 static void fill_bucket(const struct act *a)
@@ -220,6 +221,8 @@ const char *plant_what(unsigned plant)
 static unsigned begin_day(const struct office *o, unsigned plant, struct rng *r)
 {
     unsigned first = kinds[(plant - 1) / EACH].first_day, last = kinds[(plant - 1) / EACH].last_day, day;
+    if (first >= o->days)
+        return o->days; /* never */
     do
         day = rng_between(r, first, last < o->days ? last : o->days - 1);
     while (day % 7 >= 5 && last - first > 2);

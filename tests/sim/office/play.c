@@ -143,6 +143,8 @@ static void destroy(struct snapshot *s)
     free(s->rule_counts);
     rulebook_free(s->rules);
     baseline_free(s->baseline);
+    destinations_free(s->kinds);
+    sender_kinds_free(s->sender_kinds);
     conf_free(s->conf);
     free(s);
 }
@@ -159,7 +161,11 @@ static void make_snapshot(struct player *p)
     s->conf = make_conf();
     buf_init(&text, TEXT_BYTES_MAX);
     read_file(EXEAT_SOURCE_DIR "/tests/sim/office/baseline.yaml", &text);
-    s->baseline = baseline_parse(buf_span(&text), "baseline.yaml", &e);
+    s->kinds = destinations_new(&e);
+    s->sender_kinds = sender_kinds_parse(sender_kinds_builtin(), SENDER_KINDS_BUILTIN_NAME, &e);
+    if (!s->kinds || !s->sender_kinds)
+        sim_stop_for(&e);
+    s->baseline = baseline_parse_with(buf_span(&text), "baseline.yaml", s->kinds, &e);
     buf_clear(&text);
     read_file(EXEAT_SOURCE_DIR "/policy/chain/known.yaml", &text);
     p->known = chain_known_parse(buf_span(&text), "known.yaml", &e);
@@ -268,6 +274,17 @@ void player_stats(const struct player *p, struct player_stats *ret)
     pairs_stats(p->env.pairs, &pairs);
     sightings_stats(p->env.sightings, &sightings);
     *ret = (struct player_stats){p->flows, p->ledger.records, p->refused, pairs.evicted + sightings.evicted};
+}
+
+const char *player_rule_name(const struct player *p, const char *id)
+{
+    const struct ruleset *set = p->snapshot->rules->set;
+    for (size_t i = 0; i < set->rule_count; i++) {
+        const struct sigma_document *d = set->rules[i].document;
+        if (d->name && strcmp(sigma_document_id(d), id) == 0)
+            return d->name;
+    }
+    return id;
 }
 
 void player_free(struct player *take_p)

@@ -144,7 +144,8 @@ struct sender *senders_get(struct senders *s, const struct office *o, const stru
 
 /* ---- history ---- */
 
-static void add(struct agent_history *h, enum agent_history_kind kind, int age_s, const char *class_name)
+static void add(struct agent_history *h, enum agent_history_kind kind, int age_s, const char *class_name,
+                int64_t bytes)
 {
     if (age_s < 0)
         return;
@@ -154,7 +155,7 @@ static void add(struct agent_history *h, enum agent_history_kind kind, int age_s
                                                          .first_s = age_s,
                                                          .last_s = age_s,
                                                          .pid = -1,
-                                                         .bytes = -1};
+                                                         .bytes = bytes};
 }
 
 /* How often it has run on this host since the agent is there: a year before the month began, at most a thousand runs are remembered. */
@@ -179,9 +180,9 @@ struct agent_history *senders_history(const struct office *o, const struct visit
     /* calls that use keys are not watched */
     h->not_observable =
         1u << AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS | 1u << AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS;
-    add(h, AGENT_HISTORY_ARCHIVE_WRITTEN, v->archive_age_s, "gzip");
-    add(h, AGENT_HISTORY_EXEC_ARCHIVER, v->archiver_age_s, NULL);
-    add(h, AGENT_HISTORY_SENSITIVE_ACCESS, v->sensitive_age_s, v->sensitive);
+    add(h, AGENT_HISTORY_ARCHIVE_WRITTEN, v->archive_age_s, "gzip", v->archive_bytes);
+    add(h, AGENT_HISTORY_EXEC_ARCHIVER, v->archiver_age_s, NULL, -1);
+    add(h, AGENT_HISTORY_SENSITIVE_ACCESS, v->sensitive_age_s, v->sensitive, -1);
     if (v->sensitive_age_s >= 0)
         h->sensitive[h->sensitive_count++] = span_str(v->sensitive);
     count_runs(h, o, v);
