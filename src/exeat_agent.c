@@ -1,7 +1,11 @@
-/* exeat_agent.c: the host agent's main: options, privileges, then the loop until TERM. See agent/agent.h for the work
- * and include/exeat/agent_protocol.h for what it says. Exit: 0 ended by a signal, 1 could not start, 2 usage. */
+/* exeat_agent.c: the host agent's main: options, folder and socket, then two processes until TERM, kept by this one (agent/keeper.h): the
+ * collector (agent/agent.h) with the rights to look at other processes, the answerer (agent/answerer.h) with none. See
+ * include/exeat/agent_protocol.h for what it says. Exit: 0 ended by a signal, 1 could not start, 2 usage. */
 #include "agent/agent.h"
+#include "agent/answerer.h"
 #include "agent/daemon.h"
+#include "agent/keeper.h"
+#include "agent/linux/confine.h"
 #include "base/log.h"
 #include "base/must.h"
 
@@ -27,9 +31,9 @@ static const char help[] =
     "                     its folder is made (0750), or must be writable by nobody else\n"
     "  --allow-user NAME  this user may ask, beside root and the agent's own (several times);\n"
     "                     the first one's group may enter the folder\n"
-    "  --user NAME        become this user before listening; of root's rights only\n"
-    "                     CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH are kept\n"
-    "                     (CAP_BPF and CAP_PERFMON are needed at the start only)\n"
+    "  --user NAME        become this user before listening. Whoever it is, of root's rights the process\n"
+    "                     that looks at others keeps CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH only, and\n"
+    "                     the one that listens none (CAP_BPF and CAP_PERFMON are needed at the start)\n"
     "  --no-bpf           do not have the kernel write down who connects: the answer then is\n"
     "                     who holds the connection now, and fewer can be told\n"
     "  --programs FILE    what is known of programs (browsers, those that make code while they run)\n"
@@ -66,11 +70,13 @@ enum { NOFILE_WANTED = 8192, WATCHES_MAX = 64, WINDOW_MAX_S = 7 * 24 * 3600, DEP
 struct program {
     const char *socket_path, *user, *programs_path;
     const char *first_allowed;
-    struct agent_options options;
+    struct agent_options collector;
+    struct answerer_options answerer;
     struct history_options history;
     const char *watches[WATCHES_MAX];
     bool foreground, debug, no_bpf, no_history;
-    int ready_fd; /* of the parent that waits; -1 */
+    struct daemon_user self;          /* who we are to be */
+    int socket_fd, lock_fd, ready_fd; /* ready: of the parent that waits; -1 */
 };
 
 enum {
@@ -125,11 +131,11 @@ static int add_allowed(struct program *p, const char *name)
     struct err e = {.line = 0};
     if (daemon_find_user(name, &user, &e) != 0)
         return fail(&e);
-    if (p->options.allowed_count == AGENT_ALLOWED_MAX) {
-        fprintf(stderr, "exeat-agent: at most %d users can be allowed\n", AGENT_ALLOWED_MAX);
+    if (p->answerer.allowed_count == ANSWERER_ALLOWED_MAX) {
+        fprintf(stderr, "exeat-agent: at most %d users can be allowed\n", ANSWERER_ALLOWED_MAX);
         return 2;
     }
-    p->options.allowed_uids[p->options.allowed_count++] = (int64_t)user.uid;
+    p->answerer.allowed_uids[p->answerer.allowed_count++] = (int64_t)user.uid;
     if (!p->first_allowed)
         p->first_allowed = name;
     return -1;
@@ -234,41 +240,123 @@ static int take_option(struct program *p, int option)
     }
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+/* Runs the loop until a signal, which `stop` answers: then everything is closed and the loop runs dry. The signals' handles must not
+ * keep it alive. */
+static void run_until_signal(uv_loop_t *loop, uv_signal_cb stop, void *context)
 {
-    struct agent *a = handle->data;
-    log_notice("agent", "ending: signal %d", number);
-    agent_stop(a);
-}
-
-/* Serves until a signal. The signals' handles must not keep the loop alive once the agent has stopped. */
-static int serve(struct program *p, int fd)
-{
-    uv_loop_t loop;
     uv_signal_t term, interrupt;
-    const char *error = "libuv's loop cannot be made";
-    struct agent *a = uv_loop_init(&loop) == 0 ? agent_new(&loop, &p->options, &error) : NULL;
-    if (!a || agent_serve(a, fd) != 0) {
-        fprintf(stderr, "exeat-agent: %s\n", a ? "the socket cannot be listened on" : error);
-        return 1;
-    }
-    uv_signal_init(&loop, &term);
-    uv_signal_init(&loop, &interrupt);
-    term.data = interrupt.data = a;
+    uv_signal_init(loop, &term);
+    uv_signal_init(loop, &interrupt);
+    term.data = interrupt.data = context;
     uv_unref((uv_handle_t *)&term);
     uv_unref((uv_handle_t *)&interrupt);
-    uv_signal_start(&term, on_signal, SIGTERM);
-    uv_signal_start(&interrupt, on_signal, SIGINT);
-    log_notice("agent", "serving %s", p->socket_path);
-    if (p->ready_fd >= 0 && write(p->ready_fd, "r", 1) == 1)
-        close(p->ready_fd);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_signal_start(&term, stop, SIGTERM);
+    uv_signal_start(&interrupt, stop, SIGINT);
+    uv_run(loop, UV_RUN_DEFAULT);
     uv_close((uv_handle_t *)&term, NULL);
     uv_close((uv_handle_t *)&interrupt, NULL);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
+/* ---- the collector ---- */
+
+static void stop_collector(uv_signal_t *handle, int number)
+{
+    log_notice("agent", "ending: signal %d", number);
+    agent_stop(handle->data);
+}
+
+static int collect(struct program *p, int take_fd)
+{
+    uv_loop_t loop;
+    const char *error = "libuv's loop cannot be made";
+    struct agent *a = uv_loop_init(&loop) == 0 ? agent_new(&loop, &p->collector, &error) : NULL;
+    if (!a || agent_serve(a, take_fd) != 0) {
+        fprintf(stderr, "exeat-agent: %s\n", error);
+        return 1;
+    }
+    run_until_signal(&loop, stop_collector, a);
     agent_free(a);
     return uv_loop_close(&loop) == 0 ? 0 : 1;
 }
+
+static void close_files(struct program *p)
+{
+    close(p->lock_fd);
+    if (p->ready_fd >= 0)
+        close(p->ready_fd);
+}
+
+/* What needs rights is had first, then they are given up. */
+static int run_collector(void *context, int take_fd, uint32_t generation)
+{
+    struct program *p = context;
+    struct err e = {.line = 0};
+    close_files(p);
+    close(p->socket_fd);
+    p->collector.take_early = platform_early_new(!p->no_bpf);
+    p->history.watches = p->watches;
+    p->history.no_bpf = p->no_bpf;
+    p->history.restarts = generation;
+    if (!p->no_history)
+        platform_early_watch(p->collector.take_early, &p->history);
+    bool fine = daemon_drop_privileges(p->user, &p->self, true, &e) == 0;
+    keeper_end_together();
+    if (fine && p->history.state_folder)
+        fine = (p->collector.take_seen = seen_open(p->history.state_folder, &e)) != NULL;
+    if (fine)
+        return collect(p, take_fd);
+    platform_early_free(p->collector.take_early);
+    return fail(&e);
+}
+
+/* ---- the answerer ---- */
+
+static void stop_answerer(uv_signal_t *handle, int number)
+{
+    (void)number;
+    answerer_stop(handle->data);
+}
+
+static void on_ready(void *context)
+{
+    struct program *p = context;
+    log_notice("agent", "serving %s", p->socket_path);
+    if (p->ready_fd >= 0 && write(p->ready_fd, "r", 1) == 1)
+        close(p->ready_fd);
+    p->ready_fd = -1;
+}
+
+/* Everything that needs a right or a file comes before confine_answerer(). */
+static int run_answerer(void *context, int take_fd, uint32_t generation)
+{
+    struct program *p = context;
+    struct err e = {.line = 0};
+    uv_loop_t loop;
+    uv_signal_t none;
+    close(p->lock_fd);
+    if (daemon_drop_privileges(p->user, &p->self, false, &e) != 0)
+        return fail(&e);
+    keeper_end_together();
+    p->answerer.generation = generation;
+    p->answerer.on_ready = on_ready;
+    p->answerer.context = p;
+    if (uv_loop_init(&loop) != 0 || uv_signal_init(&loop, &none) != 0)
+        return 1;
+    struct answerer *a = answerer_new(&loop, take_fd, &p->answerer);
+    bool confined = confine_answerer() == 0;
+    if (!confined)
+        log_warning("agent", "the answerer cannot be confined: %s", strerror(errno));
+    if (!a || answerer_serve(a, p->socket_fd, confined) != 0) {
+        fputs("exeat-agent: the socket cannot be listened on\n", stderr);
+        _exit(1);
+    }
+    run_until_signal(&loop, stop_answerer, a);
+    answerer_free(a);
+    _exit(0); /* what looks for leaks at exit() would ask for more than it may */
+}
+
+/* ---- the keeper ---- */
 
 /* The parent waits until the child serves, so that who started us knows. Returns in the child only. */
 static void detach(struct program *p)
@@ -301,48 +389,67 @@ static int read_programs(struct program *p, struct err *reterr)
     if (n < 0)
         err_set(reterr, p->programs_path, 0, 0, "cannot be read: %s", strerror(errno));
     else
-        p->options.take_programs = programs_parse(span_of(text, (size_t)n), p->programs_path, reterr);
+        p->collector.take_programs = programs_parse(span_of(text, (size_t)n), p->programs_path, reterr);
     free(text);
-    return p->options.take_programs ? 0 : -1;
+    return p->collector.take_programs ? 0 : -1;
 }
 
-static int prepare_and_serve(struct program *p)
+/* Its files are the user's that the agent becomes. */
+static int bind_as_user(struct program *p, struct err *reterr)
+{
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    if (daemon_borrow_user(&p->self, reterr) != 0)
+        return -1;
+    p->socket_fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &p->lock_fd, reterr);
+    daemon_give_back_user(uid, gid);
+    return p->socket_fd < 0 ? -1 : 0;
+}
+
+static int keep(struct program *p)
+{
+    static const struct keeper_part parts[KEEPER_PARTS] = {
+        [KEEPER_COLLECTOR] = {"exeat-collector", run_collector, PACKET_GONE},
+        [KEEPER_ANSWERER] = {"exeat-answerer", run_answerer, PACKET_RESET}};
+    int status = keeper_keep(parts, p);
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    struct err e = {.line = 0};
+    must(p->socket_path); /* daemon_bind() needed it */
+    if (daemon_borrow_user(&p->self, &e) == 0) {
+        unlink(p->socket_path);
+        daemon_give_back_user(uid, gid);
+    }
+    close(p->socket_fd);
+    close(p->lock_fd);
+    return status;
+}
+
+static int prepare(struct program *p, struct err *reterr)
+{
+    struct daemon_user allowed;
+    gid_t group = (gid_t)-1;
+    p->self = (struct daemon_user){geteuid(), getegid()};
+    if (p->user && daemon_find_user(p->user, &p->self, reterr) != 0)
+        return -1;
+    if (p->first_allowed && daemon_find_user(p->first_allowed, &allowed, reterr) == 0)
+        group = allowed.gid;
+    const char *state = p->history.state_folder;
+    if (state && daemon_make_state(state, p->self.uid, p->self.gid, reterr) != 0)
+        return -1;
+    if (daemon_make_folder(p->socket_path, p->self.uid, group == (gid_t)-1 ? p->self.gid : group, reterr) !=
+        0)
+        return -1;
+    return bind_as_user(p, reterr);
+}
+
+static int prepare_and_keep(struct program *p)
 {
     struct err e = {.line = 0};
     if (p->programs_path && read_programs(p, &e) != 0)
         return fail(&e);
-    struct daemon_user self = {geteuid(), getegid()}, allowed;
-    gid_t group = (gid_t)-1;
-    if (p->user && daemon_find_user(p->user, &self, &e) != 0)
-        return fail(&e);
-    if (p->first_allowed && daemon_find_user(p->first_allowed, &allowed, &e) == 0)
-        group = allowed.gid;
-    if (p->history.state_folder && daemon_make_state(p->history.state_folder, self.uid, self.gid, &e) != 0)
-        return fail(&e);
-    if (daemon_make_folder(p->socket_path, self.uid, group == (gid_t)-1 ? self.gid : group, &e) != 0)
-        return fail(&e);
-    p->options.take_early = platform_early_new(!p->no_bpf);
-    p->history.watches = p->watches;
-    p->history.no_bpf = p->no_bpf;
-    if (!p->no_history)
-        platform_early_watch(p->options.take_early, &p->history);
-    int lock = -1, fd = -1;
-    if (!p->user || self.uid == geteuid() || daemon_drop_privileges(p->user, &self, &e) == 0)
-        fd = daemon_bind(p->socket_path, p->first_allowed != NULL, &lock, &e);
-    if (fd >= 0 && p->history.state_folder &&
-        !(p->options.take_seen = seen_open(p->history.state_folder, &e))) {
-        close(fd);
-        fd = -1;
-    }
-    if (fd < 0) {
-        platform_early_free(p->options.take_early);
-        programs_free(p->options.take_programs);
-        return fail(&e);
-    }
-    int status = serve(p, fd);
-    must(p->socket_path); /* daemon_bind() needed it */
-    unlink(p->socket_path);
-    close(lock);
+    int status = prepare(p, &e) == 0 ? keep(p) : fail(&e);
+    programs_free(p->collector.take_programs);
     return status;
 }
 
@@ -367,5 +474,5 @@ int main(int argc, char **argv)
     log_init("exeat-agent", p.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     if (!p.foreground)
         detach(&p);
-    return prepare_and_serve(&p);
+    return prepare_and_keep(&p);
 }

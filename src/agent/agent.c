@@ -1,8 +1,9 @@
-/* agent.c: see agent.h. Asks are QUEUED as links read them; once the loop has heard all links (uv_check) they are
+/* agent.c: see agent.h. Asks are QUEUED as their packets come; once the loop has heard all of them (uv_check) they are
  * attributed together; those that want a hash not known yet go on WAITING until it is, or until their time is over. */
 #include "agent/agent.h"
 
 #include "agent/around.h"
+#include "agent/channel.h"
 #include "agent/link.h"
 #include "agent/observe.h"
 #include "agent/watch.h"
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 64, TICKS_AFTER_ASK = 300, BACKLOG = 64 };
+enum { BATCH_MAX = 64, TICKS_AFTER_ASK = 300 };
 
 enum ask_state { ASK_QUEUED, ASK_WAITING };
 
 struct asked {
     struct asked *next;      /* owned by the agent's list, oldest first */
-    struct agent_link *link; /* borrowed until agent_forget_link */
+    struct agent_link *link; /* borrowed until forget_link() */
     struct agent_ask ask;
     struct attribution attribution; /* holds a reference to its process */
     enum ask_state state;
@@ -29,12 +30,12 @@ struct asked {
 
 struct agent {
     uv_loop_t *loop;
-    uv_pipe_t server;
-    uv_check_t check;    /* after the loop heard everybody */
-    uv_idle_t more;      /* runs while asks are left over: the loop must not sleep */
-    uv_timer_t deadline; /* the earliest of those WAITING */
-    uv_timer_t tick;     /* runs while asks come: an idle agent sleeps */
-    uv_poll_t events;    /* of the platform, where it has such */
+    struct channel *channel; /* owned until agent_stop(); NULL before agent_serve() */
+    uv_check_t check;        /* after the loop heard everybody */
+    uv_idle_t more;          /* runs while asks are left over: the loop must not sleep */
+    uv_timer_t deadline;     /* the earliest of those WAITING */
+    uv_timer_t tick;         /* runs while asks come: an idle agent sleeps */
+    uv_poll_t events;        /* of the platform, where it has such */
     bool has_events;
     unsigned ticks_left, ticks;
     struct agent_options options;
@@ -53,9 +54,9 @@ struct agent {
     bool stopping;
 };
 
-const struct agent_hello *agent_hello(const struct agent *a)
+uint64_t agent_now_ms(const struct agent *a)
 {
-    return &a->hello;
+    return uv_now(a->loop);
 }
 
 const struct agent_hello *agent_hello_now(struct agent *a)
@@ -71,10 +72,8 @@ static void flush_links(struct agent *a);
 static void on_around(void *context)
 {
     struct agent *a = context;
-    for (struct agent_link *l = a->links, *next; l; l = next) {
-        next = link_next(l);
+    for (struct agent_link *l = a->links; l; l = link_next(l))
         link_around(l, around_now(a->around));
-    }
     flush_links(a);
 }
 
@@ -183,7 +182,7 @@ static void remove_ask(struct agent *a, struct asked **at)
     free(q);
 }
 
-/* An answer can close its link, which removes that link's asks: the walk begins anew after each. */
+/* The first one that is ready; the list is another one then. */
 static bool answer_first(struct agent *a, bool (*is_ready)(struct agent *a, struct asked *q))
 {
     for (struct asked **at = &a->first; *at; at = &(*at)->next) {
@@ -209,11 +208,22 @@ static bool is_over(struct agent *a, struct asked *q)
            (uv_now(a->loop) >= q->deadline_ms || hashes_are_settled(q->attribution.process));
 }
 
+static void end_link(struct agent *a, struct agent_link *link);
+
+static void refuse_link(struct agent *a, uint64_t number)
+{
+    const struct packet p = {.kind = PACKET_CLOSE, .link = number};
+    channel_send(a->channel, &p); /* a full queue: it is said again when something comes for it */
+}
+
 static void flush_links(struct agent *a)
 {
     for (struct agent_link *l = a->links, *next; l; l = next) {
         next = link_next(l);
-        link_flush(l);
+        if (link_flush(l, a->channel) == 0)
+            continue;
+        refuse_link(a, link_number(l));
+        end_link(a, l);
     }
 }
 
@@ -317,9 +327,8 @@ static void look_again(struct agent *a, size_t turns)
     }
     if (count > 0)
         platform_attribute(a->platform, batch, count);
-    for (size_t i = 0; i < count; i++) { /* saying it can close a link, which takes its connections along */
-        if (due[i]->link)
-            compare(a, due[i], &now[i]);
+    for (size_t i = 0; i < count; i++) {
+        compare(a, due[i], &now[i]);
         if (now[i].process)
             process_unref(now[i].process);
         agent_peers_unref(now[i].peers);
@@ -381,13 +390,14 @@ static void on_check(uv_check_t *check)
             ;
         answer_ready(a);
     }
+    flush_links(a);
     if (left)
         uv_idle_start(&a->more, on_more);
     else
         uv_idle_stop(&a->more);
 }
 
-void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent_ask *ask)
+static void take_ask(struct agent *a, struct agent_link *link, const struct agent_ask *ask)
 {
     struct asked *q = a->ask_count < AGENT_ASKS_MAX ? calloc(1, sizeof *q) : NULL;
     if (!q) {
@@ -407,17 +417,9 @@ void agent_take_ask(struct agent *a, struct agent_link *link, const struct agent
     a->ask_count++;
 }
 
-void agent_take_done(struct agent *a, struct agent_link *link, uint64_t id)
-{
-    watches_done(a->watches, link, id);
-}
+/* ---- links ---- */
 
-void agent_expect(struct agent *a, const struct endpoint *proxy)
-{
-    platform_expect(a->platform, proxy);
-}
-
-void agent_forget_link(struct agent *a, struct agent_link *link)
+static void forget_asks(struct agent *a, const struct agent_link *link)
 {
     for (struct asked **at = &a->first; *at;) {
         if ((*at)->link == link)
@@ -425,6 +427,11 @@ void agent_forget_link(struct agent *a, struct agent_link *link)
         else
             at = &(*at)->next;
     }
+}
+
+static void end_link(struct agent *a, struct agent_link *link)
+{
+    forget_asks(a, link);
     watches_forget_link(a->watches, link);
     link_unlist(&a->links, link);
     a->link_count--;
@@ -433,32 +440,72 @@ void agent_forget_link(struct agent *a, struct agent_link *link)
         has_others |= link_peer_pid(l) == link_peer_pid(link);
     if (!has_others)
         platform_except(a->platform, link_peer_pid(link), false);
+    link_free(link);
 }
 
-/* ---- begin and end ---- */
-
-static void on_connection(uv_stream_t *server, int status)
+static void say_unconfined(struct agent *a)
 {
-    struct agent *a = server->data;
-    if (status != 0)
-        return;
-    if (a->link_count >=
-        AGENT_LINKS_MAX) { /* the newest goes: a link that works is worth more than one that may not */
-        log_warning("agent", "too many links: one more was refused");
-        uv_pipe_t *refused = malloc(sizeof *refused);
-        must(refused && uv_pipe_init(a->loop, refused, 0) == 0);
-        uv_accept(server, (uv_stream_t *)refused);
-        uv_close((uv_handle_t *)refused, (uv_close_cb)free);
+    static const char sentence[] = "the answerer could not give up its rights (seccomp)";
+    struct agent_hello *h = &a->hello;
+    for (size_t i = 0; i < h->degraded_count; i++)
+        if (strcmp(h->degraded[i], sentence) == 0)
+            return;
+    if (h->degraded_count < AGENT_DEGRADED_MAX)
+        snprintf(h->degraded[h->degraded_count++], AGENT_TEXT_BYTES, "%s", sentence);
+}
+
+static void begin_link(struct agent *a, uint64_t number, const struct packet_peer *peer)
+{
+    if (peer->unconfined)
+        say_unconfined(a);
+    struct agent_link *link = a->link_count < AGENT_LINKS_MAX ? link_new(a, number, peer, a->links) : NULL;
+    if (!link) {
+        refuse_link(a, number);
         return;
     }
-    struct agent_link *link = link_accept(a, server, &a->options, a->links);
-    if (!link)
-        return;
     a->links = link;
     a->link_count++;
     platform_except(a->platform, link_peer_pid(link), true);
-    link_flush(link);
 }
+
+static void say_ready(struct agent *a)
+{
+    const struct packet p = {.kind = PACKET_READY};
+    channel_send(a->channel, &p);
+}
+
+static void on_link_packet(struct agent *a, struct agent_link *link, const struct packet *p)
+{
+    if (p->kind == PACKET_ASK)
+        take_ask(a, link, &p->u.ask);
+    else if (p->kind == PACKET_DONE)
+        watches_done(a->watches, link, p->u.done);
+    else if (p->kind == PACKET_CLOSED)
+        end_link(a, link);
+    for (size_t i = 0; p->kind == PACKET_HELLO && i < p->u.proxies.count; i++)
+        platform_expect(a->platform, &p->u.proxies.items[i]);
+}
+
+static void on_packet(void *context, const struct packet *p)
+{
+    struct agent *a = context;
+    struct agent_link *link = a->links;
+    while (link && link_number(link) != p->link)
+        link = link_next(link);
+    if (p->kind == PACKET_RESET) {
+        while (a->links)
+            end_link(a, a->links);
+        say_ready(a);
+    } else if (link) {
+        on_link_packet(a, link, p);
+    } else if (p->kind == PACKET_LINK) {
+        begin_link(a, p->link, &p->u.peer);
+    } else if (p->kind == PACKET_ASK || p->kind == PACKET_HELLO) {
+        refuse_link(a, p->link);
+    }
+}
+
+/* ---- begin and end ---- */
 
 static void fill_hello(struct agent *a)
 {
@@ -548,24 +595,24 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
         return NULL;
     }
     fill_hello(a);
-    must(uv_pipe_init(loop, &a->server, 0) == 0 && uv_check_init(loop, &a->check) == 0);
+    must(uv_check_init(loop, &a->check) == 0);
     must(uv_idle_init(loop, &a->more) == 0 && uv_timer_init(loop, &a->deadline) == 0);
     must(uv_timer_init(loop, &a->tick) == 0);
     watch_events(a);
     a->observe = observe_new(loop, a->platform);
     a->around = around_new(loop, a->platform, on_around, a);
-    a->server.data = a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
+    a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
     return a;
 }
 
 int agent_serve(struct agent *a, int take_fd)
 {
-    if (uv_pipe_open(&a->server, take_fd) != 0) {
-        close(take_fd);
+    a->channel = channel_new(a->loop, take_fd, on_packet, a);
+    if (!a->channel)
         return -1;
-    }
     uv_check_start(&a->check, on_check);
-    return uv_listen((uv_stream_t *)&a->server, BACKLOG, on_connection) == 0 ? 0 : -1;
+    say_ready(a);
+    return 0;
 }
 
 void agent_stop(struct agent *a)
@@ -574,12 +621,12 @@ void agent_stop(struct agent *a)
         return;
     a->stopping = true;
     while (a->links)
-        link_close(a->links);
+        end_link(a, a->links);
+    channel_close(a->channel);
     around_stop(a->around);
     a->around = NULL;
     observe_stop(a->observe);
     a->observe = NULL;
-    uv_close((uv_handle_t *)&a->server, NULL);
     uv_close((uv_handle_t *)&a->check, NULL);
     uv_close((uv_handle_t *)&a->more, NULL);
     uv_close((uv_handle_t *)&a->deadline, NULL);

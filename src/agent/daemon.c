@@ -1,6 +1,8 @@
 /* daemon.c: see daemon.h. */
 #include "agent/daemon.h"
 
+#include "base/must.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <fcntl.h>
@@ -87,29 +89,59 @@ int daemon_make_state(const char *folder, uid_t owner, gid_t group, struct err *
     return result;
 }
 
-static int keep_capabilities(void)
+/* What the collector needs, or nothing. What the system did not give us in the first place cannot be kept. */
+static int set_capabilities(bool keep)
 {
-    static const cap_value_t kept[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
-    cap_t caps = cap_init();
-    int result = -1;
-    if (caps && cap_set_flag(caps, CAP_PERMITTED, 2, kept, CAP_SET) == 0 &&
-        cap_set_flag(caps, CAP_EFFECTIVE, 2, kept, CAP_SET) == 0)
+    static const cap_value_t needed[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH};
+    cap_t had = cap_get_proc(), caps = cap_init();
+    int result = had && caps ? 0 : -1;
+    for (size_t i = 0; keep && result == 0 && i < ARRAY_LEN(needed); i++) {
+        cap_flag_value_t has = CAP_CLEAR;
+        cap_get_flag(had, needed[i], CAP_PERMITTED, &has);
+        result = has == CAP_CLEAR ? 0
+                                  : cap_set_flag(caps, CAP_PERMITTED, 1, &needed[i], CAP_SET) |
+                                        cap_set_flag(caps, CAP_EFFECTIVE, 1, &needed[i], CAP_SET);
+    }
+    if (result == 0)
         result = cap_set_proc(caps);
+    cap_free(had);
     cap_free(caps);
     return result;
 }
 
-int daemon_drop_privileges(const char *name, const struct daemon_user *user, struct err *reterr)
+static int become(const char *name, const struct daemon_user *user, struct err *reterr)
 {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || initgroups(name, user->gid) != 0 ||
         setresgid(user->gid, user->gid, user->gid) != 0 || setresuid(user->uid, user->uid, user->uid) != 0)
         return err_set(reterr, NULL, 0, 0, "cannot become %s: %s", name, strerror(errno));
-    if (keep_capabilities() != 0)
-        return err_set(reterr, NULL, 0, 0, "cannot keep CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH: %s",
-                       strerror(errno));
+    return 0;
+}
+
+int daemon_drop_privileges(const char *name, const struct daemon_user *user, bool keep, struct err *reterr)
+{
+    bool root = geteuid() == 0;
+    for (int i = 0; root && !keep && prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+        prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* needs CAP_SETPCAP; what follows holds without */
+    if (name && user->uid != geteuid() && become(name, user, reterr) != 0)
+        return -1;
+    if ((root || !keep) && set_capabilities(keep) != 0)
+        return err_set(reterr, NULL, 0, 0, "cannot change capabilities: %s", strerror(errno));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || (user->uid != 0 && setuid(0) == 0))
         return err_set(reterr, NULL, 0, 0, "privileges could be had again");
     return 0;
+}
+
+int daemon_borrow_user(const struct daemon_user *user, struct err *reterr)
+{
+    uid_t uid = geteuid();
+    if (uid == user->uid || (setegid(user->gid) == 0 && seteuid(user->uid) == 0))
+        return 0;
+    return err_set(reterr, NULL, 0, 0, "cannot become another user: %s", strerror(errno));
+}
+
+void daemon_give_back_user(uid_t uid, gid_t gid)
+{
+    must(geteuid() == uid || (seteuid(uid) == 0 && setegid(gid) == 0));
 }
 
 static int take_lock(const char *socket_path, struct err *reterr)

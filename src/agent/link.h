@@ -1,14 +1,17 @@
-/* link.h: one proxy's connection: lines in, lines out, and what was sent before. The core calls in; the link calls
- * agent_take_ask(). A peer that speaks wrongly, too long, or does not read is closed, and nobody else notices. */
+/* link.h: one proxy's link as the collector knows it: which senders it has been told already, and the lines that wait for the answerer,
+ * who holds the socket. agent.c calls in. */
 #ifndef EXEAT_AGENT_LINK_H
 #define EXEAT_AGENT_LINK_H
 
 #include "agent/agent.h"
+#include "agent/channel.h"
 
-/* Takes the pipe's pending connection; NULL when the peer may not speak (closed, logged) or on failure. */
-struct agent_link *link_accept(struct agent *a, uv_stream_t *server, const struct agent_options *options,
-                               struct agent_link *next);
+/* With the agent's hello waiting in it. NULL without memory. */
+struct agent_link *link_new(struct agent *a, uint64_t number, const struct packet_peer *peer,
+                            struct agent_link *next);
+void link_free(struct agent_link *link); /* nobody may know it any more */
 
+uint64_t link_number(const struct agent_link *link);
 int64_t link_peer_uid(const struct agent_link *link);
 int64_t link_peer_pid(const struct agent_link *link);
 struct agent_link *link_next(const struct agent_link *link);
@@ -23,7 +26,7 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
 /* What goes around the proxy, unasked. */
 void link_around(struct agent_link *link, const struct agent_around *around);
 
-void link_flush(struct agent_link *link); /* writes what is queued */
-void link_close(struct agent_link *link); /* frees it later */
+/* Gives what waits to the answerer. 0, or -1: there was more than there is room for, the link is to be closed. */
+int link_flush(struct agent_link *link, struct channel *c);
 
 #endif

@@ -70,6 +70,7 @@ struct history_options {
     const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
     size_t watch_count;
     bool no_default_watches, no_bpf;
+    unsigned restarts; /* how often somebody before us remembered, and was lost */
     const char
         *state_folder; /* borrowed until the platform is freed: where counts outlive us; NULL: nowhere */
 };

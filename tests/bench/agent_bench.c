@@ -1,5 +1,5 @@
-/* agent_bench.c: what an answer of the host agent costs, and how often it is right, printed. A program of its own: the agent's core in a
- * child, this process in the proxy's place.
+/* agent_bench.c: what an answer of the host agent costs, and how often it is right, printed. A program of its own: the agent's core in two
+ * children, this process in the proxy's place.
  *   agent_bench [CLIENTS]     short-lived clients in the churn (25000)
  *   agent_bench --no-bpf ...
  *   agent_bench --history ... with what processes did, as the program has it by default */
@@ -18,13 +18,13 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-/* CPU time of the agent, in microseconds; its resident size in KiB. */
-static double agent_cpu_us(long *ret_kib)
+/* CPU time of a process, in microseconds; its resident size in KiB is added. */
+static double cpu_us_of(pid_t pid, long *kib)
 {
     char path[64], text[1024] = "";
     unsigned long user = 0, system = 0;
     long pages = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", agent_pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *f = fopen(path, "r");
     if (f && fgets(text, sizeof text, f) && strrchr(text, ')'))
         sscanf(strrchr(text, ')') + 2,
@@ -32,8 +32,15 @@ static double agent_cpu_us(long *ret_kib)
                &user, &system, &pages);
     if (f)
         fclose(f);
-    *ret_kib = pages * (sysconf(_SC_PAGESIZE) / 1024);
+    *kib += pages * (sysconf(_SC_PAGESIZE) / 1024);
     return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Of both processes of the agent together. */
+static double agent_cpu_us(long *ret_kib)
+{
+    *ret_kib = 0;
+    return cpu_us_of(agent_pid, ret_kib) + cpu_us_of(answerer_pid, ret_kib);
 }
 
 static int compare(const void *a, const void *b)

@@ -77,7 +77,7 @@ class Exeat:
         self.port = self.proxy.port
 
     def pids(self):
-        return [self.proxy.daemon.pid, self.proxy.agent.pid]
+        return [self.proxy.daemon.pid, *process_tree(self.proxy.agent.pid)]
 
     def memory_pids(self):
         return [self.proxy.daemon.pid]

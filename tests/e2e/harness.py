@@ -79,6 +79,21 @@ def wait_until(condition, what, seconds=DEADLINE):
         time.sleep(0.004)
 
 
+def parts_of(pid):
+    """The processes that this one started, by name."""
+    parts = {}
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            parts[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] = int(child)
+        except FileNotFoundError:
+            pass  # ended meanwhile
+    return parts
+
+
+def part_of(pid, name):
+    return wait_until(lambda: parts_of(pid).get(name), f"{name} of {pid}")
+
+
 def get_path(record, path):
     for name in path.split("."):
         if not isinstance(record, dict) or name not in record:

@@ -22,6 +22,9 @@ class Agent:
         self.path = str(folder / "run" / "agent.sock")
         self.process = subprocess.Popen([*prefix, AGENT, "--foreground", "--socket", self.path, *options],
                                         stderr=subprocess.PIPE, text=True)
+        self.reconnect()
+
+    def reconnect(self):
         until = time.monotonic() + 20
         while True:
             self.link = socket.socket(socket.AF_UNIX)
@@ -36,6 +39,10 @@ class Agent:
         self.lines = self.link.makefile()
         self.hello = json.loads(self.lines.readline())
         self.asked = 0
+
+    @property
+    def collector(self):
+        return harness.part_of(self.process.pid, "exeat-collector")
 
     def greet(self, *endpoints):
         self.send({"v": 1, "type": "hello", "program": "test", "version": "1", "proxies": list(endpoints)})
@@ -107,7 +114,7 @@ def test_privileges_are_dropped_after_it_is_loaded(tmp_path, agent):
     (tmp_path / "other").mkdir(mode=0o755)
     dropped = Agent(tmp_path / "other", "--user", "nobody")
     assert dropped.hello["capabilities"]["owner"] == "bpf"
-    with open(f"/proc/{dropped.process.pid}/status", encoding="ascii") as status:
+    with open(f"/proc/{dropped.collector}/status", encoding="ascii") as status:
         capabilities = [line.split()[1] for line in status if line.startswith("CapPrm")]
     assert int(capabilities[0], 16) == 1 << 19 | 1 << 2  # SYS_PTRACE, DAC_READ_SEARCH
     listener = listen()

@@ -38,6 +38,13 @@ def end(agent):
     return agent.stderr.read()
 
 
+def status_of(pid):
+    """Rights and what keeps them away, as numbers."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        rows = dict(line.split(":\t", 1) for line in status)
+    return {name: int(value, 16) for name, value in rows.items() if name.startswith("Cap") or name in ("Seccomp", "NoNewPrivs")}
+
+
 def test_help_and_usage():
     text = subprocess.run([AGENT, "--help"], capture_output=True, text=True, check=True).stdout
     assert "--allow-user" in text and "examples:" in text
@@ -87,11 +94,16 @@ def test_privileges_are_dropped_before_it_listens(tmp_path):
     path = tmp_path / "run" / "agent.sock"
     agent = start("--socket", str(path), "--user", "nobody", "--allow-user", "daemon")
     link = connect(path)
+    assert json.loads(link.makefile().readline())["type"] == "hello"
     pid, uid, gid = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    assert pid == agent.pid and uid == 65534
-    with open(f"/proc/{agent.pid}/status", encoding="ascii") as status:
-        capabilities = [line.split()[1] for line in status if line.startswith("CapPrm")]
-    assert int(capabilities[0], 16) == 1 << 19 | 1 << 2  # SYS_PTRACE, DAC_READ_SEARCH
+    assert pid == harness.part_of(agent.pid, "exeat-answerer") and uid == 65534
+    rights = 1 << 19 | 1 << 2  # SYS_PTRACE, DAC_READ_SEARCH
+    collector = status_of(harness.part_of(agent.pid, "exeat-collector"))
+    assert collector["CapPrm"] == rights and collector["CapEff"] == rights and collector["NoNewPrivs"] == 1
+    answerer = status_of(pid)
+    assert {name: answerer[name] for name in answerer if name.startswith("Cap")} == dict.fromkeys(
+        ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)
+    assert answerer["Seccomp"] == 2 and answerer["NoNewPrivs"] == 1
     asked = subprocess.run(["/usr/bin/python3", "-c", "import socket,sys\nu=socket.socket(socket.AF_UNIX)\n"
                             "u.connect(sys.argv[1])\nprint(len(u.recv(1)))", str(path)],
                            user="daemon", group="daemon", extra_groups=[], capture_output=True, text=True)

@@ -1,4 +1,5 @@
 """What happens when a part dies in the middle: every flow ends with a reason, nothing hangs, and it fails as configured."""
+import os
 import signal
 import socket
 import time
@@ -6,7 +7,7 @@ import time
 import pytest
 
 import origins
-from harness import Answer, Background, default_baseline, read_all, tool, wait_until
+from harness import Answer, Background, default_baseline, part_of, parts_of, read_all, tool, wait_until
 
 
 def get(s, host, port, path="/hello"):
@@ -19,6 +20,11 @@ def kill(program):
 
 
 # -- the agent --
+
+def signal_agent(p, number):
+    for pid in parts_of(p.agent.pid).values():
+        os.kill(pid, number)
+
 
 @pytest.mark.parametrize("policy", ["unknown", "refuse"])
 def test_agent_dies(make_proxy, http, name, policy):
@@ -63,14 +69,14 @@ def test_agent_is_unknown_allowed(make_proxy, http, name):
 def test_agent_stops_answering(make_proxy, http, name):
     """A stopped agent (SIGSTOP) is waited for as long as agent.timeout says, no longer."""
     with make_proxy("stopped", config={"agent": {"timeout": "200ms", "hash_wait": "0ms"}}) as p:
-        p.agent.child.send_signal(signal.SIGSTOP)
+        signal_agent(p, signal.SIGSTOP)
         try:
             host, begun = name(), time.monotonic()
             assert b"sender_unknown" in p.curl(f"http://{host}:{http.port}/hello").stdout
             assert time.monotonic() - begun < 5
             assert p.exchange(host).get("unmapped.sender.reason")
         finally:
-            p.agent.child.send_signal(signal.SIGCONT)
+            signal_agent(p, signal.SIGCONT)
         def exact():
             host = name()
             p.curl(f"http://{host}:{http.port}/hello")
@@ -78,9 +84,28 @@ def test_agent_stops_answering(make_proxy, http, name):
         wait_until(exact, "exact senders again")
 
 
+@pytest.mark.parametrize("part", ["exeat-collector", "exeat-answerer"])
+def test_a_part_of_the_agent_is_killed(make_proxy, http, name, part):
+    """While it is away senders are unknown and nothing waits longer than agent.timeout; another one is started without anybody's help."""
+    with make_proxy(part, config={"agent": {"when_unavailable": "unknown"}}) as p:
+        url = lambda host: f"http://{host}:{http.port}/hello"
+        assert b"hello" in p.curl(url(name())).stdout
+        killed = part_of(p.agent.pid, part)
+        os.kill(killed, signal.SIGKILL)
+        host = name()
+        p.curl(url(host))  # with or without an answer: it ends
+        assert p.exchange(host).reason in ("sender_unknown", "ok")
+        wait_until(lambda: parts_of(p.agent.pid).get(part, killed) != killed, f"another {part}")
+        p.wait_agent()
+        host = name()
+        assert b"hello" in p.curl(url(host)).stdout
+        assert p.exchange(host).confidence == "exact"
+        assert f"{part} was ended by signal 9" in p.agent.log
+
+
 def test_agent_dies_with_asks_under_way(make_proxy, http, name):
     with make_proxy("asks", config={"agent": {"timeout": "5s"}}) as p:
-        p.agent.child.send_signal(signal.SIGSTOP)
+        signal_agent(p, signal.SIGSTOP)
         host = name()
         waiting = [Background(p.curl, f"http://{host}:{http.port}/hello") for _ in range(5)]
         wait_until(lambda: p.status()["flows"] == 5, "five flows that wait")

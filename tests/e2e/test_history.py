@@ -44,9 +44,10 @@ def wait_for_mark(pid, path):
     wanted = " ino:%x " % os.stat(path).st_ino
 
     def marked():
-        folder = f"/proc/{pid}/fdinfo"
+        collector = harness.part_of(pid, "exeat-collector")
+        folder = f"/proc/{collector}/fdinfo"
         texts = [open(f"{folder}/{fd}", encoding="ascii").read() for fd in os.listdir(folder)
-                 if "fanotify" in os.readlink(f"/proc/{pid}/fd/{fd}")]
+                 if "fanotify" in os.readlink(f"/proc/{collector}/fd/{fd}")]
         return any("fanotify" + wanted in text for text in texts)
     harness.wait_until(marked, f"a mark on {path}")
 
@@ -247,12 +248,12 @@ def test_how_often_it_runs_and_connects(tmp_path):
 
 def test_what_is_missed_is_counted(agent, tmp_path):
     """The agent sleeps through more than the kernel keeps for it: said in the answer, and it goes on."""
-    agent.process.send_signal(signal.SIGSTOP)
+    os.kill(agent.collector, signal.SIGSTOP)
     for _ in range(3000):
         subprocess.run(["/bin/true", "x" * 250], check=True)
     for i in range(17000):
         (tmp_path / f"f{i % 17000}").write_text("x")
-    agent.process.send_signal(signal.SIGCONT)
+    os.kill(agent.collector, signal.SIGCONT)
     harness.wait_until(lambda: ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])["history"]["losses"]["files"] > 0,
                        "losses of files")
     answer = ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])
@@ -260,6 +261,17 @@ def test_what_is_missed_is_counted(agent, tmp_path):
     archive = tmp_path / "after.tar"
     rows = seen(run_session(agent, tmp_path, f"tar cf {archive} -C /usr/share/common-licenses .; $CONNECT"))
     assert rows["archive_written"]["path"] == str(archive) and "exec_archiver" in rows
+
+
+def test_a_killed_collector_is_a_loss(agent, tmp_path):
+    """What it remembered is gone, which the next one says in its answers."""
+    assert ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])["history"]["losses"]["events"] == 0
+    killed = agent.collector
+    os.kill(killed, signal.SIGKILL)
+    assert agent.lines.readline() == ""  # the answerer closes what it cannot serve
+    harness.wait_until(lambda: harness.parts_of(agent.process.pid).get("exeat-collector", killed) != killed, "another one")
+    agent.reconnect()
+    assert ask_program(agent, ["/usr/bin/python3", "-c", CONNECT])["history"]["losses"]["events"] >= 1
 
 
 CIPHER = r"""

@@ -4,6 +4,7 @@
 #define EXEAT_TESTS_AGENT_HELP_H
 
 #include "agent/agent.h"
+#include "agent/answerer.h"
 #include "agent/daemon.h"
 #include "wire/agent_message.h"
 
@@ -31,7 +32,7 @@
 enum { ANSWER_WAIT_MS = 20000, NOBODY = 65534 };
 
 static char folder[64] = "/tmp/agent_test_XXXXXX", socket_path[96];
-static pid_t agent_pid;
+static pid_t agent_pid, answerer_pid; /* agent: the collector */
 static int listener;
 static int older_client, older_server; /* connected before there was an agent */
 static struct endpoint older_endpoint;
@@ -40,38 +41,65 @@ static struct endpoint proxy;       /* where clients connect */
 
 /* ---- the agent ---- */
 
-HELPER void on_term(uv_signal_t *handle, int number)
+HELPER void on_agent_term(uv_signal_t *handle, int number)
 {
     (void)number;
     agent_stop(handle->data);
 }
 
-/* Loads what needs rights only when a test asks for it. */
-HELPER void run_agent(int fd)
+HELPER void on_answerer_term(uv_signal_t *handle, int number)
+{
+    (void)number;
+    answerer_stop(handle->data);
+}
+
+HELPER void run_until_term(uv_loop_t *loop, uv_signal_cb stop, void *context)
+{
+    uv_signal_t term;
+    uv_signal_init(loop, &term);
+    term.data = context;
+    uv_unref((uv_handle_t *)&term);
+    uv_signal_start(&term, stop, SIGTERM);
+    uv_run(loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&term, NULL);
+    uv_run(loop, UV_RUN_DEFAULT);
+}
+
+/* Loads what needs rights only when a test asks for it. exit(): the leak checker is to look. */
+HELPER void run_agent(int pair)
 {
     uv_loop_t loop;
-    uv_signal_t term;
     const char *error = "";
     struct agent_options options = {.take_early = platform_early_new(with_bpf)};
     struct history_options history = {.depth = 4, .window_s = 3600};
     if (with_history)
         platform_early_watch(options.take_early, &history);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&loop) != 0)
         _exit(10);
     struct agent *a = agent_new(&loop, &options, &error);
-    if (!a || agent_serve(a, fd) != 0)
+    if (!a || agent_serve(a, pair) != 0)
         _exit(11);
-    uv_signal_init(&loop, &term);
-    term.data = a;
-    uv_unref((uv_handle_t *)&term);
-    uv_signal_start(&term, on_term, SIGTERM);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&term, NULL);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    run_until_term(&loop, on_agent_term, a);
     agent_free(a);
-    exit(uv_loop_close(&loop) == 0 ? 0 : 12); /* exit: the leak checker is to look */
+    exit(uv_loop_close(&loop) == 0 ? 0 : 12);
+}
+
+/* Not confined here: what looks for leaks could not do its work. */
+HELPER void run_answerer(int fd, int pair)
+{
+    uv_loop_t loop;
+    struct answerer_options options = {.generation = 1};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
+    if (uv_loop_init(&loop) != 0)
+        _exit(10);
+    struct answerer *a = answerer_new(&loop, pair, &options);
+    if (!a || answerer_serve(a, fd, true) != 0)
+        _exit(11);
+    run_until_term(&loop, on_answerer_term, a);
+    answerer_free(a);
+    exit(uv_loop_close(&loop) == 0 ? 0 : 12);
 }
 
 HELPER int start(void **state)
@@ -80,7 +108,7 @@ HELPER int start(void **state)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     struct err e = {.line = 0};
-    int lock;
+    int lock, pair[2];
     if (!mkdtemp(folder) || chmod(folder, 0755) != 0)
         return -1;
     snprintf(socket_path, sizeof socket_path, "%s/agent.sock", folder);
@@ -97,28 +125,40 @@ HELPER int start(void **state)
         return -1;
     older_endpoint = (struct endpoint){proxy.ip, ntohs(address.sin_port)};
     older_server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return -1;
     agent_pid = fork();
-    if (agent_pid == 0) {
+    answerer_pid = agent_pid > 0 ? fork() : -1;
+    if (agent_pid == 0 || answerer_pid == 0) {
         close(listener);
         close(older_client);
         close(older_server);
-        run_agent(fd);
+        close(pair[agent_pid == 0]);
+        if (agent_pid == 0)
+            run_agent(pair[0]);
+        run_answerer(fd, pair[1]);
     }
     close(fd);
-    return agent_pid > 0 ? 0 : -1;
+    close(pair[0]);
+    close(pair[1]);
+    return answerer_pid > 0 ? 0 : -1;
 }
 
 HELPER int stop(void **state)
 {
     (void)state;
-    int status = -1;
+    int status = -1, answerer = -1;
     char command[128];
+    kill(answerer_pid, SIGTERM);
+    waitpid(answerer_pid, &answerer, 0);
     kill(agent_pid, SIGTERM);
     waitpid(agent_pid, &status, 0);
     snprintf(command, sizeof command, "rm -r %s", folder);
     if (system(command) != 0)
         return -1;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 && WIFEXITED(answerer) && WEXITSTATUS(answerer) == 0
+               ? 0
+               : -1;
 }
 
 /* ---- a proxy's side ---- */

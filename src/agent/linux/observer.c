@@ -60,6 +60,7 @@ struct observer {
     int epollfd; /* owned */
     int procfd;  /* borrowed */
     int64_t aged_ms;
+    uint64_t restarts; /* each lost what was not remembered yet */
     uint64_t lost_said;
 };
 
@@ -121,6 +122,7 @@ struct observer *observer_new(const struct history_options *options)
         o->history = history_new(options->depth, (int64_t)options->window_s * 1000);
         o->scans = scans_new();
         o->usage = usage_new();
+        o->restarts = options->restarts;
     }
     if (!globs || !o || !o->history || !o->scans || !o->usage) {
         free(globs);
@@ -273,7 +275,7 @@ static void learn(void *context, int64_t pid)
 
 static void say_losses(struct observer *o)
 {
-    uint64_t events = o->execs ? exec_watch_lost(o->execs) : 0,
+    uint64_t events = o->restarts + (o->execs ? exec_watch_lost(o->execs) : 0),
              files = o->files ? file_watch_lost(o->files) : 0;
     history_lose(o->history, events, files);
     if (events + files <= o->lost_said)

@@ -1,0 +1,101 @@
+/* confine.c: see confine.h. A seccomp filter, written by hand: the list is short, and the answerer then needs no library for it. */
+#include "agent/linux/confine.h"
+
+#include "base/must.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+enum { MACHINE = 1, X32_BIT = 0x40000000 };
+#define MACHINE_NUMBER AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+enum { MACHINE = 1, X32_BIT = 0x40000000 };
+#define MACHINE_NUMBER AUDIT_ARCH_AARCH64
+#else
+enum { MACHINE = 0, X32_BIT = 0 };
+#define MACHINE_NUMBER 0
+#endif
+
+struct call {
+    long number;
+    uint32_t answer;
+};
+
+static const struct call calls[] = {
+#define X(name)         {__NR_##name, SECCOMP_RET_ALLOW},
+#define NO(name, error) {__NR_##name, SECCOMP_RET_ERRNO | (error)},
+#include "agent/linux/calls.def"
+#undef X
+#undef NO
+};
+
+enum { CALLS = ARRAY_LEN(calls), FILTER_MAX = CALLS * 2 + 24 };
+
+struct filter {
+    struct sock_filter steps[FILTER_MAX];
+    unsigned short count;
+};
+
+static void add(struct filter *f, struct sock_filter step)
+{
+    must(f->count < FILTER_MAX);
+    f->steps[f->count++] = step;
+}
+
+static void load(struct filter *f, size_t offset)
+{
+    add(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void answer(struct filter *f, uint32_t value)
+{
+    add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, value));
+}
+
+/* Memory that could be executed is no use of the answerer's: only without PROT_EXEC. */
+static void add_memory_call(struct filter *f, long number)
+{
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 4));
+    load(f, offsetof(struct seccomp_data, args) + 2 * sizeof(uint64_t)); /* its lower half: little-endian */
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0));
+    answer(f, SECCOMP_RET_ALLOW);
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+}
+
+static void make(struct filter *f)
+{
+    load(f, offsetof(struct seccomp_data, arch));
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MACHINE_NUMBER, 1, 0));
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+    load(f, offsetof(struct seccomp_data, nr));
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+    for (size_t i = 0; i < CALLS; i++) {
+        add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, 0, 1));
+        answer(f, calls[i].answer);
+    }
+    add_memory_call(f, __NR_mmap);
+    add_memory_call(f, __NR_mprotect);
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+}
+
+int confine_answerer(void)
+{
+    struct filter f = {.count = 0};
+    if (!MACHINE) {
+        errno = ENOSYS;
+        return -1;
+    }
+    make(&f);
+    struct sock_fprog program = {.len = f.count, .filter = f.steps};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}

@@ -1,0 +1,189 @@
+/* packet.c: see packet.h. Both ends are one machine's and one program's: numbers go as they lie in memory. */
+#include "agent/packet.h"
+
+#include "base/must.h"
+
+struct head {
+    uint32_t kind, zero;
+    uint64_t link;
+};
+
+struct peer_body {
+    int64_t uid, pid;
+    uint64_t unconfined;
+};
+
+struct address {
+    uint8_t version, zero, bytes[16];
+    uint16_t port;
+};
+
+struct proxies_body {
+    uint32_t count;
+    struct address items[AGENT_PROXIES_MAX];
+};
+
+enum { ASK_WANT_HASH = 1, ASK_FULL = 2, ASK_WATCH = 4, ASK_BRIEF = 8 };
+static const int64_t AGE_MAX_MS = INT32_MAX; /* what is older is as good as that old */
+
+struct ask_body {
+    uint64_t id, proxy_cookie;
+    int64_t age_ms;
+    uint32_t flags, hash_wait_ms;
+    struct address client, proxy;
+    char nonce[AGENT_NONCE_BYTES + 7];
+};
+
+_Static_assert(sizeof(struct head) == PACKET_HEAD_BYTES, "as packet.h says");
+
+/* ---- out ---- */
+
+static struct address address_of(const struct endpoint *e)
+{
+    struct address a = {.version = e->ip.version, .port = e->port};
+    memcpy(a.bytes, e->ip.bytes, sizeof a.bytes);
+    return a;
+}
+
+static int write_proxies(struct buf *out, const struct packet_proxies *p)
+{
+    struct proxies_body body = {.count = (uint32_t)p->count};
+    for (size_t i = 0; i < p->count; i++)
+        body.items[i] = address_of(&p->items[i]);
+    return buf_append(out, &body, sizeof body);
+}
+
+static int write_ask(struct buf *out, const struct agent_ask *a)
+{
+    struct ask_body body = {.id = a->id,
+                            .proxy_cookie = a->proxy_cookie,
+                            .age_ms = a->age_ms < AGE_MAX_MS ? a->age_ms : AGE_MAX_MS,
+                            .flags = (a->want_hash ? ASK_WANT_HASH : 0u) | (a->full ? ASK_FULL : 0u) |
+                                     (a->watch ? ASK_WATCH : 0u) | (a->brief ? ASK_BRIEF : 0u),
+                            .hash_wait_ms = a->hash_wait_ms,
+                            .client = address_of(&a->client),
+                            .proxy = address_of(&a->proxy)};
+    memcpy(body.nonce, a->nonce, sizeof a->nonce);
+    return buf_append(out, &body, sizeof body);
+}
+
+static int write_peer(struct buf *out, const struct packet_peer *p)
+{
+    struct peer_body body = {p->uid, p->pid, p->unconfined};
+    return buf_append(out, &body, sizeof body);
+}
+
+int packet_write(struct buf *out, const struct packet *p)
+{
+    struct head head = {.kind = p->kind, .link = p->link};
+    buf_append(out, &head, sizeof head);
+    if (p->kind == PACKET_LINK)
+        write_peer(out, &p->u.peer);
+    else if (p->kind == PACKET_HELLO)
+        write_proxies(out, &p->u.proxies);
+    else if (p->kind == PACKET_ASK)
+        write_ask(out, &p->u.ask);
+    else if (p->kind == PACKET_DONE)
+        buf_append(out, &p->u.done, sizeof p->u.done);
+    else if (p->kind == PACKET_LINES)
+        buf_append(out, p->u.lines.data, p->u.lines.len);
+    return out->failed ? -1 : 0;
+}
+
+/* ---- in ---- */
+
+static bool read_address(const struct address *a, struct endpoint *ret)
+{
+    static const uint8_t zero[16];
+    size_t used = a->version == 4 ? 4 : sizeof a->bytes;
+    if ((a->version != 4 && a->version != 6) || memcmp(a->bytes + used, zero, sizeof zero - used) != 0)
+        return false;
+    *ret = (struct endpoint){.ip.version = a->version, .port = a->port};
+    memcpy(ret->ip.bytes, a->bytes, sizeof a->bytes);
+    return true;
+}
+
+static bool read_proxies(struct span bytes, struct packet_proxies *ret)
+{
+    struct proxies_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    if (body.count > AGENT_PROXIES_MAX)
+        return false;
+    for (ret->count = 0; ret->count < body.count; ret->count++)
+        if (!read_address(&body.items[ret->count], &ret->items[ret->count]))
+            return false;
+    return true;
+}
+
+static bool read_ask(struct span bytes, struct agent_ask *ret)
+{
+    struct ask_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    *ret = (struct agent_ask){.id = body.id,
+                              .proxy_cookie = body.proxy_cookie,
+                              .age_ms = body.age_ms,
+                              .want_hash = (body.flags & ASK_WANT_HASH) != 0,
+                              .full = (body.flags & ASK_FULL) != 0,
+                              .watch = (body.flags & ASK_WATCH) != 0,
+                              .brief = (body.flags & ASK_BRIEF) != 0,
+                              .hash_wait_ms = body.hash_wait_ms};
+    memcpy(ret->nonce, body.nonce, sizeof ret->nonce);
+    return body.nonce[AGENT_NONCE_BYTES - 1] == 0 &&
+           strspn(body.nonce, "0123456789abcdef") == AGENT_NONCE_BYTES - 1 &&
+           body.hash_wait_ms <= AGENT_HASH_WAIT_MAX_MS && body.age_ms >= -1 && body.age_ms <= AGE_MAX_MS &&
+           read_address(&body.client, &ret->client) && read_address(&body.proxy, &ret->proxy);
+}
+
+static bool read_peer(struct span bytes, struct packet_peer *ret)
+{
+    struct peer_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    *ret = (struct packet_peer){body.uid, body.pid, body.unconfined != 0};
+    return body.uid >= -1 && body.pid >= 0 && body.pid <= INT32_MAX;
+}
+
+static bool read_done(struct span bytes, uint64_t *ret)
+{
+    if (bytes.len != sizeof *ret)
+        return false;
+    memcpy(ret, bytes.data, sizeof *ret);
+    return true;
+}
+
+static bool read_body(struct span bytes, struct packet *p)
+{
+    switch (p->kind) {
+    case PACKET_LINK:
+        return read_peer(bytes, &p->u.peer);
+    case PACKET_HELLO:
+        return read_proxies(bytes, &p->u.proxies);
+    case PACKET_ASK:
+        return read_ask(bytes, &p->u.ask);
+    case PACKET_DONE:
+        return read_done(bytes, &p->u.done);
+    case PACKET_LINES:
+        p->u.lines = bytes;
+        return bytes.len > 0 && bytes.len <= PACKET_LINES_MAX;
+    default:
+        return bytes.len == 0;
+    }
+}
+
+bool packet_read(struct span bytes, struct packet *ret)
+{
+    struct head head;
+    if (bytes.len < sizeof head)
+        return false;
+    memcpy(&head, bytes.data, sizeof head);
+    if (head.kind < PACKET_RESET || head.kind >= PACKET_KINDS || head.zero != 0)
+        return false;
+    ret->kind = (enum packet_kind)head.kind;
+    ret->link = head.link;
+    return read_body(span_from(bytes, sizeof head), ret);
+}
