@@ -10,7 +10,19 @@
 
 #include <stdio.h>
 
-enum { STORE_AGAIN_S = 600, NAME_BYTES = 512, DIGEST_BYTES = 8 };
+enum {
+    STORE_AGAIN_S = 600,
+    NAME_BYTES = 512,
+    DIGEST_BYTES = 8,
+    ISSUER_COMMON = 3, /* destinations that make an issuer one that isn't rare */
+    VERSION_LIFE_S = SIGHTINGS_WINDOW_DAYS * 86400,
+};
+
+/* The memo of SIGHTING_HANDSHAKE: the highest version that both spoke, and when they did last. */
+struct spoken {
+    uint16_t version;
+    int64_t last_s;
+};
 
 /* The memo of SIGHTING_DESTINATION_CHAIN: what the last chain was like. */
 struct past {
@@ -60,6 +72,12 @@ static struct span destination(const struct flow *f, const char *more, char out[
     return span_of(out, len < NAME_BYTES ? (size_t)len : NAME_BYTES - 1);
 }
 
+static struct sighting_by by_destination(const struct flow *f)
+{
+    char name[NAME_BYTES];
+    return (struct sighting_by){.sender = sightings_hash(f->env->sightings, destination(f, NULL, name))};
+}
+
 /* ---- looking ---- */
 
 static void look_at_destination(const struct flow *f, const struct chain_record *r,
@@ -101,8 +119,11 @@ static struct chain_set chain_past_look(struct flow *f, const struct chain_recor
     if (seen.known && seen.memo_len == sizeof name && memcmp(seen.memo, name, sizeof name) != 0)
         chain_set_add(&found, CHAIN_P13);
     const struct fact_value *days = &facts->values[FACT_known_days];
-    sightings_look(f->env->sightings, SIGHTING_ISSUER, span_str(leaf->issuer), NULL, now_s(f), &seen);
-    if (!seen.known && days->state == FACT_KNOWN && days->as.integer >= flow_conf(f)->history.min_days)
+    struct sighting_by here = by_destination(f);
+    sightings_look(f->env->sightings, SIGHTING_ISSUER_DESTINATION, span_str(leaf->issuer), &here, now_s(f),
+                   &seen);
+    if (seen.senders - seen.by_sender < ISSUER_COMMON && days->state == FACT_KNOWN &&
+        days->as.integer >= flow_conf(f)->history.min_days)
         chain_set_add(&found, CHAIN_P15);
     return found;
 }
@@ -182,6 +203,9 @@ void chain_past_note(struct flow *f)
                    now_s(f), NULL);
     sightings_note(s, SIGHTING_DESTINATION_ISSUER, destination(f, leaf->issuer, name), NULL, span_of(NULL, 0),
                    now_s(f), NULL);
+    struct sighting_by here = by_destination(f);
+    sightings_note(s, SIGHTING_ISSUER_DESTINATION, span_str(leaf->issuer), &here, span_of(NULL, 0), now_s(f),
+                   NULL);
     if (leaf->key_sha256[0]) {
         struct sighting key;
         sightings_look(s, SIGHTING_KEY, span_str(leaf->key_sha256), NULL, now_s(f), &key);
@@ -195,20 +219,35 @@ void chain_past_note(struct flow *f)
 
 /* ---- sessions ---- */
 
-bool chain_past_knows_session(struct flow *f, bool resumed)
+/* Both spoke a higher version lately. A record without a memo is of a time when versions weren't noted. */
+static bool is_lower(const struct sighting *seen, uint16_t version, int64_t now, struct spoken *ret)
+{
+    *ret = (struct spoken){.version = version, .last_s = now};
+    struct spoken before;
+    if (!seen->known || seen->memo_len != sizeof before)
+        return false;
+    memcpy(&before, seen->memo, sizeof before);
+    if (before.version <= version || now - before.last_s > VERSION_LIFE_S)
+        return false;
+    *ret = before;
+    return true;
+}
+
+struct session_past chain_past_session(struct flow *f, bool resumed, uint16_t version)
 {
     char sender[STABLE_SENDER_BYTES], name[NAME_BYTES], where[NAME_BYTES];
+    struct sightings *s = f->env->sightings;
     struct sighting seen;
-    if (!f->env->sightings)
-        return true;
+    struct spoken spoken;
+    if (!s)
+        return (struct session_past){.known = true};
     stable_sender_name(f->attribution.sender, sender);
     struct span to = destination(f, NULL, where);
     int len = snprintf(name, sizeof name, "%s\n%.*s", sender, (int)to.len, (const char *)to.data);
     struct span key = span_of(name, len < NAME_BYTES ? (size_t)len : NAME_BYTES - 1);
-    if (!resumed) {
-        sightings_note(f->env->sightings, SIGHTING_HANDSHAKE, key, NULL, span_of(NULL, 0), now_s(f), NULL);
-        return true;
-    }
-    sightings_look(f->env->sightings, SIGHTING_HANDSHAKE, key, NULL, now_s(f), &seen);
-    return seen.known;
+    sightings_look(s, SIGHTING_HANDSHAKE, key, NULL, now_s(f), &seen);
+    bool lower = is_lower(&seen, version, now_s(f), &spoken);
+    if (!resumed)
+        sightings_note(s, SIGHTING_HANDSHAKE, key, NULL, span_of(&spoken, sizeof spoken), now_s(f), NULL);
+    return (struct session_past){.known = !resumed || seen.known, .lower = lower};
 }

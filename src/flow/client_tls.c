@@ -123,20 +123,6 @@ static bool may_be_method(struct span in)
     return in.len < METHOD_BYTES_MAX;
 }
 
-/* Beside those that the outer hello has shown. */
-static void add_anomaly(struct exchange *x, enum anomaly which)
-{
-    const struct fact_value *v = &x->facts.values[FACT_anomalies];
-    size_t count = v->state == FACT_KNOWN ? v->count : 0;
-    struct span *items = arena_alloc(&x->arena, (count + 1) * sizeof *items);
-    if (!items)
-        return;
-    if (count > 0)
-        memcpy(items, v->as.items, count * sizeof *items);
-    items[count] = span_str(anomaly_table[which].id);
-    fact_set_items(&x->facts, FACT_anomalies, items, count + 1);
-}
-
 static enum step relay_bytes(struct flow *f, const char *first_speaker, struct span sample)
 {
     struct exchange *x = f->x;
@@ -146,9 +132,9 @@ static enum step relay_bytes(struct flow *f, const char *first_speaker, struct s
     fact_set_text(&x->facts, FACT_inside_protocol, p.kind);
     fact_set_text(&x->facts, FACT_inside_first_speaker, first_speaker);
     if (strcmp(p.kind, "tls") == 0)
-        add_anomaly(x, ANOMALY_H42);
+        hello_add_anomaly(f, ANOMALY_H42);
     if (p.fully_encrypted)
-        add_anomaly(x, ANOMALY_H43);
+        hello_add_anomaly(f, ANOMALY_H43);
     return flow_goto(f, FLOW_FORWARD);
 }
 

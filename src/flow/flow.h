@@ -292,6 +292,8 @@ enum step decide_by_chain(struct flow *f);
 
 /* The anomalies known so far, as a fact; before RELAY. */
 void hello_set_anomalies(struct flow *f, const struct anomaly_set *set);
+/* One more. */
+void hello_add_anomaly(struct flow *f, enum anomaly which);
 
 /* The gates of a request over the server connection that is there already, all in one, and its decision's record. MOVE: it is refused. */
 enum step decide_over_connection(struct flow *f);
@@ -352,8 +354,12 @@ void chain_past_take(struct flow *f, struct chain_record *take_record, const cha
                      struct chain_set more);
 /* The exchange is over: its chain leaves its mark, and is kept. */
 void chain_past_note(struct flow *f);
-/* A handshake is through: a full one is noted; of a resumed session: did this sender begin one there? */
-bool chain_past_knows_session(struct flow *f, bool resumed);
+/* A handshake is through, in `version` as on the wire: a full one is noted. */
+struct session_past {
+    bool known; /* of a resumed session: this sender began one there */
+    bool lower; /* both spoke a higher version before */
+};
+struct session_past chain_past_session(struct flow *f, bool resumed, uint16_t version);
 
 /* ---- conform.c ---- */
 

@@ -32,6 +32,20 @@ void hello_set_anomalies(struct flow *f, const struct anomaly_set *set)
     fact_set_items(&f->x->facts, FACT_anomalies, items, count);
 }
 
+void hello_add_anomaly(struct flow *f, enum anomaly which)
+{
+    struct exchange *x = f->x;
+    const struct fact_value *v = &x->facts.values[FACT_anomalies];
+    size_t count = v->state == FACT_KNOWN ? v->count : 0;
+    struct span *items = arena_alloc(&x->arena, (count + 1) * sizeof *items);
+    if (!items)
+        return;
+    if (count > 0)
+        memcpy(items, v->as.items, count * sizeof *items);
+    items[count] = span_str(anomaly_table[which].id);
+    fact_set_items(&x->facts, FACT_anomalies, items, count + 1);
+}
+
 static void set_alpn(struct flow *f, const struct client_hello *h)
 {
     struct span *items = arena_alloc(&f->x->arena, ALPN_MAX * sizeof *items);

@@ -174,6 +174,15 @@ static int digest_chain(const struct chain *c, uint8_t ret[INSIDE_LEAF_BYTES])
     return digest_sha256(ders, count, ret);
 }
 
+/* Our own hello always offers 1.3. */
+static void note_version(struct flow *f, bool resumed)
+{
+    const char *name = tls_session_version(f->server.tls);
+    uint16_t version = name && strcmp(name, "1.3") == 0 ? 0x0304 : 0x0303;
+    if (chain_past_session(f, resumed, version).lower)
+        hello_add_anomaly(f, ANOMALY_H21);
+}
+
 enum step inside_met(struct flow *f)
 {
     struct inside *i = f->inside;
@@ -187,6 +196,7 @@ enum step inside_met(struct flow *f)
     if (!resumed)
         i->whole_ms = net_now_ms(f->env->net);
     fact_set_bool(&f->x->facts, FACT_tls_resumed, resumed);
+    note_version(f, resumed);
     f->server_https = true;
     if (!i->met) {
         memcpy(i->leaf, digest, sizeof digest);

@@ -268,10 +268,15 @@ static void add_anomalies(struct flow *f)
     struct anomaly_set set = {0};
     const struct fact_value *before = &f->x->facts.values[FACT_anomalies];
     conformance_judge_flight(&p->flight, p->hello_known ? &p->hello : NULL, &set);
+    struct session_past past = {.known = true};
     if (!flight_is_complete(&p->flight))
         anomaly_set_add(&set, ANOMALY_H27);
-    else if (!chain_past_knows_session(f, p->flight.resumed))
+    else
+        past = chain_past_session(f, p->flight.resumed, p->flight.version);
+    if (!past.known)
         anomaly_set_add(&set, ANOMALY_H28);
+    if (past.lower)
+        anomaly_set_add(&set, ANOMALY_H21);
     for (uint32_t i = 0; before->state == FACT_KNOWN && i < before->count; i++)
         for (enum anomaly a = 0; a < ANOMALY_COUNT; a++)
             if (span_is(before->as.items[i], anomaly_table[a].id))

@@ -25,7 +25,10 @@ struct store; /* store/store.h */
     X(CHAIN, 9, "host:port, a line feed, hexadecimal SHA-256 of the leaf")                                   \
     X(DESTINATION_CHAIN, 10, "host:port; the memo is what the last chain was like")                          \
     X(DESTINATION_ISSUER, 11, "host:port, a line feed, issuer")                                              \
-    X(HANDSHAKE, 13, "stable sender, a line feed, host:port: a TLS session that began in full")              \
+    X(HANDSHAKE, 13,                                                                                         \
+      "stable sender, a line feed, host:port: a TLS session that began in full; the memo is the highest "    \
+      "version")                                                                                             \
+    X(ISSUER_DESTINATION, 14, "issuer of a leaf certificate; its senders are destinations, host:port")       \
     X(KEY, 12, "hexadecimal SHA-256 of a public key; the memo is a digest of the first name it stood for")
 enum sighting_kind {
 #define X(name, number, doc) SIGHTING_##name = number,

@@ -431,7 +431,7 @@ static void do_dns(struct run *r)
     r->dns[r->dns_count++] = rule;
 }
 
-/* dial ENDPOINT [after T] accepts [tls [self_signed | wrong_name | asking | h2]] | refuses | unreachable | times_out */
+/* dial ENDPOINT [after T] accepts [tls [self_signed | wrong_name | old | asking | h2]] | refuses | unreachable | times_out */
 static void do_dial(struct run *r)
 {
     unsigned at = 2;
@@ -445,6 +445,7 @@ static void do_dial(struct run *r)
     if (word_is(r, at, "accepts")) {
         enum fixture_certificate c = word_is(r, at + 2, "self_signed")  ? CERTIFICATE_SELF_SIGNED
                                      : word_is(r, at + 2, "wrong_name") ? CERTIFICATE_WRONG_NAME
+                                     : word_is(r, at + 2, "old")        ? CERTIFICATE_OLD
                                      : word_is(r, at + 2, "asking")     ? CERTIFICATE_ASKING
                                                                         : CERTIFICATE_GOOD;
         if (word_is(r, at + 1, "tls")) {

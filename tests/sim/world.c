@@ -104,6 +104,8 @@ const struct fixture *fixture_get(void)
           (struct devca_leaf){.common_name = "example.com", .alt_names = names, .self_signed = true});
     issue(ca, CERTIFICATE_WRONG_NAME, "wrong",
           (struct devca_leaf){.common_name = "example.com", .alt_names = "DNS:other.test"});
+    issue(ca, CERTIFICATE_OLD, "old", (struct devca_leaf){.common_name = "example.com", .alt_names = names});
+    SSL_CTX_set_max_proto_version(fixture.servers[CERTIFICATE_OLD]->ctx, TLS1_2_VERSION);
     issue(ca, CERTIFICATE_ASKING, "asking",
           (struct devca_leaf){.common_name = "example.com", .alt_names = names});
     SSL_CTX_set_verify(fixture.servers[CERTIFICATE_ASKING]->ctx, SSL_VERIFY_PEER, NULL);

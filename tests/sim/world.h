@@ -14,6 +14,7 @@ enum fixture_certificate {
     CERTIFICATE_GOOD,
     CERTIFICATE_SELF_SIGNED,
     CERTIFICATE_WRONG_NAME,
+    CERTIFICATE_OLD,    /* as GOOD, and no TLS above 1.2 */
     CERTIFICATE_ASKING, /* as GOOD, and the server asks for the client's */
     CERTIFICATE_COUNT
 };
