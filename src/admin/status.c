@@ -166,7 +166,7 @@ static void write_exceptions(struct json *j, const struct baseline *b, int64_t n
         json_object(j, NULL);
         json_str(j, "name", e.name);
         json_str(j, "owner", e.owner);
-        json_str(j, "ticket", e.ticket);
+        json_str(j, "ticket", e.ticket ? e.ticket : "pki");
         json_str(j, "reason", e.reason);
         json_int(j, "line", e.line);
         json_str(j, "expires", rfc3339_format(e.expires_s, text));

@@ -220,7 +220,7 @@ static void show_exception(const struct baseline_exception *e, const char *file,
            rfc3339_format(e->expires_s, until));
     terminal_print(stdout, e->name);
     fputs("  ", stdout);
-    terminal_print(stdout, e->ticket);
+    terminal_print(stdout, e->ticket ? e->ticket : "pki");
     fputs(", ", stdout);
     terminal_print(stdout, e->owner);
     fputs(": ", stdout);
@@ -232,7 +232,7 @@ static void show_exception_json(const struct baseline_exception *e, int64_t now_
 {
     char from[RFC3339_TEXT_BYTES], until[RFC3339_TEXT_BYTES];
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "exception", e->name, "owner", e->owner,
-                          "ticket", e->ticket, "reason", e->reason, "granted",
+                          "ticket", e->ticket ? e->ticket : "pki", "reason", e->reason, "granted",
                           rfc3339_format(e->granted_s, from), "expires", rfc3339_format(e->expires_s, until),
                           "expired", now_s >= e->expires_s, "line", (int)e->line);
     if (!o)

@@ -159,6 +159,16 @@ static struct chain *parse(struct span body)
     return chain_parse_der(der, count, &err);
 }
 
+/* The house's own roots vouch for their own destinations only, so they are asked apart; which of them it is, the baseline says. */
+static void look_for_own(const struct chain_job *j, const struct chain_question *q, struct chain_record *r)
+{
+    struct chain_question own = *q;
+    own.trust = j->snapshot->pki;
+    if (own.trust && (r->report.class == CHAIN_PRIVATE_UNKNOWN || r->report.class == CHAIN_SELF_SIGNED) &&
+        chain_verify(r->chain, &own, &r->own) != 0)
+        r->own = (struct chain_report){0};
+}
+
 static void on_work(struct net_job *job)
 {
     struct chain_job *j = (struct chain_job *)job;
@@ -182,6 +192,7 @@ static void on_work(struct net_job *job)
         chain_record_unref(r);
         return;
     }
+    look_for_own(j, &q, r);
     describe(r);
     j->record = r;
 }

@@ -17,6 +17,8 @@ struct chain_record {
     struct arena arena;
     struct chain *chain; /* owned */
     struct chain_report report;
+    struct chain_report
+        own; /* the same by the baseline's `pki` alone, where nothing else vouches for it; path_count 0: not asked */
     struct span *errors, *anomalies, *sans, *fingerprints; /* ids; names; SHA-256 of each certificate sent */
     size_t error_count, anomaly_count, san_count, fingerprint_count;
     const char *not_before, *not_after; /* RFC 3339; NULL when they can't be read */

@@ -146,12 +146,34 @@ static void add_anomalies_of_chain(struct flow *f, struct chain_set more)
     fact_set_items(&x->facts, FACT_chain_anomalies, x->chain_anomalies, count);
 }
 
+/* Each certificate of a path is signed by the next: whoever is named in the baseline vouches for what is below. */
+static const char *find_own(const struct flow *f, const struct chain_report *r)
+{
+    const char *name = NULL;
+    for (size_t i = 0; !name && i < r->path_count; i++)
+        name = baseline_find_pki(f->snapshot->baseline, r->path_sha256[i], &f->x->host, f->x->port, now_s(f));
+    return name;
+}
+
+static void set_own(struct flow *f, const struct chain_record *r)
+{
+    struct facts *facts = &f->x->facts;
+    bool unknown = r->report.class == CHAIN_PRIVATE_UNKNOWN || r->report.class == CHAIN_SELF_SIGNED;
+    const char *name = unknown ? find_own(f, &r->report) : NULL;
+    name = unknown && !name ? find_own(f, &r->own) : name;
+    char *kept = name ? arena_strdup(&f->x->arena, name) : NULL; /* the record may outlive the policy */
+    fact_set_text(facts, FACT_chain_exception, kept);
+    if (kept)
+        fact_set_text(facts, FACT_chain_class, chain_class_name(CHAIN_PRIVATE_KNOWN));
+}
+
 void chain_past_take(struct flow *f, struct chain_record *take_record, const char *source,
                      struct chain_set more)
 {
     chain_record_unref(f->x->chain);
     f->x->chain = take_record;
     chain_record_set_facts(take_record, &f->x->facts);
+    set_own(f, take_record);
     fact_set_text(&f->x->facts, FACT_chain_source, source);
     fact_set_text(&f->x->facts, FACT_chain_why, NULL);
     chain_set_merge(&more, chain_past_look(f, take_record));

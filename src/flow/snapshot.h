@@ -43,10 +43,11 @@ struct snapshot {
     struct tls_context *proxy_tls;  /* owned; NULL = no TLS to the proxy itself */
     struct tls_context *server_tls; /* owned: for https:// requests */
     struct trust *trust;            /* owned: roots by which servers' chains are judged */
-    struct chain_known *known;      /* owned; NULL = no list of known kits and interception roots */
-    struct tls_prober *prober;      /* owned: for looking at certificates that the wire hides */
-    struct domains *spared;         /* owned: what policy never terminates; NULL = none */
-    struct ca *ca; /* owned: the inspection CA, without its key; NULL = nothing is terminated */
+    struct trust *pki; /* owned; NULL = the baseline names no certificates of the house's own by file */
+    struct chain_known *known; /* owned; NULL = no list of known kits and interception roots */
+    struct tls_prober *prober; /* owned: for looking at certificates that the wire hides */
+    struct domains *spared;    /* owned: what policy never terminates; NULL = none */
+    struct ca *ca;             /* owned: the inspection CA, without its key; NULL = nothing is terminated */
     struct tls_context *inspect_tls; /* owned, with ca: to the servers of terminated tunnels */
 };
 

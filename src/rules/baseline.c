@@ -148,6 +148,11 @@ static bool name_holds(const struct destination *d, const struct host *h)
     return h->is_ip || d->resolve;
 }
 
+bool destination_holds_name(const struct destination *d, const struct host *host, uint16_t port)
+{
+    return port_holds(d, port) && name_holds(d, host);
+}
+
 static enum hold address_holds(const struct destination *d, const struct baseline_question *q)
 {
     bool final = q->phase == BASELINE_ADDRESS;

@@ -83,12 +83,24 @@ enum { BASELINE_EXCEPTION_DAYS = 7, BASELINE_EXCEPTION_DAYS_MAX = 90 }; /* by co
 
 /* What holds for a while; every text is a view into the baseline. */
 struct baseline_exception {
-    const char *name, *owner, *ticket, *reason;
-    int64_t granted_s, expires_s; /* it holds from the one until before the other */
+    const char *name, *owner, *ticket, *reason; /* ticket: NULL of `pki` */
+    int64_t granted_s, expires_s;               /* it holds from the one until before the other */
     unsigned line;
 };
 /* One after the other; `*cursor` begins at 0. False: there are no more. */
 bool baseline_next_exception(const struct baseline *b, size_t *cursor, struct baseline_exception *ret);
+
+/* A root or issuer of the house's own; every text is a view into the baseline. */
+struct baseline_pki {
+    const char *name, *sha256;
+    const char *certificate; /* the file that holds it, relative to the baseline's; NULL: servers send it */
+    unsigned line;
+};
+bool baseline_next_pki(const struct baseline *b, size_t *cursor, struct baseline_pki *ret);
+
+/* The name of the entry by which a chain over the certificate with this hash (64 lower-case digits) is expected there and then; NULL: none. */
+const char *baseline_find_pki(const struct baseline *b, const char *sha256, const struct host *host,
+                              uint16_t port, int64_t now_s);
 
 /* The first second after now_s in which an exception begins or ends; INT64_MAX: none does. */
 int64_t baseline_next_change(const struct baseline *b, int64_t now_s);

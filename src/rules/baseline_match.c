@@ -17,7 +17,7 @@ static const char *check_path(const char *s)
     return NULL;
 }
 
-static const char *check_sha256(const char *s)
+const char *baseline_check_sha256(const char *s)
 {
     bool fine = strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
     return fine ? NULL : "64 lower-case hex digits are expected here";
@@ -60,15 +60,16 @@ static const char *check_signature(const char *s)
                : "a signer and a program of his are expected here, as TEAM/IDENTIFIER";
 }
 
-static const char *(*const checks[CONDITION_COUNT])(const char *) = {[CONDITION_EXECUTABLE] = check_path,
-                                                                     [CONDITION_PACKAGE] = check_package,
-                                                                     [CONDITION_USER] = check_user,
-                                                                     [CONDITION_UNIT] = check_unit,
-                                                                     [CONDITION_SCRIPT] = check_path,
-                                                                     [CONDITION_SHA256] = check_sha256,
-                                                                     [CONDITION_SCRIPT_SHA256] = check_sha256,
-                                                                     [CONDITION_PARENT] = check_path,
-                                                                     [CONDITION_SIGNATURE] = check_signature};
+static const char *(*const checks[CONDITION_COUNT])(const char *) = {
+    [CONDITION_EXECUTABLE] = check_path,
+    [CONDITION_PACKAGE] = check_package,
+    [CONDITION_USER] = check_user,
+    [CONDITION_UNIT] = check_unit,
+    [CONDITION_SCRIPT] = check_path,
+    [CONDITION_SHA256] = baseline_check_sha256,
+    [CONDITION_SCRIPT_SHA256] = baseline_check_sha256,
+    [CONDITION_PARENT] = check_path,
+    [CONDITION_SIGNATURE] = check_signature};
 
 static int read_confidences(struct baseline_reader *r, const struct yaml_node *n, struct entry *e)
 {

@@ -76,6 +76,15 @@ struct entry {
     enum verdict_probe probe;
 };
 
+/* Certificates of the house's own that no configured root vouches for. */
+struct pki_entry {
+    const char *name, *owner, *purpose, *sha256;
+    const char *certificate; /* NULL: the servers send it */
+    int64_t expires_s;
+    unsigned line;
+    struct destination_list where;
+};
+
 struct baseline {
     struct arena arena; /* owned: all of it, this struct too */
     enum verdict_mode mode;
@@ -88,6 +97,8 @@ struct baseline {
     struct entry *entries;   /* view into the arena */
     uint8_t *filters;        /* view into the arena: filter_of() the entries' executables */
     size_t entry_count;
+    struct pki_entry *pki; /* view into the arena */
+    size_t pki_count;
 };
 
 /* A long list is mostly what doesn't hold; one byte an item says so without touching the item. FILTER_NONE always
@@ -119,6 +130,9 @@ static inline bool term_holds(const struct term *t, int64_t now_s)
 {
     return !t->ticket || (now_s >= t->granted_s && now_s < t->expires_s);
 }
+
+/* Does the name, and the port, hold? Items for names only. */
+bool destination_holds_name(const struct destination *d, const struct host *host, uint16_t port);
 
 /* Is every sender that `later` would match already matched by `earlier`? */
 bool entry_shadows(const struct entry *earlier, const struct entry *later);

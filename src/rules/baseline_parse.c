@@ -183,7 +183,8 @@ static int read_unknown(struct baseline_reader *r, const struct yaml_node *n)
 
 static int read_head(struct baseline_reader *r, const struct yaml_node *top)
 {
-    static const char *const keys[] = {"version", "mode", "unknown_sender", "destination_sets", "senders"};
+    static const char *const keys[] = {"version",          "mode", "unknown_sender",
+                                       "destination_sets", "pki",  "senders"};
     int64_t number;
     if (yaml_check_keys(top, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return -1;
@@ -201,9 +202,11 @@ static int read_top(struct baseline_reader *r, const struct yaml_node *top)
     const struct yaml_node *sets, *senders;
     if (read_head(r, top) != 0)
         return -1;
+    const struct yaml_node *pki = yaml_find(top, "pki");
     sets = yaml_find(top, "destination_sets");
     senders = need(r, top, "senders");
-    if (!senders || (sets && baseline_read_sets(r, sets) != 0) || read_senders(r, senders) != 0)
+    if (!senders || (sets && baseline_read_sets(r, sets) != 0) || (pki && baseline_read_pki(r, pki) != 0) ||
+        read_senders(r, senders) != 0)
         return -1;
     for (size_t i = 0; i < r->set_count; i++)
         if (!r->sets[i].used)

@@ -1,5 +1,6 @@
 /* baseline_read.h: what the parts of the baseline's parser share: baseline_parse.c (the file, its entries), baseline_match.c (their senders),
- * baseline_allow.c (their destinations), baseline_term.c (for how long). Private to them. All that returns int: 0, or -1 with reterr. */
+ * baseline_allow.c (their destinations), baseline_term.c (for how long),
+ * baseline_pki.c (certificates of the house's own). Private to them. All that returns int: 0, or -1 with reterr. */
 #ifndef EXEAT_RULES_BASELINE_READ_H
 #define EXEAT_RULES_BASELINE_READ_H
 
@@ -42,6 +43,8 @@ int baseline_read_match(struct baseline_reader *r, const struct yaml_node *match
 /* `may_use`: an item may name a set. */
 int baseline_read_destinations(struct baseline_reader *r, const struct yaml_node *n, bool may_use,
                                struct destination_list *ret);
+const char *baseline_check_sha256(const char *s); /* why it is none; NULL: it is one */
+int baseline_read_pki(struct baseline_reader *r, const struct yaml_node *n);
 int baseline_read_sets(struct baseline_reader *r, const struct yaml_node *n);
 
 #endif

@@ -69,20 +69,33 @@ int baseline_read_term(struct baseline_reader *r, const struct yaml_node *n, con
 
 /* ---- asking ---- */
 
+static struct baseline_exception of_entry(const struct entry *e)
+{
+    return (struct baseline_exception){.name = e->name,
+                                       .owner = e->term.owner,
+                                       .ticket = e->term.ticket,
+                                       .reason = e->term.reason,
+                                       .granted_s = e->term.granted_s,
+                                       .expires_s = e->term.expires_s,
+                                       .line = e->line};
+}
+
+static struct baseline_exception of_pki(const struct pki_entry *e)
+{
+    return (struct baseline_exception){
+        .name = e->name, .owner = e->owner, .reason = e->purpose, .expires_s = e->expires_s, .line = e->line};
+}
+
 bool baseline_next_exception(const struct baseline *b, size_t *cursor, struct baseline_exception *ret)
 {
-    for (; *cursor < b->entry_count; (*cursor)++) {
-        const struct entry *e = &b->entries[*cursor];
-        if (!e->term.ticket)
+    while (*cursor < b->entry_count + b->pki_count) {
+        size_t at = (*cursor)++;
+        if (at >= b->entry_count)
+            *ret = of_pki(&b->pki[at - b->entry_count]);
+        else if (b->entries[at].term.ticket)
+            *ret = of_entry(&b->entries[at]);
+        else
             continue;
-        *ret = (struct baseline_exception){.name = e->name,
-                                           .owner = e->term.owner,
-                                           .ticket = e->term.ticket,
-                                           .reason = e->term.reason,
-                                           .granted_s = e->term.granted_s,
-                                           .expires_s = e->term.expires_s,
-                                           .line = e->line};
-        (*cursor)++;
         return true;
     }
     return false;

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@ static void snapshot_destroy(struct snapshot *s)
     tls_context_free(s->server_tls);
     tls_context_free(s->inspect_tls);
     trust_free(s->trust);
+    trust_free(s->pki);
     chain_known_free(s->known);
     tls_prober_free(s->prober);
     domains_free(s->spared);
@@ -198,6 +201,50 @@ static int load_tls(struct snapshot *s, struct err *reterr)
     return s->proxy_tls ? 0 : -1;
 }
 
+/* Appends the file that a `pki` entry of the baseline names; it must hold the certificate that the entry is about. */
+static int read_pki(const struct conf *c, const struct baseline_pki *p, struct buf *all, struct err *reterr)
+{
+    char path[PATH_MAX];
+    const char *file = c->policy.baseline, *slash = strrchr(file, '/');
+    int folder = p->certificate[0] == '/' || !slash ? 0 : (int)(slash - file) + 1;
+    struct buf text;
+    bool found = false;
+    if (snprintf(path, sizeof path, "%.*s%s", folder, file, p->certificate) >= (int)sizeof path)
+        return err_set(reterr, file, p->line, 0, "the certificate's path is too long");
+    buf_init(&text, BASELINE_MAX_BYTES);
+    struct chain *chain =
+        conf_file_read(path, false, &text, reterr) == 0 ? chain_parse_pem(buf_span(&text), reterr) : NULL;
+    for (size_t i = 0; chain && i < chain_count(chain); i++)
+        found = found || strcmp(chain_certificate_at(chain, i)->sha256, p->sha256) == 0;
+    if (chain && !found)
+        err_set(reterr, file, p->line, 0, "%s: %s has no certificate with this sha256", p->name, path);
+    if (found &&
+        (buf_append(all, buf_span(&text).data, buf_len(&text)) != 0 || buf_append(all, "\n", 1) != 0))
+        found = err_set(reterr, file, p->line, 0, "the certificates of pki are too large") == 0;
+    chain_free(chain);
+    buf_free(&text);
+    return found ? 0 : -1;
+}
+
+static int load_pki(struct snapshot *s, struct err *reterr)
+{
+    struct baseline_pki p;
+    struct buf all;
+    int result = 0;
+    buf_init(&all, BASELINE_MAX_BYTES);
+    for (size_t cursor = 0; result == 0 && baseline_next_pki(s->baseline, &cursor, &p);)
+        if (p.certificate)
+            result = read_pki(s->conf, &p, &all, reterr);
+    struct chain *roots = result == 0 && buf_len(&all) ? chain_parse_pem(buf_span(&all), reterr) : NULL;
+    if (roots)
+        s->pki = trust_new_from(NULL, roots, reterr);
+    if (buf_len(&all) && !s->pki)
+        result = -1;
+    chain_free(roots);
+    buf_free(&all);
+    return result;
+}
+
 /* What chains are judged by. */
 static int load_trust(struct snapshot *s, struct err *reterr)
 {
@@ -231,8 +278,9 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
         load_geo(s, reterr) == 0 && load_popularity(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
-        load_trust(s, reterr) == 0 && load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
-        load_sender_kinds(s, reterr) == 0 && settings_from_conf(s->conf, 1, &settings, reterr) == 0)
+        load_trust(s, reterr) == 0 && load_pki(s, reterr) == 0 && load_rules(s, reterr) == 0 &&
+        load_suppressions(s, reterr) == 0 && load_sender_kinds(s, reterr) == 0 &&
+        settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);
     return NULL;

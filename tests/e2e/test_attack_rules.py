@@ -65,6 +65,7 @@ CASES = [
     ("self-signed this week", CHAIN, {A1498}),
     ("private and unknown", {**CHAIN, "chain_class": "private_unknown"}, {A1498}),
     ("the enterprise's own root", {**CHAIN, "chain_class": "private_known", "chain_trusted": True}, set()),
+    ("an entry of the baseline's pki", {**CHAIN, "chain_exception": "office"}, set()),
     ("known for a week", {**CHAIN, "issuer_first_seen_days": 7}, set()),
     ("a public chain", {**CHAIN, "chain_class": "public", "chain_trusted": True}, set()),
     ("a kit's default", {**CHAIN, "issuer_first_seen_days": 90, "chain_kit": "some kit"}, {A1498}),

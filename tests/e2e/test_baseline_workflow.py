@@ -1,7 +1,10 @@
 """learn, propose, review, shadow, approve, enforce, drift: on a fresh state folder, and on records written here."""
+import hashlib
 import json
 import os
+import pathlib
 import re
+import ssl
 import subprocess
 
 import pytest
@@ -10,6 +13,7 @@ import harness
 from harness import BUILD, Proxy, default_baseline, tool, wait_until
 
 PYTHON = os.path.realpath("/usr/bin/python3")
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 def exeat(*argv, code=0):
@@ -183,3 +187,32 @@ def test_an_exception_by_command_lets_out_for_a_while(make_proxy, http, name):
         assert ended.get("unmapped.verdict.exception") == "OPS-17"
         assert "exception, ended" in exeat("baseline", "show", *at) and "OPS-17" in exeat("baseline", "expire", *at)
         assert "an exception in the baseline has ended: exception OPS-17 (OPS-17, alice)" in exeat("status", *at, code=3)
+
+
+# -- the house's own certificates --
+
+def sha256_of(pem):
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pathlib.Path(pem).read_text())).hexdigest()
+
+
+def test_certificates_of_the_house_are_known_where_it_says_so(make_proxy, https, self_signed, authority, name):
+    """A root that servers don't send, by its file; a self-signed certificate by its hash; each in its scope, and until its day."""
+    ours, elsewhere, appliance, old = name(), name(), name(), name()
+    baseline = default_baseline()
+    in_2099 = {"owner": "it", "purpose": "internal services", "expires": "2099-01-01"}
+    baseline["pki"] = [
+        {"name": "office", "sha256": sha256_of(authority.ca), "certificate": authority.ca, "destinations": [{"host": ours}], **in_2099},
+        {"name": "appliance", "sha256": sha256_of(authority.self_signed), "destinations": [{"host": appliance}], **in_2099},
+        {"name": "old", "sha256": sha256_of(authority.self_signed), "destinations": [{"host": old}], **in_2099, "expires": "2026-01-01"}]
+    config = {"policy": {"handling": "peek", "chain": "wait", "rules": [str(SOURCE / "policy/rules/attack/an1498.yml")]}}
+    with make_proxy("pki", baseline=baseline, config=config) as p:
+        for host, port, expected in ((ours, https.port, ("private_known", "office")), (elsewhere, https.port, ("private_unknown", None)),
+                                     (appliance, self_signed.port, ("private_known", "appliance")), (old, self_signed.port, ("self_signed", None))):
+            p.run(tool("wget"), "-q", "-O", "-", "--no-check-certificate", f"https://{host}:{port}/hello")
+            record = p.exchange(host)
+            assert (record.get("unmapped.chain.class"), record.get("unmapped.chain.exception")) == expected, record
+            assert record.get("unmapped.chain.trusted") is False
+        p.baseline["pki"][0]["sha256"] = "0" * 64
+        p.write()
+        p.reload(good=False)
+        assert "no certificate with this sha256" in p.status()["reload_error"]

@@ -154,6 +154,89 @@ static void wants_an_exact_sender(void **state)
     baseline_free(b);
 }
 
+/* ---- certificates of the house's own ---- */
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct baseline *parse_pki(const char *entry, struct err *err)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "version: 1\npki:\n  - %s\nsenders: []\n", entry);
+    return baseline_parse(span_str(text), "b.yaml", err);
+}
+
+static void knows_certificates_in_their_scope(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *hash;
+        int64_t now_s;
+        uint16_t port;
+        bool known;
+    } cases[] = {
+        {"a.corp.example", HASH, T, 443, true},
+        {"corp.example", HASH, T, 8443, true},
+        {"slack.com", HASH, T, 443, true},
+        {"slack.com", HASH, T, 444, false},
+        {"notcorp.example", HASH, T, 443, false},
+        {"a.corp.example", "00" HASH, T, 443, false},
+        {"a.corp.example", HASH, T + DAY, 443, false},
+        {"a.corp.example", HASH, T + DAY - 1, 443, true},
+        {"192.0.2.1", HASH, T, 443, false},
+    };
+    struct err err = {0};
+    struct baseline *b =
+        parse_pki("{name: office, owner: it, purpose: inside, sha256: " HASH
+                  ", certificate: office.pem, expires: \"2026-11-19T11:06:40Z\", "
+                  "destinations: [{domain: corp.example}, {domain: slack.com, ports: [443]}]}",
+                  &err);
+    if (!b)
+        fail_msg("%u:%u: %s", err.line, err.column, err.text);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct host h;
+        assert_int_equal(host_canonical_bare(span_str(cases[i].host), &h), HOST_OK);
+        if (!!baseline_find_pki(b, cases[i].hash, &h, cases[i].port, cases[i].now_s) != cases[i].known)
+            fail_msg("case %zu", i);
+    }
+    struct baseline_pki p;
+    struct baseline_exception e;
+    size_t cursor = 0;
+    assert_true(baseline_next_pki(b, &cursor, &p));
+    assert_string_equal(p.certificate, "office.pem");
+    assert_false(baseline_next_pki(b, &cursor, &p));
+    cursor = 0;
+    assert_true(baseline_next_exception(b, &cursor, &e));
+    assert_null(e.ticket);
+    assert_int_equal(e.expires_s, T + DAY);
+    assert_int_equal(baseline_next_change(b, T), T + DAY);
+    baseline_free(b);
+}
+
+static void wants_certificates_to_have_scope_and_end(void **state)
+{
+    (void)state;
+    static const char start[] = "{name: a, owner: b, purpose: c";
+    static const struct {
+        const char *rest, *why;
+    } bad[] = {
+        {"}", "sha256 is missing"},
+        {", sha256: 12, expires: 2027-01-01, destinations: [{any: true}]}", "64 lower-case"},
+        {", sha256: " HASH ", destinations: [{any: true}]}", "expires is missing"},
+        {", sha256: " HASH ", expires: 2027-01-01}", "destinations is missing"},
+        {", sha256: " HASH ", expires: never, destinations: [{any: true}]}", "a day as"},
+        {", sha256: " HASH ", expires: 2027-01-01, destinations: []}", "empty"},
+        {", sha256: " HASH ", expires: 2027-01-01, destinations: [{network: 192.0.2.0/24}]}", "about names"},
+        {", sha256: " HASH ", expires: 2027-01-01, destinations: [{any: true}], issuer: x}", "issuer"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[512];
+        struct err err = {0};
+        snprintf(text, sizeof text, "%s%s", start, bad[i].rest);
+        if (parse_pki(text, &err) || err.line != 3 || err.column == 0 || !strstr(err.text, bad[i].why))
+            fail_msg("%s: %u:%u: %s", text, err.line, err.column, err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +244,8 @@ int main(void)
         cmocka_unit_test(holds_between_its_times),
         cmocka_unit_test(says_when_something_changes),
         cmocka_unit_test(wants_an_exact_sender),
+        cmocka_unit_test(knows_certificates_in_their_scope),
+        cmocka_unit_test(wants_certificates_to_have_scope_and_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
