@@ -312,6 +312,8 @@
     X(ARCHIVE_WRITTEN, "archive_written", "a file was written that begins like an archive")                  \
     X(SENSITIVE_ACCESS, "sensitive_access", "a file in a watched place was opened")                          \
     X(TLS_LIBRARY, "tls_library", "a TLS library was loaded, or is in the executable")                       \
+    X(TLS_LIBRARY_UNEXPECTED, "tls_library_unexpected",                                                      \
+      "a TLS library was loaded that the program's package doesn't link")                                    \
     X(CRYPTO_LIBRARY, "crypto_library", "a library of ciphers was loaded, or is in the executable")          \
     X(SYMMETRIC_OUTSIDE_TLS, "symmetric_outside_tls", "a cipher was begun, not by a TLS library")            \
     X(PUBLIC_KEY_OUTSIDE_TLS, "public_key_outside_tls", "a key pair was used, not by a TLS library")

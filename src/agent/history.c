@@ -50,6 +50,9 @@ struct history {
     unsigned depth, not_observable;
     int64_t window_ms;
     uint64_t asked, forgotten, lost_events, lost_files;
+    enum agent_history_kind listened;
+    void (*listener)(void *context, const struct history_id *who, const struct history_seen *seen);
+    void *listener_context; /* borrowed */
 };
 
 /* ---- the table ---- */
@@ -222,6 +225,12 @@ bool history_knows(const struct history *h, int64_t pid)
     return p && !p->has_ended;
 }
 
+bool history_is_latest(const struct history *h, const struct history_id *id)
+{
+    const struct lived *p = find_number(h, id->pid);
+    return p && p->id.start_ticks == id->start_ticks;
+}
+
 bool history_connect(struct history *h, const struct history_id *id)
 {
     struct lived *p = find(h, id);
@@ -310,6 +319,16 @@ static void count_entry(struct entry *e, const struct lived *p, const struct his
     memcpy(e->name, p->name, sizeof e->name);
 }
 
+void history_listen(struct history *h, enum agent_history_kind kind,
+                    void (*each)(void *context, const struct history_id *who,
+                                 const struct history_seen *seen),
+                    void *context)
+{
+    h->listened = kind;
+    h->listener = each;
+    h->listener_context = context;
+}
+
 bool history_see(struct history *h, int64_t pid, const struct history_seen *seen, int64_t now_ms)
 {
     struct lived *p = find_number(h, pid);
@@ -329,7 +348,10 @@ bool history_see(struct history *h, int64_t pid, const struct history_seen *seen
     struct lived *up = p;
     for (unsigned i = 0; up && i <= h->depth; i++, up = above(h, up))
         add_entry(h, up, e, now_ms), relist(h, up);
+    const struct history_id who = e->who;
     entry_unref(h, e);
+    if (h->listener && seen->kind == h->listened)
+        h->listener(h->listener_context, &who, seen);
     return true;
 }
 

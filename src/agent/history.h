@@ -50,6 +50,15 @@ void history_tell(struct history *h, const struct history_process *p, int64_t no
 void history_end(struct history *h, const struct history_id *id, int64_t now_ms);
 bool history_knows(const struct history *h, int64_t pid); /* a process with that number that has not ended */
 
+/* Is that the latest process with its number? */
+bool history_is_latest(const struct history *h, const struct history_id *id);
+
+/* `each` hears of what is seen of that kind, after it was; one listener. */
+void history_listen(struct history *h, enum agent_history_kind kind,
+                    void (*each)(void *context, const struct history_id *who,
+                                 const struct history_seen *seen),
+                    void *context);
+
 /* The process that has this number now did something. False: nobody knows it. */
 bool history_see(struct history *h, int64_t pid, const struct history_seen *seen, int64_t now_ms);
 

@@ -75,9 +75,15 @@ struct history_options {
         *state_folder; /* borrowed until the platform is freed: where counts outlive us; NULL: nowhere */
 };
 
-/* A look through an executable for a TLS library inside. */
+/* Does the package of a program link a library that it loaded? */
+enum history_linked { HISTORY_LINKED_UNKNOWN, HISTORY_LINKED_YES, HISTORY_LINKED_NO };
+
+/* A look through an executable for a TLS library inside; or, with a `library`, whether the package of the executable links that. */
 struct history_scan {
     int64_t pid;
+    int64_t start_ticks; /* with a library */
+    char library[1024];  /* "": none is asked about */
+    enum history_linked linked;
     uint64_t device, inode, size;
     int64_t ctime_ns;
     char path[1024];

@@ -9,6 +9,7 @@ static const struct {
     KIND(ARCHIVE_WRITTEN, archive_written),
     KIND(SENSITIVE_ACCESS, sensitive_access),
     KIND(TLS_LIBRARY, tls_library),
+    KIND(TLS_LIBRARY_UNEXPECTED, tls_library_unexpected),
     KIND(CRYPTO_LIBRARY, crypto_library),
     KIND(SYMMETRIC_OUTSIDE_TLS, symmetric_outside_tls),
     KIND(PUBLIC_KEY_OUTSIDE_TLS, public_key_outside_tls),

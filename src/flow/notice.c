@@ -45,6 +45,7 @@ static const struct {
     {FACT_sender_path_class, IF_HAS, 0, "memory", "runs_from_memory"},
     {FACT_history_symmetric_outside_tls, IF_AT_LEAST, 1, NULL, "ciphers_outside_tls"},
     {FACT_history_public_key_outside_tls, IF_AT_LEAST, 1, NULL, "key_pairs_outside_tls"},
+    {FACT_history_tls_library_unexpected, IF_AT_LEAST, 1, NULL, "unexpected_tls_library"},
     {FACT_chain_trusted, IF_FALSE, 0, NULL, "chain_not_trusted"},
     {FACT_chain_class, IF_TEXT, 0, "self_signed", "chain_self_signed"},
     {FACT_chain_kit, IF_ANY, 0, NULL, "chain_of_a_known_kit"},

@@ -23,7 +23,7 @@ SENDS = {"ratio": 0.9, "volume_out_1h": 2 << 20, "upload_to_p99": 12.5, "sender_
 
 A0761, A1415, A1415B, A0402, A1498 = (f"{n}a000-0000-4e78-8ea7-00000000000{i}" for n, i in
                                       (("0761", 1), ("1415", 1), ("1415", 2), ("0402", 1), ("1498", 1)))
-A0759, A0759S, A0759C = (f"0759a000-0000-4e78-8ea7-00000000000{i}" for i in (1, 2, 3))
+A0759, A0759S, A0759C, A0759L = (f"0759a000-0000-4e78-8ea7-00000000000{i}" for i in (1, 2, 3, 4))
 
 CASES = [
     ("a rare destination", RARE, {A0761}),
@@ -77,6 +77,9 @@ CASES = [
     ("connects now and then", {**RARELY, "sender_connected_share": 0.02}, set()),
     ("no TLS", {**RARELY, "tunnel_protocol": "ssh"}, set()),
     ("hardly ever, and an odd chain", {**RARELY, **CHAIN, "issuer_first_seen_days": 30}, {A0759, A0759C}),
+    ("a TLS library that its package doesn't link", {"history_tls_library_unexpected": 1, "tunnel_protocol": "tls"}, {A0759L}),
+    ("such a library, and no TLS", {"history_tls_library_unexpected": 1, "tunnel_protocol": "ssh"}, set()),
+    ("its own TLS library", {"history_tls_library": 1, "tunnel_protocol": "tls"}, set()),
     ("sends as never before", SENDS, {A0759S}),
     ("a balanced exchange", {**SENDS, "ratio": 0.5}, set()),
     ("as much as always", {**SENDS, "upload_to_p99": 3}, set()),

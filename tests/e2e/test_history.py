@@ -1,5 +1,6 @@
 """What a sender's lineage did before it connected: told by exeat-agent, written into the records. Needs root, BPF and fanotify;
 skipped otherwise."""
+import glob
 import os
 import signal
 import subprocess
@@ -43,12 +44,18 @@ def wait_for_mark(pid, path):
     """Until the agent has marked that folder or file: its walk is a thread's."""
     wanted = " ino:%x " % os.stat(path).st_ino
 
+    collector = harness.part_of(pid, "exeat-collector")
+
+    def text_of(fd):
+        try:
+            if "fanotify" in os.readlink(f"/proc/{collector}/fd/{fd}"):
+                return open(f"/proc/{collector}/fdinfo/{fd}", encoding="ascii").read()
+        except FileNotFoundError:
+            pass  # closed since it was listed
+        return ""
+
     def marked():
-        collector = harness.part_of(pid, "exeat-collector")
-        folder = f"/proc/{collector}/fdinfo"
-        texts = [open(f"{folder}/{fd}", encoding="ascii").read() for fd in os.listdir(folder)
-                 if "fanotify" in os.readlink(f"/proc/{collector}/fd/{fd}")]
-        return any("fanotify" + wanted in text for text in texts)
+        return any("fanotify" + wanted in text_of(fd) for fd in os.listdir(f"/proc/{collector}/fdinfo"))
     harness.wait_until(marked, f"a mark on {path}")
 
 
@@ -229,6 +236,54 @@ def test_tls_inside_an_executable(agent, tmp_path):
     answer = ask_program(agent, [client])  # known at once now
     assert seen(answer)["tls_library"]["class"] == "openssl"
 
+
+BASH = "exec 3<>/dev/tcp/127.0.0.1/$1; read x"
+
+
+def libssl():
+    found = sorted(glob.glob("/usr/lib/*/libssl.so.3"))
+    return found[0] if found else pytest.skip("no libssl")
+
+
+def hidden(answer):
+    return "tls_library_unexpected" in answer["history"]["not_observable"]
+
+
+def bash_is_packaged():
+    if subprocess.run(["dpkg", "-S", "/bin/bash"], capture_output=True).returncode != 0:
+        pytest.skip("no dpkg here")
+
+
+@pytest.mark.parametrize("way", ["preloaded", "opened"])
+def test_a_tls_library_that_the_package_does_not_link(agent, way):
+    bash_is_packaged()
+    if way == "preloaded":
+        argv = ["/usr/bin/env", "LD_PRELOAD=" + libssl(), "/bin/bash", "-c", BASH, "it"]
+    else:
+        argv = ["/bin/bash", "-c", f"enable -f {libssl()} it 2>/dev/null; " + BASH, "it"]
+    row = seen(ask_program(agent, argv, lambda rows: "tls_library_unexpected" in rows))["tls_library_unexpected"]
+    assert row["class"] == "openssl" and row["path"] == os.path.realpath(libssl()) and row["name"] == "bash", row
+    assert "tls_library_unexpected" in seen(ask_program(agent, argv)), "known at once now"
+
+
+def test_a_tls_library_that_belongs_to_the_program(agent):
+    """python's own module brings libssl when a script imports it."""
+    bash_is_packaged()
+    answers = []
+
+    def known():
+        answers.append(ask_program(agent, ["/usr/bin/python3", "-c", "import ssl\n" + CONNECT]))
+        return not hidden(answers[-1])
+    harness.wait_until(known, "whether python's package links it")
+    assert "tls_library" in seen(answers[-1])
+    assert all("tls_library_unexpected" not in seen(a) for a in answers)
+
+
+def test_a_tls_library_of_a_program_without_a_package(agent, tmp_path):
+    """Nobody says what it links: not observable, not expected, not suspicious."""
+    client = compiled(tmp_path, "linked", CLIENT % ("#include <openssl/ssl.h>", "SSL_CTX_free(SSL_CTX_new(TLS_client_method()));"), "-lssl")
+    answer = ask_program(agent, [client], lambda rows: "tls_library" in rows)
+    assert hidden(answer) and "tls_library_unexpected" not in seen(answer)
 
 def test_how_often_it_runs_and_connects(tmp_path):
     (tmp_path / "state").mkdir()

@@ -6,6 +6,7 @@
 #include "agent/history.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/files.h"
+#include "agent/linux/foreign.h"
 #include "agent/linux/keys.h"
 #include "agent/linux/libraries.h"
 #include "agent/linux/scans.h"
@@ -37,6 +38,7 @@ enum {
 struct program_file {
     struct history_id id;
     uint64_t device, inode;
+    char path[256]; /* "": too long to be kept */
 };
 
 struct observer {
@@ -46,6 +48,7 @@ struct observer {
     struct library_watch *libraries;
     struct key_watch *keys;
     struct scans *scans;
+    struct foreign *foreign;
     struct usage *usage;
     char why_no_execs[EXEC_WHY_BYTES], why_no_files[FILES_WHY_BYTES], why_no_libraries[LIBRARIES_WHY_BYTES];
     char why_no_keys[KEYS_WHY_BYTES]; /* "": nobody asked for them */
@@ -121,10 +124,11 @@ struct observer *observer_new(const struct history_options *options)
         o->epollfd = o->procfd = -1;
         o->history = history_new(options->depth, (int64_t)options->window_s * 1000);
         o->scans = scans_new();
+        o->foreign = foreign_new("/var/lib/dpkg");
         o->usage = usage_new();
         o->restarts = options->restarts;
     }
-    if (!globs || !o || !o->history || !o->scans || !o->usage) {
+    if (!globs || !o || !o->history || !o->scans || !o->foreign || !o->usage) {
         free(globs);
         observer_free(o);
         return NULL;
@@ -156,6 +160,7 @@ void observer_free(struct observer *o)
         save_usage(o);
     usage_free(o->usage);
     scans_free(o->scans);
+    foreign_free(o->foreign);
     library_watch_free(o->libraries);
     key_watch_free(o->keys);
     history_free(o->history);
@@ -192,7 +197,10 @@ static struct program_file *connected_place(struct observer *o, uint64_t inode)
 static void watch_keys(struct observer *o, const struct executed *e)
 {
     const struct program_file *c = connected_place(o, e->inode);
-    o->files_of[(uint64_t)e->id.pid % FILES_OF_MAX] = (struct program_file){e->id, e->device, e->inode};
+    struct program_file *f = &o->files_of[(uint64_t)e->id.pid % FILES_OF_MAX];
+    *f = (struct program_file){.id = e->id, .device = e->device, .inode = e->inode};
+    if (strlen(e->path) < sizeof f->path)
+        memcpy(f->path, e->path, strlen(e->path) + 1);
     if (o->keys && c->inode == e->inode && c->device == e->device)
         key_watch_process(o->keys, e->id.pid);
 }
@@ -201,10 +209,25 @@ static void on_executed(void *context, const struct executed *e)
 {
     struct observer *o = context;
     watch_keys(o, e);
+    foreign_forget(o->foreign, e->id.pid); /* what was mapped is not any more */
     note_archiver(o, e);
     scans_ask(o->scans, o->history, e);
     usage_execute(o->usage, e->path, wall_ms());
     o->usage_changed = true;
+}
+
+/* Which program loaded it: as it was executed, else as it runs now. */
+static void on_tls_library(void *context, const struct history_id *who, const struct history_seen *seen)
+{
+    struct observer *o = context;
+    const struct program_file *f = &o->files_of[(uint64_t)who->pid % FILES_OF_MAX];
+    struct foreign_load load = {.who = *who, .library = seen->path, .family = seen->class_name};
+    if (f->id.pid == who->pid && f->id.start_ticks == who->start_ticks && f->path[0]) {
+        load.executable = f->path;
+        load.device = f->device;
+        load.inode = f->inode;
+    }
+    foreign_take(o->foreign, o->history, o->procfd, &load);
 }
 
 static int64_t ticks_now(void)
@@ -220,6 +243,7 @@ void observer_begin(struct observer *o, int procfd)
     o->epollfd = epoll_create1(EPOLL_CLOEXEC);
     o->begun_ticks = ticks_now();
     load_usage(o);
+    history_listen(o->history, AGENT_HISTORY_TLS_LIBRARY, on_tls_library, o);
     if (o->execs) {
         exec_watch_begin(o->execs, o->history, on_executed, o);
         poll_fd(o, exec_watch_fd(o->execs));
@@ -327,16 +351,23 @@ void observer_walk(struct observer *o)
 
 bool observer_scan_next(struct observer *o, struct history_scan *ret)
 {
-    return scans_next(o->scans, o->history, ret);
+    return scans_next(o->scans, o->history, ret) || foreign_next(o->foreign, o->history, ret);
 }
 
 void observer_scan(const struct observer *o, struct history_scan *job)
 {
-    library_scan(o->procfd, job);
+    if (job->library[0])
+        foreign_judge(o->foreign, job);
+    else
+        library_scan(o->procfd, job);
 }
 
 void observer_scan_done(struct observer *o, const struct history_scan *job)
 {
+    if (job->library[0]) {
+        foreign_done(o->foreign, o->history, job);
+        return;
+    }
     scans_done(o->scans, o->history, job);
     if (o->execs)
         exec_watch_say(o->execs, job->device, job->inode, EXEC_SAID_KNOWN);
@@ -395,7 +426,9 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
     if (!history_knows(o->history, id.pid))
         learn(o, id.pid);
     say_losses(o);
+    bool watched = o->libraries && id.start_ticks >= o->begun_ticks;
     history_ask(o->history, &id, exec_now_ms(), ret);
+    foreign_ask(o->foreign, o->history, &id, watched, ret);
     ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
     if (a && is_new_connection(o, a))
         count_connection(o, &id, s->executable);
