@@ -53,6 +53,8 @@
       "The sender is approved, but something makes it another's tool")                                       \
     R(EXCEPTION_EXPIRED, "exception_expired", 403, "http_request_denied",                                    \
       "An exception in the baseline would have let this out, but it has ended")                              \
+    R(HASH_CHANGED, "hash_changed", 403, "http_request_denied",                                              \
+      "The sender's file is not the one that the baseline approves")                                         \
     R(HASH_PENDING, "hash_pending", 403, "http_request_denied",                                              \
       "The sender's file is still being hashed: try again")                                                  \
     R(CHAIN_UNTRUSTED, "chain_untrusted", 0, "", "The server's certificates are not to be trusted")          \

@@ -135,6 +135,24 @@ static void copy(char *ret, size_t size, const char *text)
     snprintf(ret, size, "%s", text ? text : "");
 }
 
+const char *baseline_program(const char *stable, const char *executable, char ret[BASELINE_PROGRAM_BYTES])
+{
+    bool own = strncmp(stable, "package ", 8) == 0 || strncmp(stable, "path ", 5) == 0;
+    snprintf(ret, BASELINE_PROGRAM_BYTES, "%s%.500s", own ? "" : "file ", own ? stable : executable);
+    return ret;
+}
+
+/* Whatever came of it: what is refused because its hash is another is just what should be told. */
+static int note_hash(struct learning *g, const struct recorded *r)
+{
+    char program[BASELINE_PROGRAM_BYTES];
+    const struct sender_view *s = &r->sender;
+    if (!s->sha256 || strlen(s->sha256) != 64 || !s->executable || s->confidence != AGENT_CONFIDENCE_EXACT)
+        return 0;
+    return learned_note_hash(g->learned, baseline_program(r->stable, s->executable, program), s->sha256,
+                             r->time_ms, &g->err);
+}
+
 static int on_record(void *owner, const struct recorded *r)
 {
     struct learning *g = owner;
@@ -146,6 +164,8 @@ static int on_record(void *owner, const struct recorded *r)
     if (r->kind != RECORDED_CLOSE || r->time_ms <= g->since_ms)
         return 0;
     g->until_ms = r->time_ms > g->until_ms ? r->time_ms : g->until_ms;
+    if (note_hash(g, r) != 0)
+        return -1;
     if (r->blocked || !r->completed || !r->stable[0])
         return 0;
     copy(p.sender, sizeof p.sender, r->stable);

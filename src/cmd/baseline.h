@@ -30,6 +30,10 @@ int baseline_arguments(int argc, char **argv, const char *words, const char *hel
 int baseline_open(const struct baseline_arguments *a, struct conf **ret_conf, struct learned **ret_learned,
                   struct err *reterr);
 
+/* Under what the hashes of a program's file are learned: its stable name, or the file where users can write that. Returns ret. */
+enum { BASELINE_PROGRAM_BYTES = 512 };
+const char *baseline_program(const char *stable, const char *executable, char ret[BASELINE_PROGRAM_BYTES]);
+
 /* The configuration's baseline as text and parsed. -1 fills reterr. */
 int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline **ret, struct err *reterr);
 

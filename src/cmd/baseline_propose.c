@@ -3,6 +3,7 @@
 #include "cmd/baseline.h"
 
 #include "base/must.h"
+#include "base/rfc3339.h"
 #include "base/yaml.h"
 #include "cmd/cmd.h"
 #include "cmd/replace_file.h"
@@ -37,8 +38,9 @@ static const char propose_help[] =
 static const char diff_help[] =
     "usage: exeat baseline diff [--hosts N] [--count N] [--state DIR | --config FILE]\n"
     "\n"
-    "How the baseline and what was learned differ: pairs that it does not let out, and entries that nothing "
-    "learned has used.\n"
+    "How the baseline and what was learned differ: pairs that it does not let out, entries that nothing "
+    "learned has used, and programs whose\n"
+    "file has another hash than before: an entry by package or path carries over, one by hash does not.\n"
     "\n"
     "      --hosts N, --count N   as for exeat baseline propose (default 1)\n" BASELINE_PLACES "\n"
     "exit codes: 0 they don't differ   1 they do   2 wrong configuration or usage, or a database that can't "
@@ -211,6 +213,49 @@ static unsigned list_unknown(const struct baseline *b, const struct pairs *pairs
     return unknown;
 }
 
+/* Does the entry let the pair out by the hash of its file, and by nothing else? */
+static bool is_by_hash(const struct proposal_pair *p, const struct baseline *b)
+{
+    struct proposal_pair without = *p;
+    without.sha256 = "";
+    return !proposal_known_by(&without, b);
+}
+
+static void print_hashes(const struct learned_hash hashes[2], const char *program, const char *entry,
+                         bool holds)
+{
+    char since[RFC3339_TEXT_BYTES];
+    fputs("  ", stdout);
+    terminal_print(stdout, program);
+    printf(": %.12s... since %.10s, was %.12s...; the entry ", hashes[0].sha256,
+           rfc3339_format(hashes[0].first_ms / 1000, since), hashes[1].sha256);
+    terminal_print(stdout, entry);
+    puts(holds ? " carries over" : " names the old one and does not hold any more");
+}
+
+/* Programs whose file has another hash by now: what names the package or the path goes on holding, what names the hash doesn't. */
+static unsigned list_hashes(struct learned *l, const struct baseline *b, const struct pairs *pairs)
+{
+    unsigned shown = 0;
+    const char *last = "";
+    for (size_t i = 0; i < pairs->count; i++) {
+        const struct proposal_pair *p = &pairs->items[i];
+        char program[BASELINE_PROGRAM_BYTES];
+        struct learned_hash hashes[2];
+        const char *entry = strcmp(p->sender, last) == 0 ? NULL : proposal_known_by(p, b);
+        if (!entry || learned_hashes(l, baseline_program(p->sender, p->executable, program), hashes) < 2)
+            continue;
+        last = p->sender;
+        bool by_hash = is_by_hash(p, b);
+        if (by_hash && strcmp(p->sha256, hashes[0].sha256) == 0)
+            continue; /* approved anew */
+        if (shown++ == 0)
+            puts("programs whose file has another hash by now:");
+        print_hashes(hashes, program, entry, !by_hash);
+    }
+    return shown;
+}
+
 /* 0: no difference, 1: some; -1 fills reterr. */
 static int diff(const struct conf *conf, struct learned *l, const struct baseline_arguments *a,
                 struct err *reterr)
@@ -223,7 +268,8 @@ static int diff(const struct conf *conf, struct learned *l, const struct baselin
     if (result == 0)
         result = read_pairs(l, &pairs, reterr);
     if (result == 0)
-        result = (list_unknown(b, &pairs, a) + list_unused(conf, &text, b, &pairs)) > 0;
+        result = (list_unknown(b, &pairs, a) + list_unused(conf, &text, b, &pairs) +
+                  list_hashes(l, b, &pairs)) > 0;
     baseline_free(b);
     free_pairs(&pairs);
     buf_free(&text);

@@ -257,6 +257,52 @@ static void set_kind(struct flow *f)
         fact_set_text(&f->x->facts, FACT_dest_kind, kind);
 }
 
+/* ---- its file ---- */
+
+/* Under what the hashes of its file are kept: the sender, which a package's update doesn't change; where users can write the file, the file on its
+ * host. */
+static struct span program_of(const struct flow *f, char out[1024])
+{
+    const struct remembered *r = f->x->remembered;
+    const struct sender *s = f->attribution.sender;
+    struct span name = sender_of(r), host = part(r, r->host_at, r->sender_at - 1U);
+    bool own = name.len > 5 && (memcmp(name.data, "packa", 5) == 0 || memcmp(name.data, "path ", 5) == 0);
+    int len = own ? snprintf(out, 1024, "%.*s", (int)name.len, (const char *)name.data)
+                  : snprintf(out, 1024, "file %.*s %s", (int)host.len, (const char *)host.data,
+                             s->executable ? s->executable : "?");
+    return span_of(out, len < 1024 ? (size_t)len : 1023);
+}
+
+static const char *hash_of(const struct flow *f)
+{
+    const struct sender *s = f->attribution.sender;
+    return s && s->hash_state == SENDER_HASH_DONE && f->attribution.confidence == AGENT_CONFIDENCE_EXACT
+               ? s->sha256
+               : NULL;
+}
+
+static struct span program_and_hash(struct span program, const char *hash, char out[1152])
+{
+    int len = snprintf(out, 1152, "%.*s\n%s", (int)program.len, (const char *)program.data, hash);
+    return span_of(out, (size_t)len);
+}
+
+static void set_hash(struct flow *f)
+{
+    char text[1024], both[1152];
+    struct sighting program, with_hash;
+    const char *hash = hash_of(f);
+    if (!hash) {
+        set_unknown(&f->x->facts, FACT_sender_hash_new);
+        return;
+    }
+    struct span name = program_of(f, text);
+    sightings_look(f->env->sightings, SIGHTING_PROGRAM, name, NULL, now_s(f), &program);
+    sightings_look(f->env->sightings, SIGHTING_PROGRAM_HASH, program_and_hash(name, hash, both), NULL,
+                   now_s(f), &with_hash);
+    fact_set_bool(&f->x->facts, FACT_sender_hash_new, program.known && !with_hash.known);
+}
+
 void remember_connect(struct flow *f)
 {
     struct exchange *x = f->x;
@@ -275,6 +321,7 @@ void remember_connect(struct flow *f)
     set_popularity(f);
     set_pair(f);
     set_habit(f);
+    set_hash(f);
 }
 
 /* ---- later ---- */
@@ -373,6 +420,17 @@ static void note(struct flow *f, enum sighting_kind kind, struct span name)
                        NULL);
 }
 
+static void note_hash(struct flow *f)
+{
+    char text[1024], both[1152];
+    const char *hash = hash_of(f);
+    if (!hash)
+        return;
+    struct span name = program_of(f, text);
+    note(f, SIGHTING_PROGRAM, name);
+    note(f, SIGHTING_PROGRAM_HASH, program_and_hash(name, hash, both));
+}
+
 /* By name or address, and by what TLS showed. */
 static void note_destination(struct flow *f)
 {
@@ -404,6 +462,7 @@ void remember_end(struct flow *f)
         return;
     note(f, SIGHTING_HISTORY, span_str("all"));
     note_destination(f);
+    note_hash(f);
     pairs_end(f->env->pairs, pair_of(r), (int64_t)x->begun_wall_ms, out, span_str(x->host.name), now_s(f));
     if (f->attribution.sender)
         habits_add(f->env->habits, own_of(r), sender_of(r), out, in, now_s(f));

@@ -29,6 +29,9 @@ struct store; /* store/store.h */
       "stable sender, a line feed, host:port: a TLS session that began in full; the memo is the highest "    \
       "version")                                                                                             \
     X(ISSUER_DESTINATION, 14, "issuer of a leaf certificate; its senders are destinations, host:port")       \
+    X(PROGRAM, 14,                                                                                           \
+      "stable sender; or \"file\", host, path where users can write that: its file's hash was known")        \
+    X(PROGRAM_HASH, 15, "the same, a line feed, hexadecimal SHA-256 of that file")                           \
     X(KEY, 12, "hexadecimal SHA-256 of a public key; the memo is a digest of the first name it stood for")
 enum sighting_kind {
 #define X(name, number, doc) SIGHTING_##name = number,

@@ -5,7 +5,7 @@
 #include "base/must.h"
 #include "rules/baseline_model.h"
 
-enum match { MATCH_NO, MATCH_YES, MATCH_HASH_PENDING, MATCH_SUSPENDED };
+enum match { MATCH_NO, MATCH_YES, MATCH_HASH_PENDING, MATCH_HASH_OTHER, MATCH_SUSPENDED };
 
 /* Three-valued: MAYBE needs an address. */
 enum hold { HOLD_NO, HOLD_MAYBE, HOLD_YES };
@@ -81,18 +81,23 @@ static bool is_hash(enum condition c)
 
 static enum match match_texts(const struct entry *e, const struct sender_view *v)
 {
-    bool pending = false;
+    bool pending = false, other = false, named = false;
     for (enum condition c = 0; c < CONDITION_COUNT; c++) {
         if (!e->conditions[c])
             continue;
         const char *have = view_text(v, c);
+        named = named || c == CONDITION_EXECUTABLE || c == CONDITION_PACKAGE || c == CONDITION_SCRIPT;
         if (is_hash(c) && v->hash_state == SENDER_HASH_PENDING && (c == CONDITION_SHA256 || !have))
             pending = true;
         else if (c == CONDITION_SHA256 && v->hash_state != SENDER_HASH_DONE)
             return MATCH_NO;
+        else if (have && is_hash(c) && strcmp(e->conditions[c], have) != 0)
+            other = true;
         else if (!have || strcmp(e->conditions[c], have) != 0)
             return MATCH_NO;
     }
+    if (other)
+        return named ? MATCH_HASH_OTHER : MATCH_NO;
     return pending ? MATCH_HASH_PENDING : MATCH_YES;
 }
 
@@ -285,6 +290,7 @@ static const char *strongest_selector(const struct entry *e)
 /* The entry that decides, and what else was met on the way to it. */
 struct search {
     const struct entry *found, *suspended;
+    const struct entry *changed; /* is about this program, but another file */
     const struct entry *expired; /* an exception that would have let it out, before or after its time */
     bool pending;
 };
@@ -303,6 +309,8 @@ static void look_at_exception(const struct entry *e, enum match match, const str
         s->found = e;
     else if (match == MATCH_HASH_PENDING)
         s->pending = true;
+    else if (match == MATCH_HASH_OTHER)
+        s->changed = s->changed ? s->changed : e;
     else if (!s->suspended)
         s->suspended = e;
 }
@@ -317,6 +325,8 @@ static void look_at_entry(const struct entry *e, const struct baseline_question 
     s->pending = s->pending || match == MATCH_HASH_PENDING;
     if (match == MATCH_YES)
         s->found = e;
+    else if (match == MATCH_HASH_OTHER && !s->changed)
+        s->changed = e;
     else if (match == MATCH_SUSPENDED && !s->suspended)
         s->suspended = e;
 }
@@ -346,6 +356,9 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
         decide_destination(s.found, q, &v);
     } else if (s.suspended) {
         decide_suspended(b, s.suspended, q->sender, &v);
+    } else if (s.changed) {
+        v.reason = REASON_HASH_CHANGED;
+        name_entry(s.changed, &v);
     } else {
         decide_unlisted(b, q, &v);
     }

@@ -27,6 +27,9 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS by(sender TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL, kind "
     "TEXT NOT NULL, name TEXT NOT NULL,"
     " PRIMARY KEY(sender, host, port, kind, name)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS hashes(program TEXT NOT NULL, sha256 TEXT NOT NULL, first INTEGER NOT NULL, "
+    "last "
+    "INTEGER NOT NULL, PRIMARY KEY(program, sha256)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS sources(name TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;";
 
 static int fail(struct learned *l, struct err *reterr)
@@ -149,6 +152,20 @@ int learned_note(struct learned *l, const struct learned_pair *p, const char *on
     return note_by(l, p, "host", on_host, reterr) != 0 ? -1 : note_by(l, p, "user", p->user, reterr);
 }
 
+int learned_note_hash(struct learned *l, const char *program, const char *sha256, int64_t time_ms,
+                      struct err *reterr)
+{
+    sqlite3_stmt *s =
+        prepare(l, "INSERT INTO hashes VALUES(?1, ?2, ?3, ?3) ON CONFLICT(program, sha256) DO UPDATE SET "
+                   "first = min(first, ?3), last = max(last, ?3)");
+    if (s) {
+        sqlite3_bind_text(s, 1, program, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 2, sha256, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, time_ms);
+    }
+    return finish(l, s, reterr);
+}
+
 int64_t learned_until(struct learned *l, const char *source)
 {
     sqlite3_stmt *s = prepare(l, "SELECT until FROM sources WHERE name = ?1");
@@ -228,6 +245,22 @@ int learned_each(struct learned *l, learned_fn *each, void *owner, struct err *r
     return result;
 }
 
+unsigned learned_hashes(struct learned *l, const char *program, struct learned_hash ret[2])
+{
+    sqlite3_stmt *s =
+        prepare(l, "SELECT sha256, first FROM hashes WHERE program = ?1 ORDER BY last DESC, sha256 LIMIT 2");
+    unsigned count = 0;
+    if (!s)
+        return 0;
+    sqlite3_bind_text(s, 1, program, -1, SQLITE_STATIC);
+    while (count < 2 && sqlite3_step(s) == SQLITE_ROW) {
+        column_text(s, 0, ret[count].sha256, sizeof ret[count].sha256);
+        ret[count++].first_ms = sqlite3_column_int64(s, 1);
+    }
+    sqlite3_finalize(s);
+    return count;
+}
+
 unsigned learned_hosts(struct learned *l)
 {
     sqlite3_stmt *s = prepare(l, "SELECT count(DISTINCT name) FROM by WHERE kind = 'host'");
@@ -244,6 +277,11 @@ int64_t learned_expire(struct learned *l, int64_t before_ms, struct err *reterr)
     if (finish(l, s, reterr) != 0)
         return -1;
     int64_t gone = sqlite3_changes(l->db);
+    s = prepare(l, "DELETE FROM hashes WHERE last < ?1");
+    if (s)
+        sqlite3_bind_int64(s, 1, before_ms);
+    if (finish(l, s, reterr) != 0)
+        return -1;
     int failed = run(l,
                      "DELETE FROM by WHERE NOT EXISTS (SELECT 1 FROM pairs p WHERE p.sender = by.sender AND "
                      "p.host = by.host AND p.port = by.port)",

@@ -36,6 +36,17 @@ int learned_end(struct learned *l, struct err *reterr);
 /* One exchange: counts are added, first and last moved, the rest replaced. `on_host` and `user` are counted once each. */
 int learned_note(struct learned *l, const struct learned_pair *p, const char *on_host, struct err *reterr);
 
+/* A file was seen with this hash: `program` is its sender's stable name, or "file PATH" where users can write that. */
+int learned_note_hash(struct learned *l, const char *program, const char *sha256, int64_t time_ms,
+                      struct err *reterr);
+
+struct learned_hash {
+    char sha256[65];
+    int64_t first_ms;
+};
+/* The two that this program was seen with last, the newest first. How many there are, 2 at most. */
+unsigned learned_hashes(struct learned *l, const char *program, struct learned_hash ret[2]);
+
 /* Up to when records of `source` were learned from; 0: nothing yet. */
 int64_t learned_until(struct learned *l, const char *source);
 int learned_set_until(struct learned *l, const char *source, int64_t time_ms, struct err *reterr);

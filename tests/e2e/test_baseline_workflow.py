@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import ssl
 import subprocess
 
@@ -216,3 +217,62 @@ def test_certificates_of_the_house_are_known_where_it_says_so(make_proxy, https,
         p.write()
         p.reload(good=False)
         assert "no certificate with this sha256" in p.status()["reload_error"]
+
+
+# -- another file --
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file that users cannot write is needed")
+def test_a_changed_hash_voids_or_carries_over(make_proxy, http, name):
+    """Approved by path, or by path and hash; then each file becomes another. What is by hash is refused, with the entry's name; the other is
+    let out, and the record says that the file is new."""
+    folder = pathlib.Path(f"/usr/local/lib/exeat-test-{os.getpid()}")
+    folder.mkdir(mode=0o755)
+    try:
+        tools = {what: folder / what for what in ("pinned", "free")}
+        for path in tools.values():
+            shutil.copy(tool("wget"), path)
+        sha256 = hashlib.sha256(tools["pinned"].read_bytes()).hexdigest()
+        baseline = {"version": 1, "senders": [
+            {"name": "pinned", "match": {"executable": str(tools["pinned"]), "sha256": sha256}, "allow": [{"domain": "exeat.test"}]},
+            {"name": "free", "match": {"executable": str(tools["free"])}, "allow": [{"domain": "exeat.test"}]}]}
+        with make_proxy("hash", baseline=baseline, config={"agent": {"hash_wait": "5s"}}) as p:
+            def run(what):
+                host = name()
+                p.run(tools[what], "-q", "-O", "-", f"http://{host}:{http.port}/hello")
+                return p.exchange(host)
+            for what in tools:
+                x = run(what)
+                assert (x.reason, x.entry, x.get("unmapped.sender.hash_new")) == ("completed", what, False), x
+            for path in tools.values():
+                path.write_bytes(path.read_bytes() + b"another")
+            x = run("pinned")
+            assert (x.reason, x.entry, x.get("unmapped.sender.hash_new")) == ("hash_changed", "pinned", True), x
+            x = run("free")
+            assert (x.reason, x.entry, x.get("unmapped.sender.hash_new")) == ("completed", "free", True), x
+            x = run("free")
+            assert (x.reason, x.get("unmapped.sender.hash_new")) == ("completed", False), x
+
+            at = ("--config", p.config_path)
+            exeat("baseline", "learn", *at)
+            drift = exeat("baseline", "diff", *at, code=1)
+            assert re.search(rf"path {tools['pinned']}: .* was {sha256[:12]}...; the entry pinned names the old one", drift), drift
+            assert re.search(rf"path {tools['free']}: .*; the entry free carries over", drift), drift
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_an_update_of_a_package_is_told(place):
+    """By package it carries over; by hash alone it does not, and that is told from what was refused."""
+    n = iter(range(1, 1000))
+    tool_at = "/home/a/tool"
+    (place / "baseline.yaml").write_text(
+        "version: 1\nsenders:\n  - name: editor\n    match: {package: editor}\n    allow: [{domain: vendor.example}]\n"
+        f"  - name: tool\n    match: {{sha256: {'1' * 64}}}\n    allow: [{{host: t.example}}]\n")
+    for sha256, version in (("1" * 64, "1"), ("2" * 64, "2")):
+        write(place, [record(next(n), "vendor.example", "/usr/bin/editor", "editor", sha256=sha256),
+                      record(next(n), "t.example", tool_at, writable=True, sha256=sha256, blocked=version == "2")])
+    at = ("--config", place / "exeat.yaml")
+    exeat("baseline", "learn", "--audit", place / "records", *at)
+    drift = exeat("baseline", "diff", *at, code=1)
+    assert "package editor /usr/bin/editor: 222222222222... since 2026-" in drift and "; the entry editor carries over" in drift, drift
+    assert f"file {tool_at}: 222222222222" in drift and "the entry tool names the old one and does not hold any more" in drift, drift

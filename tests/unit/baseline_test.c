@@ -107,7 +107,7 @@ static bool holds(const char *conditions, struct ask a)
 {
     struct verdict v = match(conditions, a);
     assert_true((v.action == VERDICT_ALLOW) == (v.reason == REASON_NONE));
-    assert_true((v.entry != NULL) == (v.reason == REASON_NONE));
+    assert_true((v.entry != NULL) == (v.reason == REASON_NONE || v.reason == REASON_HASH_CHANGED));
     return v.reason == REASON_NONE;
 }
 
@@ -335,6 +335,14 @@ static void weak_identities(void **state)
     assert_int_equal(v.action, VERDICT_BLOCK);
     assert_int_equal(v.reason, REASON_HASH_PENDING);
     v = match("sha256: " SHA_A ", user: bob", (struct ask){.sender = &pending}); /* the hash would not help */
+    assert_int_equal(v.reason, REASON_BASELINE_SENDER);
+    /* another file where the entry names the program, too: told, and in the baseline's mode, whatever the entry's is */
+    v = match("executable: /usr/bin/curl, sha256: " SHA_B, (struct ask){.sender = &curl});
+    assert_int_equal(v.reason, REASON_HASH_CHANGED);
+    assert_int_equal(v.action, VERDICT_BLOCK);
+    v = match("sha256: " SHA_B, (struct ask){.sender = &curl});
+    assert_int_equal(v.reason, REASON_BASELINE_SENDER);
+    v = match("executable: /usr/bin/wget, sha256: " SHA_B, (struct ask){.sender = &curl});
     assert_int_equal(v.reason, REASON_BASELINE_SENDER);
     pending.hash_state = SENDER_HASH_FAILED;
     pending.sha256 = SHA_A; /* whatever it is, it isn't done */
