@@ -10,7 +10,8 @@ build="build-essential cmake ninja-build pkg-config ca-certificates
        libbpf-dev clang-14"
 demo="curl openssl python3"
 tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
-       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nftables nghttp2-client nghttp2-server"
+       python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nftables nghttp2-client nghttp2-server
+       openjdk-17-jdk-headless cargo sslscan testssl.sh"
 bench="squid-openssl tinyproxy nginx-light linux-perf"
 
 case "${1:-}" in
@@ -23,8 +24,11 @@ esac
 
 missing=()
 for package in $wanted; do
-    # a newer nodejs than Debian's may stand under another name: what counts is the command
-    [ "$package" = nodejs ] && command -v node >/dev/null && continue
+    case $package in # others than Debian's may be there: what counts is the command
+    nodejs) command -v node >/dev/null && continue ;;
+    openjdk-17-jdk-headless) command -v javac >/dev/null && continue ;;
+    cargo) command -v cargo >/dev/null && continue ;;
+    esac
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0

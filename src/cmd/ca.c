@@ -6,6 +6,7 @@
 #include "base/rfc3339.h"
 #include "cmd/cmd.h"
 #include "cmd/place.h"
+#include "tls/keystore.h"
 #include "tls/verify.h"
 
 #include <errno.h>
@@ -56,21 +57,23 @@ static const char show_help[] =
     "example: exeat ca show\n";
 
 static const char export_help[] =
-    "usage: exeat ca export [--state DIR] [--format pem|der|bundle|env] [--output FILE] [--bundle FILE]\n"
+    "usage: exeat ca export [--state DIR] [--format pem|der|bundle|jks|env] [--output FILE] [--bundle FILE]\n"
     "\n"
     "Writes the inspection CA's certificate (the next one's, too, where it is prepared), never its key:\n"
-    "  pem      for the system's store, NODE_EXTRA_CA_CERTS, keytool\n"
+    "  pem      for the system's store and NODE_EXTRA_CA_CERTS\n"
     "  der      for Windows, macOS and Android\n"
     "  bundle   the system's roots and the CA in one PEM file, for programs that take one file in their "
     "place\n"
+    "  jks      the same as a Java keystore (password: " KEYSTORE_PASSWORD ")\n"
     "  env      lines for a shell: the variables of curl, openssl, python, node, git, cargo, aws and java, "
     "and the files they need\n"
     "\n"
     "  -s, --state DIR     default as for init\n"
     "  -f, --format NAME   default pem\n"
     "  -o, --output FILE   instead of the standard output; replaced when it is there\n"
-    "  -b, --bundle FILE   where env's lines look for the bundle; default ca/inspection-bundle.pem of the "
-    "state folder\n"
+    "  -b, --bundle FILE   where env's lines look for the bundle, java's beside it with .jks for .pem; "
+    "default "
+    "ca/inspection-bundle.pem of the state folder\n"
     "  -h, --help          this text\n"
     "\n"
     "exit codes: 0 done   1 failed   2 wrong usage\n"
@@ -399,6 +402,17 @@ static int write_bundle(struct ca_command *c, struct buf *out)
     return append_file(c, system, out) == 0 && buf_append_str(out, "\n") == 0 ? write_pem(c, out) : -1;
 }
 
+static int write_jks(struct ca_command *c, struct buf *out)
+{
+    struct buf pem;
+    buf_init(&pem, FILE_BYTES_MAX);
+    int result = write_bundle(c, &pem);
+    if (result == 0 && keystore_write_jks(buf_span(&pem), (uint64_t)time(NULL) * 1000, out) <= 0)
+        result = err_set(&c->err, NULL, 0, 0, "the certificates cannot be written as a Java keystore");
+    buf_free(&pem);
+    return result;
+}
+
 /* In single quotes, as a shell takes it. */
 static void write_quoted(struct buf *out, const char *text)
 {
@@ -408,13 +422,20 @@ static void write_quoted(struct buf *out, const char *text)
     buf_append_str(out, "'");
 }
 
+/* Without that file those programs would trust nobody. */
+static void say_if_missing(struct buf *out, const char *file, const char *format)
+{
+    if (access(file, R_OK) != 0)
+        buf_printf(out, "# %s is not there yet: exeat ca export --format %s --output it\n", file, format);
+}
+
 static int write_env(struct ca_command *c, struct buf *out)
 {
     static const struct {
         const char *variable, *who;
         bool bundle; /* takes the place of the system's roots */
     } rows[] = {
-        {"SSL_CERT_FILE", "openssl, python's ssl, wget, ruby, go", true},
+        {"SSL_CERT_FILE", "openssl, python's ssl, ruby, go", true},
         {"CURL_CA_BUNDLE", "curl", true},
         {"REQUESTS_CA_BUNDLE", "python's requests", true},
         {"PIP_CERT", "pip", true},
@@ -423,24 +444,29 @@ static int write_env(struct ca_command *c, struct buf *out)
         {"CARGO_HTTP_CAINFO", "cargo", true},
         {"AWS_CA_BUNDLE", "aws", true},
     };
-    char path[PLACE_PATH_BYTES], full[PLACE_PATH_BYTES], bundle[PLACE_PATH_BYTES];
+    char path[PLACE_PATH_BYTES], full[PLACE_PATH_BYTES], bundle[PLACE_PATH_BYTES],
+        java[PLACE_PATH_BYTES + 64];
     if (!is_there(c, "inspection-ca.pem"))
         return err_set(&c->err, path_of(c, "inspection-ca.pem", path), 0, 0,
                        "there is no inspection CA: exeat ca init");
     must(realpath(path_of(c, "inspection-ca.pem", path), full));
     snprintf(bundle, sizeof bundle, "%.*s/inspection-bundle.pem", (int)(strrchr(full, '/') - full), full);
-    const char *file = c->bundle ? c->bundle : bundle;
-    if (access(file, R_OK) != 0)
-        buf_printf(out, "# %s is not there yet: exeat ca export --format bundle --output it\n", file);
+    const char *file = c->bundle ? c->bundle : bundle, *end = strrchr(file, '.');
+    int stem = (int)(end && strcmp(end, ".pem") == 0 ? (size_t)(end - file) : strlen(file));
+    snprintf(java, sizeof java, "-Djavax.net.ssl.trustStore=%.*s.jks", stem, file);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         buf_printf(out, "export %s=", rows[i].variable);
         write_quoted(out, rows[i].bundle ? file : full);
         buf_printf(out, " # %s\n", rows[i].who);
     }
-    buf_append_str(out,
-                   "# java: keytool -importcert -noprompt -alias exeat -cacerts -storepass changeit -file ");
-    write_quoted(out, full);
-    buf_append_str(out, "\n");
+    buf_append_str(out, "export JAVA_TOOL_OPTIONS=");
+    write_quoted(out, java);
+    buf_append_str(out, " # java\n");
+    buf_append_str(
+        out,
+        "# wget, as Debian builds it, reads no variable: ca_certificate in ~/.wgetrc, or --ca-certificate\n");
+    say_if_missing(out, file, "bundle");
+    say_if_missing(out, strchr(java, '=') + 1, "jks");
     return 0;
 }
 
@@ -461,7 +487,11 @@ int cmd_ca_export(int argc, char **argv)
     static const struct {
         const char *name;
         int (*write)(struct ca_command *, struct buf *);
-    } formats[] = {{"pem", write_pem}, {"der", write_der}, {"bundle", write_bundle}, {"env", write_env}};
+    } formats[] = {{"pem", write_pem},
+                   {"der", write_der},
+                   {"bundle", write_bundle},
+                   {"jks", write_jks},
+                   {"env", write_env}};
     struct ca_command c = {.words = "ca export", .help = export_help, .format = "pem"};
     int result = read_arguments(&c, argc, argv, "s:f:o:b:h");
     if (result >= 0)
@@ -476,5 +506,5 @@ int cmd_ca_export(int argc, char **argv)
         buf_free(&out);
         return result;
     }
-    return cmd_usage(c.words, "%s is no format: pem, der, bundle or env", c.format);
+    return cmd_usage(c.words, "%s is no format: pem, der, bundle, jks or env", c.format);
 }

@@ -35,11 +35,11 @@ static const char *where_roots_are(const struct flow *f)
         const char *name, *where;
     } rows[] = {
         {"curl", "CURL_CA_BUNDLE"},
-        {"wget", "SSL_CERT_FILE"},
+        {"wget", "--ca-certificate, or ca_certificate in .wgetrc"},
         {"python", "SSL_CERT_FILE, REQUESTS_CA_BUNDLE"},
         {"node", "NODE_EXTRA_CA_CERTS"},
         {"git-remote-http", "GIT_SSL_CAINFO"},
-        {"java", "javax.net.ssl.trustStore"},
+        {"java", "JAVA_TOOL_OPTIONS: javax.net.ssl.trustStore"},
         {"cargo", "CARGO_HTTP_CAINFO"},
         {"openssl", "SSL_CERT_FILE"},
         {"ruby", "SSL_CERT_FILE"},
@@ -55,6 +55,9 @@ static const char *where_roots_are(const struct flow *f)
             return rows[i].where;
     return "the system's store";
 }
+
+/* Some say nothing when they don't like a certificate: it could be that, and who reads the record should think of it. */
+#define UNSAID "the client went as it had seen the certificate: it may not know the inspection CA (%s)"
 
 /* Only what is known for certain to be that program. */
 static void learn(struct flow *f, const char *why, bool alert)
@@ -75,8 +78,9 @@ static enum step not_wanted(struct flow *f, enum side_io io)
     if (alert < 0 && f->client.error != EPROTO)
         learn(f, "closed", false);
     const char *error = tls_session_error(f->client.tls);
-    return flow_fail(f, REASON_CLIENT_TLS_FAILED, "%s",
-                     io == SIDE_EOF || !error[0] ? "the client ended the handshake" : error);
+    if (io != SIDE_EOF && error[0])
+        return flow_fail(f, REASON_CLIENT_TLS_FAILED, "%s", error);
+    return flow_fail(f, REASON_CLIENT_TLS_FAILED, UNSAID, where_roots_are(f));
 }
 
 /* ---- the handshake ---- */
@@ -144,13 +148,17 @@ enum step flow_inside(struct flow *f)
     for (;;) {
         enum side_io io = side_fill(&f->client, FLOW_READ_BYTES);
         in = buf_span(&f->client.in);
+        if (io == SIDE_FAILED && in.len == 0 && f->client.error == ECONNRESET)
+            return flow_fail(f, REASON_CLIENT_RESET, UNSAID, where_roots_are(f));
         if (io == SIDE_FAILED)
             return flow_client_ended(f, io);
         if (io != SIDE_MOVED)
             break;
     }
-    if (opening_classify(in) == OPENING_HTTP && in.len >= METHOD_BYTES_MAX)
+    if (opening_classify(in) == OPENING_HTTP && in.len >= METHOD_BYTES_MAX) {
+        fact_set_text(&f->x->facts, FACT_inside_protocol, "http/1.1");
         return inside_enter(f) == 0 ? flow_goto(f, FLOW_REQUEST) : flow_fail(f, REASON_NO_MEMORY, NULL);
+    }
     if (in.len > 0 && (f->client.eof || !may_be_method(in)))
         return relay_bytes(f, "client", in);
     enum side_io io = side_fill(&f->server, FLOW_READ_BYTES);

@@ -174,6 +174,8 @@ struct tls_context *tls_context_new(bool server, struct err *reterr)
         return NULL;
     }
     SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION);
+    if (server) /* to clients: forward secrecy and AEAD only (RFC 9325, 4.2), no CBC; servers are asked for what OpenSSL offers */
+        must(SSL_CTX_set_cipher_list(c->ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1);
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF); /* tickets hold the state, not we */

@@ -148,9 +148,9 @@ static inline void relay_step(struct relay *r)
 /* Steps until `condition`. */
 #define relay_until(r, condition)                                                                            \
     do {                                                                                                     \
-        uint64_t relay_from = uv_hrtime();                                                                   \
+        uint64_t relay_from = help_worked_ns();                                                              \
         while (!(condition)) {                                                                               \
-            if (uv_hrtime() - relay_from > (uint64_t)PATIENCE_MS * 1000000)                                  \
+            if (help_worked_ns() - relay_from > (uint64_t)PATIENCE_MS * 1000000)                             \
                 fail_msg("never came true: %s", #condition);                                                 \
             relay_step(r);                                                                                   \
         }                                                                                                    \

@@ -69,7 +69,7 @@ bool borrowed_is_loader(const char *executable)
 
 /* ---- the environment ---- */
 
-enum test { TEST_ANY, TEST_FOLDERS, TEST_FILES, TEST_GIT };
+enum test { TEST_ANY, TEST_FOLDERS, TEST_FILES, TEST_GIT, TEST_JAVA };
 
 static const struct variable {
     const char *name;
@@ -151,6 +151,18 @@ static bool has_git_command(const char *value)
     return false;
 }
 
+/* The virtual machine splits it at white space, whatever is quoted. */
+static bool has_java_option(const char *value)
+{
+    static const char space[] = " \t\n\v\f\r", roots[] = "-Djavax.net.ssl.trustStore";
+    for (value += strspn(value, space); *value; value += strspn(value, space)) {
+        if (strncmp(value, roots, sizeof roots - 1) != 0)
+            return true;
+        value += strcspn(value, space);
+    }
+    return false;
+}
+
 static bool counts(enum test test, const char *value)
 {
     switch (test) {
@@ -160,6 +172,8 @@ static bool counts(enum test test, const char *value)
         return any_is_open(value, ":");
     case TEST_FILES:
         return any_is_open(value, ": ");
+    case TEST_JAVA:
+        return has_java_option(value);
     case TEST_GIT:
         break;
     }

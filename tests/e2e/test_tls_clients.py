@@ -1,0 +1,258 @@
+"""Terminated TLS as people's programs and scanners meet it: each client with the inspection CA from `exeat ca export` and without it;
+sslscan and testssl.sh against the side that clients see; failures of the disk."""
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+import pytest
+
+import origins
+from harness import BUILD, default_baseline, open_for_others, sanitized, tool, wait_until
+from test_clients import git_backend, git_environment, git_repositories
+
+JAVA = """
+import java.net.*;
+public class Get {
+    public static void main(String[] a) throws Exception {
+        URLConnection c = new URL(a[0]).openConnection();
+        c.setConnectTimeout(20000);
+        c.setReadTimeout(20000);
+        System.out.write(c.getInputStream().readAllBytes());
+        System.out.flush();
+    }
+}
+"""
+NODE = """
+const http = require('http'), https = require('https'), url = new URL(process.argv[1]), proxy = new URL(process.env.https_proxy);
+http.request({host: proxy.hostname, port: proxy.port, method: 'CONNECT', path: url.host, headers: {Host: url.host}}).on('connect', (r, s) =>
+  https.get(url, {socket: s, agent: false, servername: url.hostname}, (q) => q.pipe(process.stdout))
+    .on('error', (e) => { console.error(e.message); process.exit(1); })).end();
+"""
+REQUESTS = "import requests, sys; sys.stdout.write(requests.get(sys.argv[1], timeout=20).text)"
+URLLIB = "import urllib.request, sys; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())"
+PYTHON = "/usr/bin/python3"
+
+
+class Side:
+    """A proxy that terminates everybody, with a CA made by `exeat ca`; and what `exeat ca export` gives to clients."""
+
+    def __init__(self, make_proxy, authority, folder):
+        self.folder = pathlib.Path(folder)
+        open_for_others(self.folder)
+        self.exeat("init", "--name", "Inspection of the tests")
+        os.chmod(self.folder / "ca", 0o755)
+        for form, name in (("bundle", "inspection-bundle.pem"), ("jks", "inspection-bundle.jks")):
+            self.exeat("export", "--format", form, "--output", self.folder / "ca" / name)
+        self.variables = self.exeat("export", "--format", "env")
+        self.proxy = make_proxy("clients", baseline=default_baseline(mode="report"), config={
+            "policy": {"handling": "terminate"}, "tls_origin": {"ca_file": authority.ca},
+            "inspection": {"ca_certificate": str(self.folder / "ca/inspection-ca.pem"), "ca_key": str(self.folder / "ca/inspection-ca.key")}})
+
+    def exeat(self, verb, *argv):
+        r = subprocess.run([BUILD / "exeat", "ca", verb, "--state", self.folder, *argv], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, r
+        return r.stdout
+
+    def run(self, argv, with_ca):
+        """As a shell that has, or has not, taken over the exported lines; and the one file, where a program reads no variable."""
+        (self.folder / ".wgetrc").write_text(f"ca_certificate={self.folder}/ca/inspection-bundle.pem\n" if with_ca else "")
+        lines = self.variables if with_ca else ""
+        return self.proxy.run("sh", "-c", lines + '\nexec "$@"', "sh", *argv, env=self.proxy.environment(HOME=str(self.folder)))
+
+
+@pytest.fixture(scope="module")
+def side(make_proxy, authority):
+    with tempfile.TemporaryDirectory(prefix="exeat-state-") as folder:
+        side = Side(make_proxy, authority, folder)
+        with side.proxy:
+            yield side
+
+
+def java(side):
+    source = side.folder / "Get.java"
+    source.write_text(JAVA)
+    return [tool("java"), "-Dhttps.proxyHost=127.0.0.1", f"-Dhttps.proxyPort={side.proxy.port}", source]
+
+
+CLIENTS = {
+    "curl": lambda side: [tool("curl"), "-sS"],
+    "wget": lambda side: [tool("wget"), "-O-", "--tries=1"],
+    "urllib": lambda side: [PYTHON, "-c", URLLIB],
+    "requests": lambda side: [PYTHON, "-c", REQUESTS],
+    "node": lambda side: [tool("node"), "-e", NODE],
+    "java": java,
+}
+# where the record says that such a client looks for roots
+ROOTS = {"curl": "CURL_CA_BUNDLE", "wget": "--ca-certificate", "urllib": "SSL_CERT_FILE", "requests": "REQUESTS_CA_BUNDLE",
+         "node": "NODE_EXTRA_CA_CERTS", "java": "JAVA_TOOL_OPTIONS"}
+# those that end the connection without an alert: the record says what it may be
+REASONS = {"wget": "client_reset", "node": "client_tls_failed"}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_with_the_exported_ca_and_without(side, https, name, client):
+    host = name()
+    argv = [*CLIENTS[client](side), f"https://{host}:{https.port}/hello"]
+    r = side.run(argv, with_ca=True)
+    assert b"hello from the origin" in r.stdout, r
+    t = tunnel_of(side.proxy, host)
+    assert t.reason == "completed" and t.get("unmapped.chain.source") == "terminated" and t.get("unmapped.inside.protocol") == "http/1.1", t
+    asked = len(https.requests_for(host))
+    host = name()
+    argv[-1] = f"https://{host}:{https.port}/hello"
+    r = side.run(argv, with_ca=False)
+    assert r.returncode != 0 and b"hello" not in r.stdout, r
+    t = tunnel_of(side.proxy, host)
+    assert t.reason == REASONS.get(client, "client_rejected") and ROOTS[client] in t.get("status_detail"), t
+    assert asked == 1 and not https.requests_for(host)
+
+
+def tunnel_of(proxy, host):
+    return proxy.exchange(host, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+
+
+def test_cargo_fetches_a_dependency(side, authority, name, tmp_path, make_proxy):
+    """From git's own server over https, by what cargo was built with (libgit2 and libcurl)."""
+    open_for_others(tmp_path)
+    work, bare = git_repositories(tmp_path)
+    (work / "Cargo.toml").write_text('[package]\nname = "tiny"\nversion = "0.1.0"\n[lib]\npath = "lib.rs"\n')
+    (work / "lib.rs").write_text("")
+    git = dict(env={**os.environ, **git_environment(tmp_path)}, check=True, capture_output=True)
+    for argv in (["add", "-A"], ["commit", "-q", "-m", "a library"], ["push", "-q", str(bare), "HEAD"]):
+        subprocess.run([tool("git"), "-C", work, *argv], **git)
+    host = name()
+    server = origins.Origin(git_backend(tmp_path / "www"), tls=authority.server_context())
+    user = tmp_path / "user"
+    (user / "src").mkdir(parents=True)
+    (user / "src/lib.rs").write_text("")
+    (user / "Cargo.toml").write_text('[package]\nname = "user"\nversion = "0.1.0"\n[dependencies]\n'
+                                     f'tiny = {{ git = "https://{host}:{server.port}/repo.git" }}\n')
+    cargo = [tool_as_named("cargo"), "fetch", "--manifest-path", user / "Cargo.toml"]
+    try:
+        side.proxy.config["connect"]["ports"] = [*side.proxy.config["connect"]["ports"], server.port]
+        side.proxy.write()
+        side.proxy.reload()
+
+        def fetch(with_ca, home):
+            lines = side.variables if with_ca else ""
+            return side.proxy.run("sh", "-c", lines + '\nexec "$@"', "sh", *cargo, env=side.proxy.environment(
+                CARGO_HOME=str(tmp_path / home), CARGO_NET_RETRY="0", CARGO_NET_GIT_FETCH_WITH_CLI="false"))
+        r = fetch(False, "without")
+        assert r.returncode != 0 and b"ertificate" in r.stderr, r
+        assert all(t.reason == "client_rejected" and "CARGO_HTTP_CAINFO" in t.get("status_detail") for t in tunnels_of(side.proxy, host))
+        r = fetch(True, "with")
+        assert r.returncode == 0 and list((tmp_path / "with/git/checkouts").glob("*/*/lib.rs")), r
+        done = wait_until(lambda: [t for t in tunnels_of(side.proxy, host) if t.reason == "completed"], "a tunnel that ended well")
+        assert all(t.get("unmapped.chain.source") == "terminated" for t in done)
+    finally:
+        server.stop()
+
+
+def tool_as_named(name):
+    """Not the file behind it: what rustup puts there looks at the name by which it is called."""
+    tool(name)
+    return shutil.which(name)
+
+
+def tunnels_of(proxy, host):
+    return wait_until(lambda: proxy.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host and
+                                                x.get("proxy_http_request.http_method") == "CONNECT"), f"tunnels to {host}")
+
+
+# ---- scanners ----
+
+class Door:
+    """A port of its own behind which every connection is a tunnel to `host`: for scanners that know no proxies."""
+
+    def __init__(self, proxy, host, port):
+        self.proxy, self.target = proxy, (host, port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        try:
+            server, head = self.proxy.connect(*self.target, seconds=60)
+            if " 200 " not in head:
+                client.close()
+                return
+            back = threading.Thread(target=self._move, args=(server, client), daemon=True)
+            back.start()
+            self._move(client, server)
+            back.join()
+            client.close()
+            server.close()
+        except OSError:
+            client.close()
+
+    @staticmethod
+    def _move(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+# what sslscan says of a server that compresses, renegotiates insecurely, or lets itself be brought down
+WEAK = {("compression", "1", None), ("renegotiation", "1", "0"), ("fallback", "0", None)}
+
+
+def test_sslscan_finds_nothing_weak(side, https, name):
+    host = name()
+    with Door(side.proxy, host, https.port) as door:
+        r = subprocess.run([tool("sslscan"), "--no-colour", "--xml=-", f"--sni-name={host}", f"127.0.0.1:{door.port}"], capture_output=True,
+                           text=True, timeout=240)
+    import xml.etree.ElementTree as tree
+    found = tree.fromstring(r.stdout).find("ssltest")
+    on = {(p.get("type"), p.get("version")) for p in found.findall("protocol") if p.get("enabled") == "1"}
+    assert on == {("tls", "1.2"), ("tls", "1.3")}, r.stdout
+    ciphers = [c for c in found.findall("cipher")]
+    assert ciphers and all(int(c.get("bits")) >= 128 and c.get("strength") in ("strong", "acceptable") for c in ciphers), r.stdout
+    assert all("GCM" in c.get("cipher") or "CHACHA20" in c.get("cipher") for c in ciphers), r.stdout
+    beats = found.findall("heartbleed")
+    assert beats and all(h.get("vulnerable") == "0" for h in beats), r.stdout
+    found_weak = [(tag.tag, tag.attrib) for tag in found if (tag.tag, tag.get("supported"), tag.get("secure")) in WEAK]
+    assert not found_weak, r.stdout
+
+
+@pytest.mark.skipif(sanitized(), reason="it takes minutes, and shows nothing that the release does not")
+def test_testssl_finds_nothing_weak(side, https, name, tmp_path):
+    host, report = name(), tmp_path / "report.json"
+    with Door(side.proxy, host, https.port) as door:
+        r = subprocess.run([tool("testssl"), "--quiet", "--color", "0", "--warnings", "off", "--openssl-timeout", "20", "--ip", "127.0.0.1",
+                            "--nodns", "min", "-p", "-s", "-f", "-H", "-I", "-T", "-R", "-C", "-Z", "-W", "-D", "-F", "-J", "-L",
+                            "--jsonfile", report, f"https://{host}:{door.port}/"], capture_output=True, text=True, timeout=400,
+                           stdin=subprocess.DEVNULL)
+    assert report.exists(), r
+    rows = json.loads(report.read_text())
+    said = {row["id"]: row for row in rows}
+    for old in ("SSLv2", "SSLv3", "TLS1", "TLS1_1"):
+        assert said[old]["finding"].startswith("not offered"), said[old]
+    for new in ("TLS1_2", "TLS1_3"):
+        assert said[new]["finding"].startswith("offered"), said[new]
+    for check in ("heartbleed", "CCS", "ticketbleed", "CRIME_TLS", "SWEET32", "FREAK", "DROWN", "LOGJAM", "LUCKY13"):
+        assert said[check]["severity"] in ("OK", "INFO"), said[check]
+    bad = [row for row in rows if row["severity"] in ("MEDIUM", "HIGH", "CRITICAL")]
+    assert not bad and len(rows) > 30, rows
