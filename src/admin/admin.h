@@ -2,6 +2,7 @@
  *
  *   GET /status         one JSON object: version, policy, workers with their counters, ledger (fields: admin/status.c)
  *   GET /flows?most=N   {"flows":[...]}: up to N live flows (default 100, at most 1000) of each worker
+ *   GET /coverage       what the analytics ask about, and of how many hosts that was observed (admin/coverage.c)
  *
  *   POST /findings/selftest   would each analytic fire? (flow/selftest.h)
  *   POST /findings/ID/acknowledge?by=NAME, POST /findings/ID/close?by=NAME   what somebody says of an open finding

@@ -2,6 +2,7 @@
  * has one deadline, one bound on what it sends, and there are at most CLIENTS_MAX of them. See admin.h. */
 #include "admin/admin.h"
 
+#include "admin/coverage.h"
 #include "admin/selftest.h"
 #include "admin/status.h"
 #include "base/log.h"
@@ -33,7 +34,7 @@ struct client {
     struct admin *admin;       /* borrowed: closes its clients before it ends */
     struct gather *gather;     /* owned; NULL when nothing is asked */
     struct selftest *selftest; /* likewise */
-    bool used, closing, flows;
+    bool used, closing, flows, coverage;
     int handles; /* not yet closed */
     size_t received;
     char request[REQUEST_BYTES];
@@ -135,7 +136,9 @@ static void answer(struct client *c)
         send_answer(c);
         return;
     }
-    if (c->flows)
+    if (c->coverage)
+        coverage_write(c->admin->daemon, c->gather, &c->answer);
+    else if (c->flows)
         status_write_flows(c->gather, &c->answer);
     else
         status_write(c->admin->daemon, c->gather, &c->answer);
@@ -251,7 +254,8 @@ static void serve(struct client *c)
     }
     *version = '\0';
     unsigned flows = flows_wanted(target);
-    bool known = flows > 0 || strcmp(target, "/status") == 0;
+    c->coverage = strcmp(target, "/coverage") == 0;
+    bool known = flows > 0 || c->coverage || strcmp(target, "/status") == 0;
     if (post && known)
         refuse(c, "405 Method Not Allowed", "GET only");
     else if (post)
@@ -259,7 +263,7 @@ static void serve(struct client *c)
     else if (known)
         gather_for(c, flows);
     else
-        refuse(c, "404 Not Found", "there are /status and /flows?most=N");
+        refuse(c, "404 Not Found", "there are /status, /coverage and /flows?most=N");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)

@@ -14,6 +14,7 @@
 
 struct asked_room;
 struct findings; /* flow/findings.h */
+struct observed; /* flow/observed.h */
 struct flow;
 struct mint_room;
 struct pins;
@@ -29,6 +30,7 @@ struct flow_env {
     struct habits *habits;       /* likewise */
     struct store *store;         /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
     struct findings *findings;   /* borrowed; shared by all workers; NULL: none are kept (tests) */
+    struct observed *observed;   /* likewise; NULL: nobody asks (tests) */
     struct snapshot *snapshot;   /* counted: the policy for new exchanges */
     struct counters counters;
     unsigned worker;     /* from 0 */

@@ -1,6 +1,7 @@
 /* exchange.c: an exchange's memory, from the first byte of a request to its close record. See flow.h.
  * Called by the hub and the steps; touches malloc, and cancels what is under way in net/. */
 #include "flow/inside.h"
+#include "flow/observed.h"
 #include "flow/peek.h"
 
 #include "base/must.h"
@@ -74,6 +75,17 @@ static void count_outcome(struct flow *f)
     }
 }
 
+/* Of which host what could be observed. */
+static void note_observed(struct flow *f)
+{
+    const struct net_attribution *a = &f->attribution;
+    char ip[IP_TEXT_BYTES];
+    if (f->env->observed && f->x->decided)
+        observed_note(f->env->observed,
+                      span_str(a->host[0] ? a->host : ip_format(&f->client_endpoint.ip, ip)), a->platform,
+                      &f->x->facts, (int64_t)(net_wall_ms(f->env->net) / 1000));
+}
+
 void exchange_end(struct flow *f)
 {
     resume_keep(f);
@@ -83,6 +95,7 @@ void exchange_end(struct flow *f)
     chain_past_note(f);
     record_close(f);
     remember_end(f);
+    note_observed(f);
     judgement_forget(f);
     peek_free(f);
     chain_record_unref(x->chain);

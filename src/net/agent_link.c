@@ -343,6 +343,7 @@ static void ask_finish(struct ask *ask, const struct agent_answer *answer, struc
     who->history = agent_history_ref(history);
     snprintf(who->host, sizeof(who->host), "%.64s", answer->host);
     snprintf(who->host_id, sizeof(who->host_id), "%.32s", link->host_id);
+    memcpy(who->platform, link->sees.platform, sizeof(who->platform));
     who->done(who);
 }
 

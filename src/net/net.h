@@ -149,6 +149,7 @@ struct net_attribution {
         holders[AGENT_HOLDERS_MAX]; /* pids that hold the client's end beside the sender, as far as known */
     size_t holder_count;
     char host[65], host_id[33]; /* the agent's: its name (cut) and machine-id; "" without an answer */
+    char platform[16];          /* likewise: "linux"; "" when it doesn't say */
     char reason[48]; /* why it is not exact: the agent's word, or agent_unavailable, agent_timeout */
     void *operation; /* net's; NULL when not under way, nor watched */
 };

@@ -13,6 +13,7 @@
 #include "run/signer.h"
 #include "run/snapshot.h"
 #include "flow/findings.h"
+#include "flow/observed.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -49,6 +50,7 @@ struct daemon {
     struct limits *limits;       /* owned */
     struct store *store;         /* owned */
     struct sightings *sightings; /* owned */
+    struct observed *observed;   /* owned */
     struct pins *pins;           /* owned */
     struct signing *signing;     /* owned; NULL: there is no inspection CA */
     struct pairs *pairs;         /* owned */
@@ -140,6 +142,7 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .habits = d->habits,
                                    .store = d->store,
                                    .findings = d->findings,
+                                   .observed = d->observed,
                                    .signer = signing_signer(d->signing),
                                    .pins = d->pins,
                                    .snapshot = d->snapshot,
@@ -188,7 +191,8 @@ static int open_history(struct daemon *d)
                                              .quiet_ms = c->findings.quiet_ms,
                                              .daily_budget = (unsigned)c->findings.daily_budget};
     d->findings = findings_new(&options);
-    return d->sightings && d->pairs && d->habits && d->findings ? 0 : -1;
+    d->observed = observed_new();
+    return d->observed && d->sightings && d->pairs && d->habits && d->findings ? 0 : -1;
 }
 
 /* As the user. */
@@ -434,6 +438,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
         habits_free(d->habits);
         findings_free(d->findings);
     }
+    observed_free(d->observed);
     limits_free(d->limits);
     signing_stop(d->signing);
     pins_free(d->pins);
@@ -487,6 +492,11 @@ struct store *daemon_store(const struct daemon *d)
 struct findings *daemon_findings(const struct daemon *d)
 {
     return d->findings;
+}
+
+struct observed *daemon_observed(const struct daemon *d)
+{
+    return d->observed;
 }
 
 struct sightings *daemon_sightings(const struct daemon *d)

@@ -27,6 +27,7 @@ struct worker *daemon_worker(const struct daemon *d, unsigned index);
 struct ledger *daemon_ledger(const struct daemon *d);
 struct store *daemon_store(const struct daemon *d);
 struct findings *daemon_findings(const struct daemon *d);
+struct observed *daemon_observed(const struct daemon *d);
 struct sightings *daemon_sightings(const struct daemon *d);
 struct pins *daemon_pins(const struct daemon *d);
 uint64_t daemon_started_ms(const struct daemon *d); /* since 1970 */

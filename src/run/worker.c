@@ -178,6 +178,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .habits = o->habits,
                                .store = o->store,
                                .findings = o->findings,
+                               .observed = o->observed,
                                .signer = o->signer,
                                .pins = o->pins,
                                .snapshot = snapshot_ref(o->snapshot),

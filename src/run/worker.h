@@ -18,6 +18,7 @@ struct worker_options {
     struct habits *habits;
     struct store *store;
     struct findings *findings;
+    struct observed *observed;
     struct pins *pins;
     struct signer *signer;                 /* borrowed likewise; NULL: nothing is terminated */
     struct snapshot *snapshot;             /* the worker takes a reference of its own */

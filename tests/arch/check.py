@@ -29,7 +29,7 @@ LAYERS = {
     "store": {"base"},
     "flow": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net", "store"},
     "run": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "net", "store", "flow"},
-    "admin": {"base", "wire", "audit", "conf", "net", "store", "flow", "run"},
+    "admin": {"base", "wire", "rules", "audit", "conf", "net", "store", "flow", "run"},
     "cmd": {"base", "wire", "facts", "rules", "tls", "audit", "conf", "store", "run"},
     "agent": {"base", "wire"},
     ".": {"base", "run", "admin", "cmd", "agent", "conf"},  # the mains

@@ -83,3 +83,33 @@ def test_selftest_without_an_agent(dns):
         report = selftest(p, code=1)
         assert report["AN1415"]["missing"] == ["no host agent is connected"]
         assert not report["AN0759"]["fired"] and report["AN1498"]["fired"]
+
+
+def test_coverage_says_what_was_observed_of_which_hosts(dns, https, authority, name):
+    with make(dns, [https.port]) as p:
+        def report():
+            whole = json.loads(exeat(p, "status", "coverage", "--json", "--config", str(p.config_path)))
+            return whole, {a["analytic"]: a for a in whole["analytics"]}
+
+        whole, by = report()
+        assert sorted(by) == ANALYTICS and by["AN0761"]["platforms"] == [] and len(by["AN0759"]["rules"]) >= 3
+        assert whole["agents"][0]["platform"] == "linux"
+        host = name()
+        p.curl("--cacert", authority.ca, f"https://{host}:{https.port}/hello")
+        p.exchange(host)
+
+        def shares(analytic):
+            _, found = report()
+            facts = {f["fact"]: f["platforms"] for f in found[analytic]["facts"]}
+            return found[analytic]["platforms"], facts
+        platforms, facts = wait_until(lambda: shares("AN0761") if shares("AN0761")[0] else None, "the host")
+        assert platforms == [{"platform": "linux", "hosts": 1, "observed": 1, "share": 1.0}]
+        assert facts["dest_hosts"][0]["observed"] == 1  # no history is asked for in this configuration
+        # certificates are not looked at: what AN1498 asks about them was not observed of anybody
+        platforms, facts = shares("AN1498")
+        assert facts["chain_class"][0]["observed"] == 0 and facts["anomalies"][0]["observed"] == 1
+        assert platforms[0]["observed"] == 0
+        if not agent_sees(p, "archive_written"):
+            assert shares("AN1415")[1]["history_archive_written_age_s"][0]["observed"] == 0
+        text = exeat(p, "status", "coverage", "--config", str(p.config_path))
+        assert "chain_class" in text and "linux 0 of 1 (0 %)" in text and "linux 1 of 1 (100 %)" in text
