@@ -142,6 +142,7 @@ static bool read_record(const json_t *o, struct recorded *ret)
     const json_t *beacon = find(o, "unmapped.beacon.score");
     *ret = (struct recorded){
         .kind = len > 2 && strcmp(uid + len - 2, ".c") == 0 ? RECORDED_CLOSE : RECORDED_DECISION,
+        .json = o,
         .id = text_or_empty(o, "metadata.correlation_uid"),
         .on_host = text_or_empty(o, "device.hostname"),
         .stable = text_or_empty(o, "unmapped.sender.stable"),
@@ -161,6 +162,11 @@ static bool read_record(const json_t *o, struct recorded *ret)
         .rules = json_array_size(find(o, "unmapped.rules")),
     };
     return host_canonical_bare(span_str(where), &ret->host) == HOST_OK;
+}
+
+const char *recorded_who(const struct recorded *r)
+{
+    return r->stable[0] ? r->stable : r->sender.executable ? r->sender.executable : "unknown sender";
 }
 
 /* ---- files ---- */

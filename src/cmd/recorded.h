@@ -14,6 +14,7 @@ enum recorded_kind { RECORDED_DECISION, RECORDED_CLOSE };
 /* One record of network or HTTP activity. Every text is a view into the record, for the call. */
 struct recorded {
     enum recorded_kind kind;
+    const json_t *json;  /* the record itself */
     const char *id;      /* of the exchange */
     const char *on_host; /* the sender's host; "" not known */
     const char *stable;  /* the sender's stable name; "" not known */
@@ -29,6 +30,9 @@ struct recorded {
     bool has_anomalies; /* of those that are high */
     size_t rules;       /* that matched */
 };
+
+/* Who it was, for people: the stable name, else the executable. */
+const char *recorded_who(const struct recorded *r);
 
 typedef int recorded_fn(void *owner, const struct recorded *r);
 

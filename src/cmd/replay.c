@@ -1,7 +1,8 @@
-/* replay.c: `exeat replay`: what another baseline would have decided about what has been recorded, by sender and destination, and what it
- * could not know. */
+/* replay.c: `exeat replay`: what another policy would have decided about what has been recorded, by sender and destination, and what it
+ * could not know. The baseline is asked about decisions, the rules (replay_rules.c) about exchanges that are over. */
 #include "cmd/recorded.h"
 #include "cmd/replay.h"
+#include "cmd/replay_rules.h"
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -21,16 +22,20 @@ enum { BASELINE_BYTES_MAX = 64 * 1024 * 1024, KEY_BYTES = 1024, SHOWN_MAX = 50, 
 static const char help[] =
     "usage: exeat replay --audit PATH [--policy FOLDER | --baseline FILE] [--json]\n"
     "\n"
-    "Decides the past again: each decision in the records is put to a proposed baseline, and what would be "
-    "different is listed by sender\n"
-    "and destination. Records say less than a live sender: what could not be decided for certain is counted "
-    "and said.\n"
-    "Rules are not replayed; exeat rules explain tells what a rule made of one record.\n"
+    "Decides the past again: each decision in the records is put to a proposed baseline, each exchange's end "
+    "to the rules of a proposed\n"
+    "policy, and what would be different is listed by sender and destination. Records say less than a live "
+    "sender: what could not be\n"
+    "decided for certain is counted and said. Correlations count over the records' times; a rule that only "
+    "an exchange's end can tell\n"
+    "alerts, whatever its action. exeat rules explain tells what a rule made of one record.\n"
     "\n"
     "  -a, --audit PATH      the records: a file, or a folder of *.jsonl\n"
-    "  -p, --policy FOLDER   its baseline.yaml is tried (default: policy)\n"
-    "  -b, --baseline FILE   this baseline is tried\n"
-    "  -j, --json            one JSON object: counts, and every difference\n"
+    "  -p, --policy FOLDER   its baseline.yaml is tried, and its rules/ with actions.yaml and "
+    "placeholders.yaml where it has them\n"
+    "                        (default: policy)\n"
+    "  -b, --baseline FILE   this baseline is tried, and no rules\n"
+    "  -j, --json            one JSON object: counts, every difference, and under \"rules\" every match\n"
     "  -h, --help            this text\n"
     "\n"
     "exit codes: 0 nothing would be different   1 something would   2 usage, or what can't be read\n"
@@ -46,7 +51,8 @@ struct difference {
 };
 
 struct replay {
-    struct baseline *baseline; /* owned */
+    struct baseline *baseline;  /* owned */
+    struct replay_rules *rules; /* owned; NULL: only the baseline is tried */
     struct arena arena;
     struct names keys;              /* "outcome\nsender\ndestination" */
     struct difference *differences; /* owned: by key */
@@ -85,11 +91,7 @@ static struct verdict decide(const struct replay *p, const struct recorded *r, s
 static struct difference *difference_of(struct replay *p, enum outcome outcome, const struct recorded *r)
 {
     char key[KEY_BYTES];
-    snprintf(key, sizeof key, "%d\n%.400s\n%s:%u", (int)outcome,
-             r->stable[0]           ? r->stable
-             : r->sender.executable ? r->sender.executable
-                                    : "unknown sender",
-             r->host.name, r->port);
+    snprintf(key, sizeof key, "%d\n%.400s\n%s:%u", (int)outcome, recorded_who(r), r->host.name, r->port);
     uint32_t at = names_add(&p->keys, span_str(key));
     if (at == NAMES_NONE)
         return NULL;
@@ -108,6 +110,8 @@ static struct difference *difference_of(struct replay *p, enum outcome outcome, 
 static int on_record(void *owner, const struct recorded *r)
 {
     struct replay *p = owner;
+    if (p->rules && replay_rules_ask(p->rules, r) != 0)
+        return p->no_memory = true;
     if (r->kind != RECORDED_DECISION)
         return 0;
     struct verdict v = decide(p, r, p);
@@ -176,6 +180,8 @@ static void print_text(const struct replay *p, const struct recorded_stats *s)
         if (shown > SHOWN_MAX)
             printf("  ... and %u more (--json has all)\n", shown - SHOWN_MAX);
     }
+    if (p->rules)
+        replay_rules_print(p->rules);
 }
 
 static void print_json(const struct replay *p, const struct recorded_stats *s)
@@ -196,6 +202,8 @@ static void print_json(const struct replay *p, const struct recorded_stats *s)
                           (json_int_t)p->counts[NOW_ALLOWED], "without_hash", (json_int_t)p->without_hash,
                           "without_address", (json_int_t)p->without_address, "unreadable",
                           (json_int_t)s->unreadable, "differences", all);
+    if (p->rules)
+        json_object_set_new(o, "rules", replay_rules_json(p->rules));
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -203,9 +211,10 @@ static void print_json(const struct replay *p, const struct recorded_stats *s)
 
 /* ---- the command ---- */
 
-int replay_baseline(struct span text, const char *name, const char *audit, bool json)
+static int replay(struct span text, const char *name, struct replay_rules *take_rules, const char *audit,
+                  bool json)
 {
-    struct replay p = {0};
+    struct replay p = {.rules = take_rules};
     struct recorded_stats stats;
     struct err err = {0};
     int code;
@@ -219,22 +228,31 @@ int replay_baseline(struct span text, const char *name, const char *audit, bool 
         code = cmd_fail(&err, CMD_USAGE);
     } else {
         (json ? print_json : print_text)(&p, &stats);
-        code = p.keys.count > 0 ? CMD_FAILED : CMD_OK;
+        code = p.keys.count > 0 || (p.rules && replay_rules_differ(p.rules)) ? CMD_FAILED : CMD_OK;
     }
     baseline_free(p.baseline);
+    replay_rules_free(p.rules);
     names_free(&p.keys);
     arena_reset(&p.arena);
     free(p.differences);
     return code;
 }
 
-static int replay_file(const char *path, const char *audit, bool json)
+int replay_baseline(struct span text, const char *name, const char *audit, bool json)
+{
+    return replay(text, name, NULL, audit, json);
+}
+
+/* `policy` NULL: only the baseline. */
+static int replay_files(const char *path, const char *policy, const char *audit, bool json)
 {
     struct err err = {0};
     struct buf text;
+    struct replay_rules *rules = NULL;
     buf_init(&text, BASELINE_BYTES_MAX);
-    int code = conf_file_read(path, false, &text, &err) == 0
-                   ? replay_baseline(buf_span(&text), path, audit, json)
+    int code = conf_file_read(path, false, &text, &err) == 0 &&
+                       (!policy || replay_rules_open(policy, &rules, &err) == 0)
+                   ? replay(buf_span(&text), path, rules, audit, json)
                    : cmd_fail(&err, CMD_USAGE);
     buf_free(&text);
     return code;
@@ -266,5 +284,5 @@ int cmd_replay(int argc, char **argv)
     if (!audit || optind < argc)
         return cmd_usage("replay", audit ? "unexpected: %s" : "--audit is needed", audit ? argv[optind] : "");
     snprintf(path, sizeof path, "%s/baseline.yaml", policy);
-    return replay_file(baseline ? baseline : path, audit, json);
+    return replay_files(baseline ? baseline : path, baseline ? NULL : policy, audit, json);
 }

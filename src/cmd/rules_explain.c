@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "cmd/cmd.h"
 #include "cmd/place.h"
-#include "cmd/recorded.h"
+#include "cmd/recorded_facts.h"
 #include "conf/conf.h"
 #include "rules/evaluate.h"
 #include "run/rules_load.h"
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 1 << 20, SHOWN_BYTES_MAX = 120, RECORD_BYTES = 4 << 20 };
+enum { LINE_BYTES_MAX = 1 << 20, SHOWN_BYTES_MAX = 120 };
 
 static const char help[] =
     "usage: exeat rules explain RULE --record ID [--audit FILE] [--config FILE] [--placeholders FILE]\n"
@@ -48,10 +48,7 @@ struct explain {
     struct rulebook *book;       /* owned */
     struct evaluator *evaluator; /* owned */
     struct evaluation evaluation;
-    struct arena arena; /* the facts' texts */
-    struct facts facts;
-    struct ip ips[FACT_COUNT];
-    bool not_recorded[FACT_COUNT];
+    struct recorded_facts past;
     json_t *json; /* owned: the record */
 };
 
@@ -62,12 +59,6 @@ static bool is_wanted(const json_t *record, const char *id)
     const char *own = json_string_value(recorded_find(record, "metadata.correlation_uid")),
                *uid = json_string_value(recorded_find(record, "metadata.uid"));
     return (own && strcmp(own, id) == 0) || (uid && strcmp(uid, id) == 0);
-}
-
-static bool is_close(const json_t *record)
-{
-    const char *uid = json_string_value(recorded_find(record, "metadata.uid"));
-    return uid && strlen(uid) > 2 && strcmp(uid + strlen(uid) - 2, ".c") == 0;
 }
 
 /* The exchange's close record, else its decision. -1 fills reterr. */
@@ -82,7 +73,7 @@ static int find_record(struct explain *e, const char *path, struct err *reterr)
             fclose(f);
         return -1;
     }
-    while (!(e->json && is_close(e->json)) && fgets(line, LINE_BYTES_MAX, f)) {
+    while (!(e->json && recorded_is_close(e->json)) && fgets(line, LINE_BYTES_MAX, f)) {
         json_t *one = strstr(line, e->record) ? json_loads(line, 0, &error) : NULL;
         if (one && is_wanted(one, e->record)) {
             json_decref(e->json);
@@ -94,129 +85,6 @@ static int find_record(struct explain *e, const char *path, struct err *reterr)
     free(line);
     fclose(f);
     return e->json ? 0 : err_set(reterr, path, 0, 0, "there is no record %.100s", e->record);
-}
-
-/* ---- facts of a record ---- */
-
-/* Where else than at their own path facts stand. */
-static const struct {
-    enum fact fact;
-    const char *path;
-} other_paths[] = {
-    {FACT_sender_image, "actor.process.file.path"},
-    {FACT_sender_command_line, "actor.process.cmd_line"},
-    {FACT_sender_user, "actor.process.user.name"},
-    {FACT_sender_pid, "actor.process.pid"},
-    {FACT_sender_sha256, "actor.process.file.hashes.0.value"},
-    {FACT_sender_directory, "actor.process.working_directory"},
-    {FACT_sender_parent_image, "actor.process.parent_process.file.path"},
-    {FACT_request_host, "dst_endpoint.hostname"},
-    {FACT_request_method, "proxy_http_request.http_method"},
-    {FACT_url_whole, "proxy_http_request.url.url_string"},
-};
-
-static const char *path_of(enum fact which)
-{
-    for (size_t i = 0; i < sizeof other_paths / sizeof other_paths[0]; i++)
-        if (other_paths[i].fact == which)
-            return other_paths[i].path;
-    return fact_table[which].path;
-}
-
-static struct span text_of(struct explain *e, const json_t *v)
-{
-    return arena_copy(&e->arena, span_of(json_string_value(v), json_string_length(v)));
-}
-
-static void set_items(struct explain *e, enum fact which, const json_t *v)
-{
-    struct span *items = arena_alloc(&e->arena, (json_array_size(v) + 1) * sizeof *items);
-    size_t count = 0;
-    for (size_t i = 0; items && i < json_array_size(v); i++)
-        if (json_is_string(json_array_get(v, i)))
-            items[count++] = text_of(e, json_array_get(v, i));
-    if (items)
-        fact_set_items(&e->facts, which, items, count);
-}
-
-static void set_fact(struct explain *e, enum fact which, const json_t *v)
-{
-    switch (fact_table[which].type) {
-    case FACT_BOOL:
-        fact_set_bool(&e->facts, which, json_is_true(v));
-        break;
-    case FACT_INT:
-        fact_set_int(&e->facts, which, json_integer_value(v));
-        break;
-    case FACT_REAL:
-        fact_set_real(&e->facts, which, json_number_value(v));
-        break;
-    case FACT_STRING:
-        if (json_is_string(v))
-            fact_set_span(&e->facts, which, text_of(e, v));
-        break;
-    case FACT_STRINGS:
-        set_items(e, which, v);
-        break;
-    case FACT_IP:
-        if (json_is_string(v) && ip_parse(span_str(json_string_value(v)), &e->ips[which]))
-            fact_set_ip(&e->facts, which, &e->ips[which]);
-        break;
-    case FACT_JSON:
-        break;
-    }
-}
-
-static bool phase_was_unseen(const json_t *record, enum fact_phase phase)
-{
-    const json_t *list = recorded_find(record, "unmapped.phases_unseen");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const char *name = json_string_value(json_array_get(list, i));
-        if (name && strcmp(name, logsource_phase_name(phase)) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Path and query of the URL that stands in the record. */
-static void set_url_parts(struct explain *e)
-{
-    const struct fact_value *whole = &e->facts.values[FACT_url_whole];
-    if (whole->state != FACT_KNOWN)
-        return;
-    const char *text = whole->as.text, *host = strstr(text, "://"),
-               *target = host ? strchr(host + 3, '/') : NULL, *query = target ? strchr(target, '?') : NULL;
-    if (!target)
-        return;
-    fact_set_text(&e->facts, FACT_url_target, target);
-    fact_set_span(&e->facts, FACT_url_path,
-                  span_of(target, query ? (size_t)(query - target) : strlen(target)));
-    if (query)
-        fact_set_text(&e->facts, FACT_url_query, query + 1);
-}
-
-static void read_facts(struct explain *e)
-{
-    bool process = recorded_find(e->json, "actor.process.pid") != NULL;
-    fact_set_text(&e->facts, FACT_transport, "tcp");
-    fact_set_bool(&e->facts, FACT_initiated, true);
-    for (int i = 0; i < FACT_COUNT; i++) {
-        const char *path = path_of((enum fact)i);
-        const json_t *v = path[0] ? recorded_find(e->json, path) : NULL;
-        if (v)
-            set_fact(e, (enum fact)i, v);
-    }
-    set_url_parts(e);
-    for (int i = 0; i < FACT_COUNT; i++) {
-        struct fact_value *v = &e->facts.values[i];
-        bool of_process = strncmp(path_of((enum fact)i), "actor.process", 13) == 0;
-        if (v->state == FACT_KNOWN)
-            continue;
-        e->not_recorded[i] = !path_of((enum fact)i)[0];
-        bool unseen =
-            e->not_recorded[i] || phase_was_unseen(e->json, fact_table[i].phase) || (of_process && !process);
-        v->state = unseen ? FACT_UNOBSERVABLE : is_close(e->json) ? FACT_ABSENT : FACT_PENDING;
-    }
 }
 
 /* ---- the rule ---- */
@@ -327,14 +195,14 @@ static void print_fact(struct explain *e, enum fact which)
     static const char *const states[] = {[FACT_PENDING] = "not known when this was recorded",
                                          [FACT_UNOBSERVABLE] = "not seen in this exchange",
                                          [FACT_ABSENT] = "not there"};
-    const struct fact_value *v = &e->facts.values[which];
+    const struct fact_value *v = &e->past.facts.values[which];
     size_t count;
     printf("%s ", fact_table[which].name);
     if (v->state != FACT_KNOWN) {
-        printf("(%s)", e->not_recorded[which] ? "not in records" : states[v->state]);
+        printf("(%s)", e->past.not_recorded[which] ? "not in records" : states[v->state]);
         return;
     }
-    const struct span *texts = evaluator_texts(e->evaluator, &e->facts, which, &count);
+    const struct span *texts = evaluator_texts(e->evaluator, &e->past.facts, which, &count);
     for (size_t i = 0; i < count; i++) {
         fputs(i ? ", " : "= ", stdout);
         print_text(texts[i]);
@@ -394,9 +262,9 @@ static int say(struct explain *e)
     const uint32_t *rules;
     size_t count, said = 0;
     bool is_file = access(e->rule, R_OK) == 0;
-    enum fact_phase phase = is_close(e->json) ? FACT_CLOSE : FACT_HELLO;
+    enum fact_phase phase = recorded_is_close(e->json) ? FACT_CLOSE : FACT_HELLO;
     e->evaluator = evaluator_new(e->book);
-    if (!e->evaluator || evaluate(e->evaluator, &e->evaluation, &e->facts,
+    if (!e->evaluator || evaluate(e->evaluator, &e->evaluation, &e->past.facts,
                                   (struct evaluate_how){.phase = phase, .always = true}, &rules, &count) != 0)
         return CMD_USAGE;
     const char *uid = json_string_value(recorded_find(e->json, "metadata.uid"));
@@ -421,7 +289,7 @@ static int explain(struct explain *e)
     }
     if (load_rules(e, &err) != 0 || find_record(e, e->audit ? e->audit : e->conf->audit.file, &err) != 0)
         return cmd_fail(&err, CMD_FAILED);
-    read_facts(e);
+    recorded_facts_read(&e->past, e->json);
     return say(e);
 }
 
@@ -450,14 +318,14 @@ int cmd_rules_explain(int argc, char **argv)
         result = cmd_usage("rules explain", "a rule and --record ID are expected");
     if (result < 0) {
         e->rule = argv[optind];
-        arena_init(&e->arena, RECORD_BYTES);
+        recorded_facts_init(&e->past);
         rules_load_init(&e->load);
         result = explain(e);
         evaluation_free(&e->evaluation);
         evaluator_free(e->evaluator);
         rulebook_free(e->book);
         rules_load_free(&e->load);
-        arena_reset(&e->arena);
+        recorded_facts_free(&e->past);
         json_decref(e->json);
         conf_free(e->conf);
     }

@@ -21,6 +21,7 @@ struct process {
 struct evaluator {
     const struct rulebook *book; /* borrowed */
     struct match *match;         /* owned */
+    const bool *partial;         /* borrowed for evaluate() */
     uint32_t generation;
     uint32_t made[FACT_COUNT]; /* the generation a fact's text was made in */
     struct span one[FACT_COUNT];
@@ -172,7 +173,7 @@ static struct match_value field_value(struct evaluator *e, const struct rulebook
                                       struct fresh *ret)
 {
     struct match_value v = {.state = FACT_UNOBSERVABLE};
-    bool pending = false, absent = false;
+    bool pending = false, absent = false, partial = false;
     size_t first = e->joined_count;
     for (uint32_t i = 0; i < f->count; i++) {
         enum fact which = f->facts[i];
@@ -182,6 +183,7 @@ static struct match_value field_value(struct evaluator *e, const struct rulebook
         absent = absent || state == FACT_ABSENT;
         if (state != FACT_KNOWN)
             continue;
+        partial = partial || (e->partial && e->partial[which]);
         bool is_fresh = f->running || changed[which];
         const struct span *texts = evaluator_texts(e, facts, which, &count);
         v.state = FACT_KNOWN;
@@ -193,7 +195,7 @@ static struct match_value field_value(struct evaluator *e, const struct rulebook
             *ret = (struct fresh){texts, count};
         v.values = f->count > 1 ? e->joined + first : texts;
     }
-    v.more = pending;
+    v.more = pending || partial;
     if (v.state != FACT_KNOWN)
         v.state = pending ? FACT_PENDING : absent ? FACT_ABSENT : FACT_UNOBSERVABLE;
     return v;
@@ -366,6 +368,7 @@ int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *fact
     }
     if (reserve_joined(e, facts) != 0)
         return -1;
+    e->partial = how.partial;
     match_begin(e->match, false);
     for (size_t i = 0; i < x->count; i++)
         match_note(e->match, x->atoms[i]);

@@ -22,10 +22,12 @@ struct evaluator *evaluator_new(const struct rulebook *b);
 void evaluator_free(struct evaluator *take_e); /* NULL is fine */
 
 /* How to look: at CONNECT nothing that comes later is known yet; at CLOSE nothing can change any more. `only_try`: nothing is remembered.
- * `always`: also when nothing has changed, for what is asked about the match afterwards. */
+ * `always`: also when nothing has changed, for what is asked about the match afterwards. `partial`: by fact, whose values were more once (a URL
+ * of which a record kept no query): what doesn't hold of them is unknown; NULL: none. */
 struct evaluate_how {
     enum fact_phase phase;
     bool only_try, always;
+    const bool *partial; /* borrowed for the call */
 };
 
 /* All rules that are true now, in the order of the set, silent ones too: a view until the next call. None when nothing has changed since the

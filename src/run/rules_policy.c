@@ -19,12 +19,12 @@ static int read_actions(const char *path, struct actions **ret, struct err *rete
     return *ret ? 0 : -1;
 }
 
-static int read_rules(struct rules_load *l, const struct conf *c, struct err *reterr)
+static int read_rules(struct rules_load *l, const struct rules_sources *s, struct err *reterr)
 {
-    if (c->policy.placeholders && rules_load_placeholders(l, c->policy.placeholders, reterr) != 0)
+    if (s->placeholders && rules_load_placeholders(l, s->placeholders, reterr) != 0)
         return -1;
-    for (size_t i = 0; i < c->policy.rules.count; i++)
-        if (rules_load_path(l, c->policy.rules.items[i], reterr) != 0)
+    for (size_t i = 0; i < s->count; i++)
+        if (rules_load_path(l, s->paths[i], reterr) != 0)
             return -1;
     return rules_load_tables(l, reterr) == 0 ? rules_load_finish(l, reterr) : -1;
 }
@@ -63,17 +63,13 @@ static int judge_rejected(const struct rules_load *l, const struct actions *acti
     return 0;
 }
 
-int rules_policy_load(const struct conf *c, struct rulebook **ret, struct err *reterr)
+int rules_policy_read(const struct rules_sources *s, struct rulebook **ret, struct err *reterr)
 {
     struct rules_load l;
     struct actions *actions = NULL;
     struct rulebook *b = NULL;
-    if (c->policy.rules.count == 0)
-        return c->policy.actions
-                   ? err_set(reterr, c->file, 0, 0, "policy.actions: without policy.rules nothing uses it")
-                   : 0;
     rules_load_init(&l);
-    if (read_actions(c->policy.actions, &actions, reterr) == 0 && read_rules(&l, c, reterr) == 0 &&
+    if (read_actions(s->actions, &actions, reterr) == 0 && read_rules(&l, s, reterr) == 0 &&
         judge_rejected(&l, actions, reterr) == 0 && actions_check(actions, has_rule, &l, reterr) == 0) {
         b = rulebook_make(&l.arena, l.set, l.compiled, l.tables, actions, reterr);
         l.set = NULL;
@@ -84,4 +80,15 @@ int rules_policy_load(const struct conf *c, struct rulebook **ret, struct err *r
     if (b)
         *ret = b;
     return b ? 0 : -1;
+}
+
+int rules_policy_load(const struct conf *c, struct rulebook **ret, struct err *reterr)
+{
+    const struct rules_sources sources = {(const char *const *)c->policy.rules.items, c->policy.rules.count,
+                                          c->policy.actions, c->policy.placeholders};
+    if (sources.count > 0)
+        return rules_policy_read(&sources, ret, reterr);
+    return sources.actions
+               ? err_set(reterr, c->file, 0, 0, "policy.actions: without policy.rules nothing uses it")
+               : 0;
 }

@@ -1,4 +1,7 @@
 """Sigma rules decided while the connection is open: each phase, the actions, modes, what isn't known, reload."""
+import json
+import shutil
+import subprocess
 import threading
 
 import pytest
@@ -270,6 +273,53 @@ def test_cut_gives_no_answer_and_unknown_can_block(dns, http, name):
         s.sendall(f"GET /hello HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         assert b"hello" in read_all(s), "its host says no already"
         s.close()
+
+
+def replay(p, policy, code):
+    r = subprocess.run([str(BUILD / "exeat"), "replay", "--audit", str(p.folder / "state"), "--policy", str(policy), "--json"],
+                       capture_output=True, text=True, timeout=60)
+    assert r.returncode == code, r.stdout + r.stderr
+    return json.loads(r.stdout)["rules"]
+
+
+def test_replay_tries_rules_on_the_past(dns, http, name, tmp_path):
+    """What other rules would have done, by sender and destination, and what they could not know; the same rules: nothing else."""
+    with make(dns, [http.port], rules={"url": URL, "volume": VOLUME}, actions=[], name="replayed") as p:
+        dump, ok, negated, often = name("dump"), name("ok"), name("negated"), name("often")
+        p.curl(f"http://{dump}:{http.port}/hello")
+        p.curl("-A", "sqlmap", f"http://{ok}:{http.port}/hello")
+        p.curl(f"http://{ok}:{http.port}/secret?x")
+        for _ in range(3):
+            p.curl(f"http://{often}:{http.port}/hello")
+        s, head = p.connect(negated, http.port)
+        assert " 200 " in head
+        s.sendall(f"GET /other HTTP/1.1\r\nHost: {negated}\r\nConnection: close\r\n\r\n".encode())
+        read_all(s)
+        s.close()
+        p.exchange(dump)
+        p.exchange(negated)
+        p.exchanges(ok, 2)
+        p.exchanges(often, 3)
+        shutil.copy(p.folder / "baseline.yaml", tmp_path)
+        (tmp_path / "rules").mkdir()
+        for which in ("url", "volume"):
+            shutil.copy(p.folder / f"rules/{which}.yml", tmp_path / "rules")
+        same = replay(p, tmp_path, 0)
+        assert [(m["would"], m["rule"], m["count"], m["as_recorded"]) for m in same["matches"]] == [("alert", IDS["url"], 1, 1)]
+        assert any(u["rule"] == IDS["url"] for u in same["not_known"]), "records keep no queries"
+
+        (tmp_path / "rules/url.yml").unlink()
+        for which in ("host", "two", "not_url"):
+            (tmp_path / f"rules/{which}.yml").write_text(RULES[which])
+        (tmp_path / "actions.yaml").write_text(to_yaml({"version": 1, "actions": [
+            {"rule": [IDS["host"], IDS["not_url"]], "action": "block"}]}) + "\n")
+        other = replay(p, tmp_path, 1)
+        found = {(m["would"], m["rule"], m["destination"]): m for m in other["matches"]}
+        assert set(found) == {("block", IDS["host"], f"{dump}:{http.port}"), ("alert", IDS["thrice"], f"{often}:{http.port}"),
+                              ("gone", IDS["url"], f"{ok}:{http.port}")}
+        assert all("curl" in m["sender"] and m["count"] == 1 + (m["would"] == "gone") for m in other["matches"]), other
+        assert other["block"] == 1 and other["exchanges"] == 7
+        assert {"rule": IDS["not_url"], "exchanges": 1} in other["not_known"], "its tunnel did not show the URL"
 
 
 def test_reload(dns, http, name):
