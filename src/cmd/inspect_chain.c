@@ -37,6 +37,8 @@ static const char help[] =
     "      --crl FILE       certificate revocation lists (PEM or one in DER)\n"
     "      --ocsp FILE      the OCSP response stapled to it (DER)\n"
     "      --known FILE     known kits and interception roots (default: " KNOWN_DEFAULT ", if it is there)\n"
+    "      --ct-logs FILE   list of CT logs (JSON, version 3) to check SCTs with; without it they are not "
+    "checked\n"
     "  -h, --help           this text\n"
     "\n"
     "Writes one JSON object:\n"
@@ -49,6 +51,7 @@ static const char help[] =
     "else\n"
     "errors     all that was found, also what trust doesn't depend on; refused_for: those for which it isn't "
     "trusted\n"
+    "scts       of the server's own: none, valid, invalid, unknown_log, or not_checked\n"
     "path       SHA-256 of the certificates of the best path, its anchor last\n"
     "chain      the certificates as sent\n"
     "\n"
@@ -74,6 +77,8 @@ static const char host_help[] =
     "      --intermediates FILE  certificates (PEM) known from elsewhere, to fill gaps\n"
     "      --crl FILE       certificate revocation lists (PEM or one in DER)\n"
     "      --known FILE     known kits and interception roots (default: " KNOWN_DEFAULT ", if it is there)\n"
+    "      --ct-logs FILE   list of CT logs (JSON, version 3) to check SCTs with; without it they are not "
+    "checked\n"
     "  -h, --help           this text\n"
     "\n"
     "exit codes: 0 trusted   1 not trusted   2 wrong usage, nobody answers, or not with TLS\n"
@@ -94,7 +99,7 @@ struct inspection {
     const struct wording *wording;
     struct inspect_target target;   /* of `inspect host` */
     struct inspect_fetched fetched; /* its chain is `chain`, once taken; ocsp is owned */
-    const char *name, *connect, *time, *known_file, *crl_file, *cached_file, *ocsp_file,
+    const char *name, *connect, *time, *known_file, *crl_file, *ct_file, *cached_file, *ocsp_file,
         *file;                          /* borrowed from argv; NULL: not given */
     const char *trust_files[FILES_MAX]; /* likewise */
     size_t trust_count;
@@ -105,6 +110,7 @@ struct inspection {
     struct chain *chain, *cached;   /* owned */
     struct chain_crls *crls;        /* owned */
     struct chain_known *known;      /* owned */
+    struct ct_logs *ct_logs;        /* owned */
 };
 
 bool inspect_chain_public_suffix(const char *domain)
@@ -168,6 +174,17 @@ static int read_known(struct inspection *in, struct err *reterr)
     return in->known || (!there && !in->known_file) ? 0 : -1;
 }
 
+static int read_ct_logs(struct inspection *in, struct err *reterr)
+{
+    struct buf text;
+    if (!in->ct_file)
+        return 0;
+    if (read_file(in->ct_file, &text, reterr) == 0)
+        in->ct_logs = ct_logs_parse(buf_span(&text), in->ct_file, reterr);
+    buf_free(&text);
+    return in->ct_logs ? 0 : -1;
+}
+
 static int read_inputs(struct inspection *in, struct err *reterr)
 {
     if (in->wording == &host_wording && inspect_host_fetch(&in->target, &in->fetched, reterr) != 0)
@@ -176,7 +193,8 @@ static int read_inputs(struct inspection *in, struct err *reterr)
     if (!in->chain)
         return -1;
     in->trust = trust_new(in->system_roots, in->trust_files, in->trust_count, reterr);
-    if (!in->trust || (in->crl_file && read_crls(in, reterr) != 0) || read_known(in, reterr) != 0)
+    if (!in->trust || (in->crl_file && read_crls(in, reterr) != 0) || read_known(in, reterr) != 0 ||
+        read_ct_logs(in, reterr) != 0)
         return -1;
     if (in->ocsp_file) {
         buf_free(&in->fetched.ocsp); /* instead of what the server stapled */
@@ -196,6 +214,7 @@ static void free_inspection(struct inspection *in)
     trust_free(in->trust);
     chain_crls_free(in->crls);
     chain_known_free(in->known);
+    ct_logs_free(in->ct_logs);
 }
 
 /* ---- writing ---- */
@@ -283,6 +302,7 @@ static void write_report(struct json *j, const struct chain *c, const struct cha
         json_bool(j, "connect_mismatch", r->connect_mismatch);
     }
     json_str(j, "time", rfc3339_format(q->time_s, time));
+    json_str(j, "scts", ct_result_name(r->scts));
     if (r->interceptor)
         json_str(j, "interceptor", r->interceptor);
     if (r->kit)
@@ -373,12 +393,13 @@ static int read_arguments(struct inspection *in, int argc, char **argv)
                                             {"crl", required_argument, NULL, 'l'},
                                             {"ocsp", required_argument, NULL, 'o'},
                                             {"known", required_argument, NULL, 'k'},
+                                            {"ct-logs", required_argument, NULL, 's'},
                                             {"intermediates", required_argument, NULL, 'i'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char **const texts[128] = {
-        ['n'] = &in->name,       ['c'] = &in->connect,     ['t'] = &in->time,     ['l'] = &in->crl_file,
-        ['k'] = &in->known_file, ['i'] = &in->cached_file, ['o'] = &in->ocsp_file};
+        ['n'] = &in->name,       ['c'] = &in->connect, ['t'] = &in->time,        ['l'] = &in->crl_file,
+        ['k'] = &in->known_file, ['s'] = &in->ct_file, ['i'] = &in->cached_file, ['o'] = &in->ocsp_file};
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h')
@@ -412,6 +433,7 @@ static int inspect(struct inspection *in)
     q->cached = in->cached;
     q->crls = in->crls;
     q->known = in->known;
+    q->ct_logs = in->ct_logs;
     if (chain_verify(in->chain, q, &report) != 0 || inspect_chain_write(in->chain, &report, q, stdout) != 0) {
         err_set(&err, NULL, 0, 0, "the answer can't be built or written");
         return cmd_fail(&err, INSPECT_CHAIN_UNREADABLE);

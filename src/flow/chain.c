@@ -185,6 +185,7 @@ static void on_work(struct net_job *job)
         .time_s = j->time_s,
         .trust = j->snapshot->trust,
         .known = j->snapshot->known,
+        .ct_logs = j->snapshot->ct_logs,
         .ocsp = buf_span(&j->ocsp),
         .is_public_suffix = is_public_suffix,
     };
@@ -264,6 +265,7 @@ void chain_record_set_facts(const struct chain_record *r, struct facts *facts)
     fact_set_items(facts, FACT_chain_certificates, r->fingerprints, r->fingerprint_count);
     fact_set_int(facts, FACT_chain_length, (int64_t)chain_total_count(r->chain));
     fact_set_text(facts, FACT_chain_interceptor, r->report.interceptor);
+    fact_set_text(facts, FACT_chain_scts, ct_result_name(r->report.scts));
     fact_set_text(facts, FACT_chain_kit, r->report.kit);
     static const struct chain_certificate nobody = {0};
     if (!leaf || leaf->malformed)

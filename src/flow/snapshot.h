@@ -45,6 +45,7 @@ struct snapshot {
     struct trust *trust;            /* owned: roots by which servers' chains are judged */
     struct trust *pki; /* owned; NULL = the baseline names no certificates of the house's own by file */
     struct chain_known *known; /* owned; NULL = no list of known kits and interception roots */
+    struct ct_logs *ct_logs;   /* owned; NULL = SCTs are not checked */
     struct tls_prober *prober; /* owned: for looking at certificates that the wire hides */
     struct domains *spared;    /* owned: what policy never terminates; NULL = none */
     struct ca *ca;             /* owned: the inspection CA, without its key; NULL = nothing is terminated */

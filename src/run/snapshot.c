@@ -24,6 +24,7 @@ static void snapshot_destroy(struct snapshot *s)
     trust_free(s->trust);
     trust_free(s->pki);
     chain_known_free(s->known);
+    ct_logs_free(s->ct_logs);
     tls_prober_free(s->prober);
     domains_free(s->spared);
     ca_free(s->ca);
@@ -245,6 +246,17 @@ static int load_pki(struct snapshot *s, struct err *reterr)
     return result;
 }
 
+static int load_ct_logs(struct snapshot *s, struct err *reterr)
+{
+    const char *path = s->conf->peek.ct_logs;
+    struct buf text;
+    buf_init(&text, CT_LOGS_BYTES_MAX);
+    if (conf_file_read(path, false, &text, reterr) == 0)
+        s->ct_logs = ct_logs_parse(buf_span(&text), path, reterr);
+    buf_free(&text);
+    return s->ct_logs ? 0 : -1;
+}
+
 /* What chains are judged by. */
 static int load_trust(struct snapshot *s, struct err *reterr)
 {
@@ -255,6 +267,8 @@ static int load_trust(struct snapshot *s, struct err *reterr)
     s->trust = trust_new(true, files, c->tls_origin.ca_file ? 1 : 0, reterr);
     s->prober = s->trust ? tls_prober_new(reterr) : NULL;
     if (!s->prober)
+        return -1;
+    if (c->peek.ct_logs && load_ct_logs(s, reterr) != 0)
         return -1;
     if (!c->peek.known && access(usual, F_OK) != 0)
         return 0;

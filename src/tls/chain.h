@@ -54,7 +54,7 @@ struct chain_certificate {
     const struct chain_name *names;    /* subject alternative names; at most CHAIN_NAMES_MAX listed */
     size_t name_listed, name_count;
     bool has_scts;          /* signed certificate timestamps inside (RFC 6962, 3.3) */
-    int64_t earliest_sct_s; /* 0 when none can be read; their signatures are not checked */
+    int64_t earliest_sct_s; /* 0 when none can be read; as they stand, see ct_logs.h */
 };
 
 /* Reads every "-----BEGIN CERTIFICATE-----" block, leaf first; other text is skipped. NULL with reterr when there is no such block

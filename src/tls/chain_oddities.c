@@ -90,6 +90,7 @@ struct leaf {
     const struct chain_certificate *facts;
     X509 *x509;
     enum chain_class class;
+    int64_t sct_s;             /* when the earliest SCT that counts was made; 0: none */
     int64_t age_s, validity_s; /* inclusive; 0 when the times can't be read */
 };
 
@@ -114,7 +115,7 @@ static bool is_too_long(const struct leaf *l)
 
 static void find_times(const struct leaf *l, struct chain_set *found)
 {
-    int64_t between_s = l->facts->not_after_s - l->facts->not_before_s, sct_s = l->facts->earliest_sct_s;
+    int64_t between_s = l->facts->not_after_s - l->facts->not_before_s, sct_s = l->sct_s;
     if (!l->facts->times_good)
         return;
     if (l->class == CHAIN_PUBLIC && is_too_long(l))
@@ -258,11 +259,14 @@ void chain_find_oddities(const struct chain *c, const struct chain_question *q, 
     struct leaf l = {.facts = &c->items[0].facts, .x509 = c->items[0].x509, .class = r->class};
     l.age_s = q->time_s - l.facts->not_before_s;
     l.validity_s = l.facts->not_after_s - l.facts->not_before_s + 1;
+    l.sct_s = l.facts->earliest_sct_s;
+    r->scts = chain_check_scts(q->ct_logs, l.x509, p->count > 1 ? p->certificates[1] : NULL, &l.sct_s);
     find_times(&l, &r->found);
     find_leaf(&l, &r->found);
     if (names_are_random(&l))
         chain_set_add(&r->found, CHAIN_P09);
     must(rfc3339_parse(span_str(scts_since), &since_s));
-    if (l.class == CHAIN_PUBLIC && !l.facts->has_scts && l.facts->not_before_s >= since_s)
+    bool counts = r->scts == CT_VALID || r->scts == CT_NOT_CHECKED;
+    if (l.class == CHAIN_PUBLIC && !counts && l.facts->not_before_s >= since_s)
         chain_set_add(&r->found, CHAIN_C27);
 }

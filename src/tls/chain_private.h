@@ -96,6 +96,12 @@ void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p); /* 
 /* Whether OpenSSL's own verification of exactly this path agrees; what it finds is added. */
 void chain_judge_openssl(struct chain_path *p);
 
+/* ---- chain_sct.c ---- */
+
+/* `logs` and `issuer` may be NULL. Where they were checked, *ret_earliest_s is when the first of those that count was made, 0: none. */
+enum ct_result chain_check_scts(const struct ct_logs *logs, X509 *leaf, X509 *issuer,
+                                int64_t *ret_earliest_s);
+
 /* ---- chain_oddities.c ---- */
 
 void chain_find_oddities(const struct chain *c, const struct chain_question *q, const struct chain_path *p,

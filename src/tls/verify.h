@@ -15,6 +15,7 @@
 #include "tls/chain.h"
 #include "tls/chain_anomaly.h"
 #include "tls/chain_known.h"
+#include "tls/ct_logs.h"
 
 enum { CHAIN_PATH_MAX = 12, CHAIN_PATHS_MAX = 32, CHAIN_SIGNATURES_MAX = 128 };
 
@@ -57,7 +58,8 @@ struct chain_question {
     const struct chain_crls *crls; /* may be NULL: C18 is not looked for in lists */
     struct span ocsp;              /* the stapled response (DER); empty: none */
     const struct chain_known
-        *known; /* kits and interception roots; may be NULL: C28, P08 are not looked for */
+        *known;                    /* kits and interception roots; may be NULL: C28, P08 are not looked for */
+    const struct ct_logs *ct_logs; /* may be NULL: then SCTs are taken as they stand (C27, P04) */
     bool (*is_public_suffix)(
         const char *domain); /* lower case; may be NULL: then only "*.com" and "*" cover a public suffix */
 };
@@ -74,6 +76,7 @@ struct chain_report {
     size_t path_count; /* certificates of the best path, its anchor included; 0 without a readable leaf */
     int path[CHAIN_PATH_MAX]; /* index into the chain, leaf first; -1: from the cache or the trust */
     char path_sha256[CHAIN_PATH_MAX][CHAIN_SHA256_TEXT_BYTES];
+    enum ct_result scts;
     const char *interceptor,
         *kit; /* names of known.h's entries that matched, or NULL; live as long as question.known */
 };
