@@ -38,6 +38,21 @@ bool baseline_is_interpreter(const char *executable)
     return false;
 }
 
+bool baseline_is_transfer_tool(const char *executable, const char *package)
+{
+    static const char *const tools[] = {
+#define TOOL(name) name,
+#include "rules/transfer_tools.def"
+#undef TOOL
+    };
+    const char *slash = executable ? strrchr(executable, '/') : NULL;
+    const char *base = slash ? slash + 1 : executable;
+    for (size_t i = 0; i < ARRAY_LEN(tools); i++)
+        if ((base && strcmp(base, tools[i]) == 0) || (package && strcmp(package, tools[i]) == 0))
+            return true;
+    return false;
+}
+
 struct sender_view baseline_view_sender(const struct sender *s, enum agent_confidence confidence)
 {
     if (!s)
@@ -122,6 +137,9 @@ static enum match match_entry(const struct entry *e, const struct baseline_quest
     if (e->wants_fixed_path && v->writable_by_user)
         return MATCH_NO;
     if (e->wants_no_interpreter && is_interpreter(v))
+        return MATCH_NO;
+    if (e->wants_no_transfer_tool &&
+        (baseline_is_transfer_tool(v->executable, v->package) || baseline_is_transfer_tool(v->script, NULL)))
         return MATCH_NO;
     if (e->conditions[CONDITION_SCRIPT] && !e->conditions[CONDITION_SCRIPT_SHA256] && v->script_writable)
         return MATCH_NO;

@@ -114,4 +114,7 @@ struct sender_view baseline_view_sender(const struct sender *s, enum agent_confi
 /* Is this the path of a shell, an interpreter or a loader: a program that is only as trustworthy as what it runs? */
 bool baseline_is_interpreter(const char *executable);
 
+/* Is this a tool that moves data wherever it is told (curl, ssh, git, rclone, the loader, ...)? Either may be NULL. */
+bool baseline_is_transfer_tool(const char *executable, const char *package);
+
 #endif

@@ -34,8 +34,7 @@ static int refuse_many(struct baseline_reader *r, const struct yaml_node *n, con
                       : host_is_within(h, row->domain) ? "lies in"
                                                        : "holds",
                       row->domain, row->kind,
-                      row->shared ? "only a path of it under `handling: terminate` is approved"
-                                  : "only one tenant's host is approved");
+                      row->shared ? "it is not approved by its name" : "only one tenant's host is approved");
 }
 
 static int read_domain(struct baseline_reader *r, const struct yaml_node *n, struct host *ret)

@@ -28,6 +28,8 @@ bool entry_shadows(const struct entry *earlier, const struct entry *later)
         return false; /* what suspends the earlier one reaches the later one */
     if (earlier->wants_fixed_path && !later->wants_fixed_path)
         return false;
+    if (earlier->wants_no_transfer_tool && !later->wants_no_transfer_tool)
+        return false;
     return !earlier->wants_no_interpreter || later->wants_no_interpreter;
 }
 

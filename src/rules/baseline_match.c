@@ -187,6 +187,48 @@ static int check_interpreter(struct baseline_reader *r, const struct yaml_node *
     return 0;
 }
 
+/* What tells the runs of a transfer tool apart: whose it is, or the script's bytes. */
+static void set_tool_reservation(const struct baseline_reader *r, struct entry *e)
+{
+    const char *const *c = e->conditions;
+    e->wants_no_transfer_tool = r->b->narrow_tools && e->by_process && !c[CONDITION_UNIT] &&
+                                !c[CONDITION_PARENT] && !c[CONDITION_SCRIPT_SHA256];
+}
+
+/* The condition that names a transfer tool; CONDITION_COUNT: none does. pip and npm are scripts. */
+static enum condition find_tool(const struct entry *e)
+{
+    static const enum condition paths[] = {CONDITION_EXECUTABLE, CONDITION_SCRIPT};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (baseline_is_transfer_tool(e->conditions[paths[i]], NULL))
+            return paths[i];
+    return baseline_is_transfer_tool(NULL, e->conditions[CONDITION_PACKAGE]) ? CONDITION_PACKAGE
+                                                                             : CONDITION_COUNT;
+}
+
+static int check_tool(struct baseline_reader *r, const struct yaml_node *match, const struct entry *e)
+{
+    enum condition tool = find_tool(e);
+    if (!e->wants_no_transfer_tool || tool == CONDITION_COUNT)
+        return 0;
+    return yaml_error(
+        yaml_find(match, condition_keys[tool]), r->reterr,
+        "%s moves data wherever it is told, so it is not approved as a whole: add script_sha256, unit or "
+        "parent",
+        e->conditions[tool]);
+}
+
+/* ... and toward one host at a time. */
+int baseline_check_tool_allow(struct baseline_reader *r, const struct entry *e)
+{
+    bool tool = r->b->narrow_tools && find_tool(e) != CONDITION_COUNT;
+    for (size_t i = 0; tool && i < e->allow.count; i++)
+        if (e->allow.items[i]->name != DESTINATION_HOST)
+            return err_set(r->reterr, r->file, e->allow.items[i]->line, 1,
+                           "%s: a transfer tool is approved for exact hosts only", e->allow.items[i]->text);
+    return 0;
+}
+
 /* Whatever a shell was told to do has the shell as its parent. */
 static int check_parent(struct baseline_reader *r, const struct yaml_node *match, const struct entry *e)
 {
@@ -211,10 +253,13 @@ int baseline_read_match(struct baseline_reader *r, const struct yaml_node *match
         (borrowed && read_borrowed(r, borrowed, e) != 0))
         return -1;
     set_reservations(e, confidence != NULL);
+    set_tool_reservation(r, e);
     if (borrowed && !e->names_program)
         return yaml_error(borrowed, r->reterr,
                           "never counts: this match names no program whose identity could be borrowed");
     if (e->conditions[CONDITION_SHA256] || e->conditions[CONDITION_SCRIPT_SHA256])
         r->b->needs_hash = true;
-    return check_parent(r, match, e) == 0 ? check_interpreter(r, match, e) : -1;
+    if (check_parent(r, match, e) != 0 || check_tool(r, match, e) != 0)
+        return -1;
+    return check_interpreter(r, match, e);
 }

@@ -65,12 +65,13 @@ struct entry {
     const char *proxy_user;                  /* NULL: not looked at */
     bool has_client;
     struct ip_network client;
-    unsigned confidences;      /* bits 1 << enum agent_confidence */
-    uint32_t borrowed;         /* set of enum sender_borrowed that it puts up with */
-    bool names_program;        /* by file, package or script: a borrowed identity suspends it */
-    bool by_process;           /* some condition is about the process */
-    bool wants_fixed_path;     /* the path is the identity, so it must not be writable by users */
-    bool wants_no_interpreter; /* it does not say what an interpreter has to run */
+    unsigned confidences;        /* bits 1 << enum agent_confidence */
+    uint32_t borrowed;           /* set of enum sender_borrowed that it puts up with */
+    bool names_program;          /* by file, package or script: a borrowed identity suspends it */
+    bool by_process;             /* some condition is about the process */
+    bool wants_fixed_path;       /* the path is the identity, so it must not be writable by users */
+    bool wants_no_interpreter;   /* it does not say what an interpreter has to run */
+    bool wants_no_transfer_tool; /* transfer_tools: narrow, and it does not say whose tool it is */
     struct destination_list allow;
     enum verdict_handling handling; /* UNSET: the configuration's, as is the probe */
     enum verdict_probe probe;
@@ -92,6 +93,7 @@ struct baseline {
     bool unknown_allowed;
     unsigned unknown_line;
     bool needs_hash;
+    bool narrow_tools;       /* transfer_tools: narrow */
     unsigned asn_line;       /* of the first destination that looks at asn; 0: none */
     unsigned terminate_line; /* of the first handling: terminate; 0: none */
     struct entry *entries;   /* view into the arena */

@@ -137,7 +137,7 @@ static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size
     if (!e->name || (mode && read_mode(r, mode, &e->mode) != 0) || baseline_read_match(r, match, e) != 0 ||
         check_entry(r, n, index) != 0)
         return -1;
-    return baseline_read_destinations(r, allow, true, &e->allow);
+    return baseline_read_destinations(r, allow, true, &e->allow) != 0 ? -1 : baseline_check_tool_allow(r, e);
 }
 
 static int read_senders(struct baseline_reader *r, const struct yaml_node *n)
@@ -183,8 +183,8 @@ static int read_unknown(struct baseline_reader *r, const struct yaml_node *n)
 
 static int read_head(struct baseline_reader *r, const struct yaml_node *top)
 {
-    static const char *const keys[] = {"version",          "mode", "unknown_sender",
-                                       "destination_sets", "pki",  "senders"};
+    static const char *const keys[] = {"version", "mode",    "unknown_sender", "destination_sets",
+                                       "pki",     "senders", "transfer_tools"};
     int64_t number;
     if (yaml_check_keys(top, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return -1;
@@ -194,6 +194,12 @@ static int read_head(struct baseline_reader *r, const struct yaml_node *top)
     r->b->mode = MODE_ENFORCE;
     if (mode && read_mode(r, mode, &r->b->mode) != 0)
         return -1;
+    static const char *const tools[] = {"as_written", "narrow"};
+    const struct yaml_node *wanted = yaml_find(top, "transfer_tools");
+    size_t which = 0;
+    if (wanted && yaml_get_enum(wanted, tools, ARRAY_LEN(tools), &which, r->reterr) != 0)
+        return -1;
+    r->b->narrow_tools = which == 1;
     return read_unknown(r, yaml_find(top, "unknown_sender"));
 }
 
@@ -236,7 +242,7 @@ struct baseline *baseline_parse(struct span text, const char *name, struct err *
 struct baseline *baseline_parse_with(struct span text, const char *name, const struct destinations *kinds,
                                      struct err *reterr)
 {
-    struct baseline_reader r = {.b = baseline_new(), .reterr = reterr, .kinds = kinds};
+    struct baseline_reader r = {.b = baseline_new(), .reterr = reterr, .file = name, .kinds = kinds};
     struct arena tree;
     if (!r.b) {
         err_set(reterr, name, 0, 0, "no memory");

@@ -18,6 +18,7 @@ struct baseline_set {
 struct baseline_reader {
     struct baseline *b;
     struct err *reterr;               /* borrowed for the call */
+    const char *file;                 /* likewise */
     const struct destinations *kinds; /* borrowed for the call: what is never approved whole */
     struct baseline_set *sets;        /* view into the baseline's arena */
     size_t set_count;
@@ -38,6 +39,7 @@ int baseline_read_time(struct baseline_reader *r, const struct yaml_node *n, int
 int baseline_read_term(struct baseline_reader *r, const struct yaml_node *n, const struct yaml_node *owner,
                        struct term *ret);
 
+int baseline_check_tool_allow(struct baseline_reader *r, const struct entry *e);
 int baseline_read_match(struct baseline_reader *r, const struct yaml_node *match, struct entry *e);
 
 /* `may_use`: an item may name a set. */

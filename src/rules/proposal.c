@@ -10,28 +10,14 @@
 
 static const double beacon_most = 0.8;
 
-static const char *last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-bool proposal_is_transfer_tool(const char *executable, const char *package)
-{
-    static const char *const tools[] = {
-#define TOOL(name) name,
-#include "rules/transfer_tools.def"
-#undef TOOL
-    };
-    for (size_t i = 0; i < ARRAY_LEN(tools); i++)
-        if (strcmp(last_part(executable), tools[i]) == 0 || strcmp(package, tools[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool is_interpreter(const struct proposal_pair *p)
 {
     return p->interpreter || baseline_is_interpreter(p->executable);
+}
+
+static bool is_tool(const struct proposal_pair *p)
+{
+    return baseline_is_transfer_tool(p->executable, p->package) || baseline_is_transfer_tool(p->script, NULL);
 }
 
 /* What tells one run of an interpreter or tool from another. */
@@ -67,7 +53,7 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
         return "its identity was borrowed (preload, tracer, loader, ...)";
     if (is_interpreter(p) && !has_narrow_identity(p))
         return "an interpreter or shell without a script that can be told apart";
-    if (proposal_is_transfer_tool(p->executable, p->package) && !has_narrow_identity(p))
+    if (is_tool(p) && !p->unit[0] && !p->script_sha256[0])
         return "a transfer tool: it goes wherever it is told";
     if (p->writable && !p->sha256[0])
         return "its user can write the file, and no hash is known";
@@ -80,7 +66,7 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
     if (p->anomalies > 0)
         return "with highly anomalous handshakes";
     if (is_shared(p, options))
-        return "anybody can have a place there (" DESTINATIONS_FILE "): only a path of it can be approved";
+        return "anybody can have a place there (" DESTINATIONS_FILE ")";
     return NULL;
 }
 
@@ -105,7 +91,7 @@ static void write_selector(struct buf *out, const char *key, const char *value, 
 /* Package over path, path over hash; with the script or the unit where that is what tells it apart. */
 static void write_match(struct buf *out, const struct proposal_pair *p)
 {
-    bool first = true, narrow = is_interpreter(p) || proposal_is_transfer_tool(p->executable, p->package);
+    bool first = true, narrow = is_interpreter(p) || is_tool(p);
     buf_append_str(out, "    match: {");
     if (p->writable)
         write_selector(out, "sha256", p->sha256, &first);
@@ -115,7 +101,7 @@ static void write_match(struct buf *out, const struct proposal_pair *p)
         write_selector(out, "executable", p->executable, &first);
     if (narrow && p->unit[0])
         write_selector(out, "unit", p->unit, &first);
-    else if (narrow && p->script[0] && !p->script_writable)
+    else if (narrow && p->script[0] && !p->script_writable && !is_tool(p))
         write_selector(out, "script", p->script, &first);
     else if (narrow)
         write_selector(out, "script_sha256", p->script_sha256, &first);
@@ -172,7 +158,7 @@ static void write_destination(struct buf *out, const struct proposal_pair *group
                               struct proposal_stats *stats)
 {
     struct host h;
-    bool first = false, wide = !is_interpreter(p) && !proposal_is_transfer_tool(p->executable, p->package);
+    bool first = false, wide = !is_interpreter(p) && !is_tool(p);
     unsigned below = wide ? count_below(group, count, p, options, &first) : 0;
     struct span domain = domain_of(p, &h);
     if (below >= options->min_subdomains && !holds_places(domain, options)) {

@@ -39,7 +39,4 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
 /* The entry of `baseline` that lets this pair out already; NULL: none. A view into the baseline. */
 const char *proposal_known_by(const struct proposal_pair *p, const struct baseline *baseline);
 
-/* Is this a tool that moves data wherever it is told (curl, ssh, git, rclone, ...)? Such are never approved as a whole. */
-bool proposal_is_transfer_tool(const char *executable, const char *package);
-
 #endif

@@ -128,12 +128,91 @@ static void approves_no_place_of_many(void **state)
     }
 }
 
+/* ---- tools that go wherever they are told ---- */
+
+static struct baseline *narrow(const char *match, const char *allow, struct err *err)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "version: 1\ntransfer_tools: narrow\nsenders:\n  - name: a\n    match: %s\n    allow: %s\n",
+             match, allow);
+    return baseline_parse(span_str(text), "b.yaml", err);
+}
+
+#define HASH "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void transfer_tools_are_somebodys(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *match, *allow, *why; /* NULL: taken */
+        unsigned line;
+    } cases[] = {
+        {"{executable: /usr/bin/curl}", "[{host: a.example}]", "as a whole", 5},
+        {"{executable: /usr/bin/curl, user: alice}", "[{host: a.example}]", "as a whole", 5},
+        {"{package: openssh-client}", "[{host: a.example}]", "as a whole", 5},
+        {"{executable: /usr/bin/ssh, sha256: " HASH "}", "[{host: a.example}]", "as a whole", 5},
+        {"{executable: /usr/bin/curl, parent: /opt/app}", "[{domain: a.example}]", "exact hosts", 6},
+        {"{executable: /usr/bin/curl, unit: app.service}", "[{host: b.example}, {any: true}]", "exact hosts",
+         6},
+        {"{executable: /usr/bin/curl, parent: /opt/app}", "[{host: a.example}]", NULL, 0},
+        {"{executable: /usr/bin/rclone, unit: backup.service}", "[{host: a.example, ports: [443]}]", NULL, 0},
+        {"{executable: /usr/bin/python3.11, script: /usr/bin/pip3}", "[{host: a.example}]", "as a whole", 5},
+        {"{executable: /usr/bin/python3.11, script_sha256: " HASH "}", "[{host: a.example}]", NULL, 0},
+        {"{executable: /opt/curling}", "[{domain: a.example}]", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {0};
+        struct baseline *b = narrow(cases[i].match, cases[i].allow, &err);
+        if (!b != !!cases[i].why ||
+            (!b && (err.line != cases[i].line || err.column == 0 || !strstr(err.text, cases[i].why))))
+            fail_msg("%s: %u:%u: %s", cases[i].match, err.line, err.column, err.text);
+        baseline_free(b);
+    }
+}
+
+/* Neither does an entry that doesn't name the tool let it out. */
+static void transfer_tools_are_not_let_out_in_passing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *match;
+        bool curl, other;
+    } cases[] = {{"{user: alice}", false, true},
+                 {"{user: alice, confidence: [exact]}", false, true},
+                 {"{user: alice, unit: app.service}", true, true},
+                 {"{user: alice, parent: /opt/app}", true, true},
+                 {"{client_network: 192.0.2.0/24}", true, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {0};
+        struct baseline *b = narrow(cases[i].match, "[{host: a.example}]", &err);
+        assert_non_null(b);
+        struct host h = host_of("a.example");
+        for (int tool = 0; tool < 2; tool++) {
+            struct sender_view s = {.confidence = AGENT_CONFIDENCE_EXACT,
+                                    .executable = tool ? "/usr/bin/curl" : "/usr/bin/other",
+                                    .user = "alice",
+                                    .unit = "app.service",
+                                    .parent = "/opt/app"};
+            struct baseline_question q = {.sender = &s, .host = &h, .port = 443};
+            struct verdict v;
+            assert_true(ip_parse(span_str("192.0.2.7"), &q.client));
+            baseline_decide(b, &q, &v);
+            if ((v.action == VERDICT_ALLOW) != (tool ? cases[i].curl : cases[i].other))
+                fail_msg("%s: %d", cases[i].match, tool);
+        }
+        baseline_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_kinds),
         cmocka_unit_test(refuses_bad_tables),
         cmocka_unit_test(approves_no_place_of_many),
+        cmocka_unit_test(transfer_tools_are_somebodys),
+        cmocka_unit_test(transfer_tools_are_not_let_out_in_passing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
