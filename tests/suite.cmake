@@ -18,6 +18,10 @@ suite(arch.tidy 1200 tests/arch/tidy.sh ${ROOT}/build/asan)
 suite(arch.analyzer 600 tests/arch/analyzer.sh)
 set_tests_properties(arch.tidy arch.analyzer PROPERTIES PROCESSORS 2)
 
+# The agents of other systems: built here, and run where something runs them.
+suite(platforms.windows 600 tests/platforms/windows.sh ${ROOT}/build/windows)
+set_tests_properties(platforms.windows PROPERTIES SKIP_RETURN_CODE 77)
+
 suite(docs.figure 60 ${PYTHON} tests/arch/check.py figure)
 suite(docs.readme 60 ${PYTHON} tests/arch/docs.py ${ROOT}/build/release)
 suite(docs.quickstart 600 ${PYTHON} tests/arch/quickstart.py)

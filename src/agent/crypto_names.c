@@ -1,4 +1,4 @@
-/* crypto_names.c: see crypto_names.h. */
+/* crypto_names.c: see crypto_names.h. Windows and macOS, too: the endings of their libraries differ, the beginnings hardly. */
 #include "agent/crypto_names.h"
 
 enum { TLS = 1, CIPHER = 2 };
@@ -32,7 +32,21 @@ static const struct {
     {"libcryptopp", "crypto++", CIPHER},
     {"libbotan", "botan", TLS | CIPHER},
     {"libgpgme", "gpgme", CIPHER},
+    {"ssleay32", "openssl", TLS}, /* on Windows, without "lib" */
+    {"libeay32", "openssl", CIPHER},
+    {"nss3", "nss", TLS},
+    {"softokn3", "nss", CIPHER},
+    {"freebl3", "nss", CIPHER},
+    {"schannel", "schannel", TLS},
 };
+
+static bool is_library(const char *rest)
+{
+    size_t len = strlen(rest);
+    bool version = *rest == '.' || *rest == '-' || (*rest >= '0' && *rest <= '9');
+    return version && (strstr(rest, ".so") || (len >= 4 && strcasecmp(rest + len - 4, ".dll") == 0) ||
+                       (len >= 6 && strcmp(rest + len - 6, ".dylib") == 0));
+}
 
 struct crypto_name crypto_name_of(const char *path)
 {
@@ -40,35 +54,9 @@ struct crypto_name crypto_name_of(const char *path)
     const char *name = slash ? slash + 1 : path;
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
         size_t len = strlen(libraries[i].begin);
-        if (strncmp(name, libraries[i].begin, len) != 0)
-            continue;
-        const char *rest = name + len;
-        if ((*rest == '.' || *rest == '-' || (*rest >= '0' && *rest <= '9')) && strstr(rest, ".so"))
+        if (strncasecmp(name, libraries[i].begin, len) == 0 && is_library(name + len))
             return (struct crypto_name){libraries[i].family, (libraries[i].is & TLS) != 0,
                                         (libraries[i].is & CIPHER) != 0};
     }
     return (struct crypto_name){NULL, false, false};
-}
-
-/* Texts that the code of a TLS library carries with it and its users don't: names of functions that Go keeps for its traces,
- * source files that errors and panics name. */
-static const struct {
-    const char *mark, *family;
-} marks[] = {
-    {"crypto/tls.(*Conn)", "go"},
-    {"statem_clnt.c", "openssl"},
-    {"boringssl/src/ssl/", "boringssl"},
-    {"boringssl/ssl/", "boringssl"},
-    {"/rustls-0.", "rustls"},
-    {"rustls::client", "rustls"},
-    {"mbedtls/library/ssl_", "mbedtls"},
-    {"library/ssl_tls12_client.c", "mbedtls"},
-};
-
-const char *crypto_mark_in(struct span block)
-{
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        if (block.len && memmem(block.data, block.len, marks[i].mark, strlen(marks[i].mark)))
-            return marks[i].family;
-    return NULL;
 }

@@ -1,0 +1,314 @@
+/* plain.c: see plain.h. */
+#include "agent/plain/plain.h"
+
+#include "agent/plain/hashes.h"
+#include "base/must.h"
+#include "wire/agent_request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SENT_MAX = 1024, IN_BYTES = 2 * AGENT_LINE_BYTES };
+
+struct plain_link {
+    struct plain *plain;     /* borrowed: it outlives its links */
+    struct plain_link *next; /* of the core's */
+    int64_t peer_uid, peer_pid;
+    struct buf in, out;
+    struct endpoint proxies[AGENT_PROXIES_MAX];
+    size_t proxy_count, bad_lines;
+    bool greeted;
+    struct {
+        uint64_t serial;
+        unsigned revision;
+    } sent[SENT_MAX]; /* the whole sender went over; by serial */
+};
+
+/* An ask whose sender's hash is still to be made. */
+struct waiting {
+    struct plain_link *link;
+    struct agent_ask ask;
+    struct attribution found; /* its process is counted */
+    int64_t until_ms;
+};
+
+struct plain {
+    struct platform *platform; /* owned */
+    struct hashes *hashes;     /* owned */
+    struct agent_hello hello;
+    struct plain_link *links;
+    struct waiting *waiting[PLAIN_WAITING_MAX]; /* owned */
+    size_t waiting_count;
+    int64_t now_ms;
+};
+
+/* ---- begin and end ---- */
+
+static void fill_hello(struct plain *p)
+{
+    const char *const *sentences;
+    struct agent_hello *h = &p->hello;
+    h->version = AGENT_PROTOCOL_VERSION;
+    snprintf(h->program, sizeof h->program, "exeat-agent");
+    snprintf(h->program_version, sizeof h->program_version, "%s", EXEAT_VERSION);
+    snprintf(h->owner, sizeof h->owner, "%s", platform_owner(p->platform));
+    platform_host(h->host_name, h->host_id);
+    size_t count = platform_degraded(p->platform, &sentences);
+    for (size_t i = 0; i < count && i < AGENT_DEGRADED_MAX; i++)
+        snprintf(h->degraded[h->degraded_count++], AGENT_TEXT_BYTES, "%s", sentences[i]);
+}
+
+struct plain *plain_new(const struct knowledge *know, const char **ret_error)
+{
+    struct plain *p = calloc(1, sizeof *p);
+    struct hashes *hashes = hashes_new();
+    struct platform *platform = p && hashes ? platform_new(NULL, know, ret_error) : NULL;
+    if (!platform) {
+        if (!p || !hashes)
+            *ret_error = "no memory";
+        hashes_free(hashes);
+        free(p);
+        return NULL;
+    }
+    p->platform = platform;
+    p->hashes = hashes;
+    fill_hello(p);
+    return p;
+}
+
+void plain_free(struct plain *p)
+{
+    if (!p)
+        return;
+    must(!p->links && p->waiting_count == 0);
+    hashes_free(p->hashes);
+    platform_free(p->platform);
+    free(p);
+}
+
+struct plain_link *plain_link_open(struct plain *p, int64_t peer_uid, int64_t peer_pid)
+{
+    struct plain_link *link = calloc(1, sizeof *link);
+    if (!link)
+        return NULL;
+    link->plain = p;
+    link->peer_uid = peer_uid;
+    link->peer_pid = peer_pid;
+    buf_init(&link->in, IN_BYTES);
+    buf_init(&link->out, PLAIN_OUT_BYTES);
+    agent_hello_write(&link->out, &p->hello);
+    link->next = p->links;
+    p->links = link;
+    return link;
+}
+
+static void drop_waiting(struct plain *p, size_t i)
+{
+    process_unref(p->waiting[i]->found.process);
+    free(p->waiting[i]);
+    p->waiting[i] = p->waiting[--p->waiting_count];
+}
+
+void plain_link_close(struct plain_link *link)
+{
+    struct plain *p = link->plain;
+    for (size_t i = p->waiting_count; i-- > 0;)
+        if (p->waiting[i]->link == link)
+            drop_waiting(p, i);
+    struct plain_link **at = &p->links;
+    while (*at != link)
+        at = &(*at)->next;
+    *at = link->next;
+    buf_free(&link->in);
+    buf_free(&link->out);
+    free(link);
+}
+
+struct buf *plain_link_out(struct plain_link *link)
+{
+    return &link->out;
+}
+
+/* ---- answers ---- */
+
+static void add_sender(struct plain_link *link, struct agent_answer *out, struct process *process, bool full)
+{
+    if (!process)
+        return;
+    size_t at = process->serial % SENT_MAX;
+    bool known = link->sent[at].serial == process->serial && link->sent[at].revision == process->revision;
+    snprintf(out->sender_ref, sizeof out->sender_ref, "%s", process->sender->ref);
+    out->sender = known && !full ? NULL : process->sender;
+    link->sent[at].serial = process->serial;
+    link->sent[at].revision = process->revision;
+}
+
+static int answer(struct plain_link *link, const struct agent_ask *ask, const struct attribution *found)
+{
+    struct agent_answer out = {.id = ask->id,
+                               .confidence = found->confidence,
+                               .basis = found->basis,
+                               .reason = found->reason,
+                               .connect = found->connect,
+                               .holder_count = found->holder_count};
+    struct agent_history history;
+    memcpy(out.nonce, ask->nonce, sizeof out.nonce);
+    memcpy(out.holders, found->holders, sizeof out.holders);
+    memcpy(out.host, link->plain->hello.host_name, sizeof out.host);
+    add_sender(link, &out, found->process, ask->full);
+    if (found->process && platform_history(link->plain->platform, found->process->sender, found, &history))
+        out.history = &history;
+    return agent_answer_write(&link->out, &out);
+}
+
+static void set_hash(struct process *process, enum sender_hash_state state, const char *hex)
+{
+    struct sender *s = process->sender;
+    if (s->hash_state != SENDER_HASH_PENDING)
+        return;
+    s->sha256 = hex ? arena_strdup(&s->arena, hex) : NULL;
+    s->hash_state = state == SENDER_HASH_DONE && !s->sha256 ? SENDER_HASH_FAILED : state;
+    s->provenance[SENDER_FIELD_SHA256] = s->sha256 ? AGENT_PROVENANCE_PROC : AGENT_PROVENANCE_UNAVAILABLE;
+    process->revision++;
+}
+
+/* Is the hash known, or known not to be had? Asks for it else. */
+static bool is_hashed(struct plain *p, struct process *process)
+{
+    const char *hex;
+    if (process->sender->hash_state != SENDER_HASH_PENDING)
+        return true;
+    switch (hashes_ask(p->hashes, process, &hex)) {
+    case HASHES_KNOWN:
+        set_hash(process, SENDER_HASH_DONE, hex);
+        return true;
+    case HASHES_FAILED:
+        set_hash(process, SENDER_HASH_FAILED, NULL);
+        return true;
+    case HASHES_BUSY:
+        break;
+    }
+    return false;
+}
+
+static bool wait_for_hash(struct plain_link *link, const struct agent_ask *ask,
+                          const struct attribution *found)
+{
+    struct plain *p = link->plain;
+    struct waiting *w = p->waiting_count < PLAIN_WAITING_MAX ? malloc(sizeof *w) : NULL;
+    if (!w)
+        return false;
+    *w = (struct waiting){
+        .link = link, .ask = *ask, .found = *found, .until_ms = p->now_ms + ask->hash_wait_ms};
+    p->waiting[p->waiting_count++] = w;
+    return true;
+}
+
+/* ---- asks ---- */
+
+static bool is_any(const struct ip *ip)
+{
+    static const uint8_t zero[16];
+    return memcmp(ip->bytes, zero, sizeof zero) == 0;
+}
+
+/* One of the listeners that the link's hello named? */
+static bool is_its_proxy(const struct plain_link *link, const struct endpoint *proxy)
+{
+    for (size_t i = 0; i < link->proxy_count; i++) {
+        const struct endpoint *e = &link->proxies[i];
+        bool all = is_any(&e->ip) && (e->ip.version == 6 || proxy->ip.version == 4);
+        if (e->port == proxy->port && (all || ip_equal(&e->ip, &proxy->ip)))
+            return true;
+    }
+    return false;
+}
+
+static int take_ask(struct plain_link *link, const struct agent_ask *ask)
+{
+    struct attribution found = {.client = ask->client,
+                                .proxy = ask->proxy,
+                                .peer_uid = link->peer_uid,
+                                .peer_pid = link->peer_pid,
+                                .accepted_cookie = ask->proxy_cookie,
+                                .reason = AGENT_REASON_NOT_OURS};
+    struct attribution *batch[] = {&found};
+    if (is_its_proxy(link, &ask->proxy))
+        platform_attribute(link->plain->platform, batch, 1);
+    agent_peers_unref(found.peers);
+    found.peers = NULL;
+    bool hashed = !found.process || is_hashed(link->plain, found.process);
+    if (!hashed && ask->want_hash && ask->hash_wait_ms > 0 && wait_for_hash(link, ask, &found))
+        return 0;
+    int result = answer(link, ask, &found);
+    if (found.process)
+        process_unref(found.process);
+    return result;
+}
+
+static int say_error(struct plain_link *link, const struct agent_error *e)
+{
+    link->bad_lines++;
+    return agent_error_write(&link->out, e) == 0 && link->bad_lines <= AGENT_BAD_LINES_MAX ? 0 : -1;
+}
+
+static int take_line(struct plain_link *link, struct span line)
+{
+    static struct agent_message m; /* large; one thread */
+    struct agent_error e;
+    if (agent_request_read(line, &m, &e) != 0)
+        return say_error(link, &e);
+    if (m.type == AGENT_MESSAGE_HELLO) {
+        link->greeted = true;
+        link->proxy_count = m.u.hello.proxy_count;
+        memcpy(link->proxies, m.u.hello.proxies, sizeof link->proxies);
+        return 0;
+    }
+    if (m.type == AGENT_MESSAGE_DONE)
+        return 0; /* nothing is watched */
+    if (link->greeted)
+        return take_ask(link, &m.u.ask);
+    e = (struct agent_error){.has_id = true, .id = m.u.ask.id, .code = AGENT_ERROR_NO_HELLO};
+    snprintf(e.text, sizeof e.text, "ask before hello");
+    return say_error(link, &e);
+}
+
+int plain_link_take(struct plain_link *link, struct span bytes, int64_t now_ms)
+{
+    struct span line;
+    size_t used;
+    link->plain->now_ms = now_ms;
+    while (bytes.len > 0) { /* never more than a line and a piece is kept */
+        size_t piece = bytes.len < AGENT_LINE_BYTES ? bytes.len : AGENT_LINE_BYTES;
+        enum parse found;
+        if (buf_append(&link->in, bytes.data, piece) != 0)
+            return -1;
+        bytes = span_from(bytes, piece);
+        while ((found = agent_line_next(buf_span(&link->in), &line, &used)) == PARSE_OK) {
+            if (take_line(link, line) != 0)
+                return -1;
+            buf_consume(&link->in, used);
+        }
+        if (found == PARSE_BAD)
+            return -1;
+    }
+    return 0;
+}
+
+int plain_turn(struct plain *p, int64_t now_ms)
+{
+    int64_t next_ms = -1;
+    p->now_ms = now_ms;
+    hashes_turn(p->hashes);
+    for (size_t i = p->waiting_count; i-- > 0;) {
+        struct waiting *w = p->waiting[i];
+        if (!is_hashed(p, w->found.process) && now_ms < w->until_ms) {
+            int64_t left_ms = w->until_ms - now_ms;
+            next_ms = next_ms < 0 || left_ms < next_ms ? left_ms : next_ms;
+            continue;
+        }
+        answer(w->link, &w->ask, &w->found);
+        drop_waiting(p, i);
+    }
+    return hashes_are_busy(p->hashes) ? 0 : (int)next_ms;
+}

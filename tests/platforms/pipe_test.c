@@ -1,0 +1,260 @@
+/* pipe_test.c: exeat-agent.exe answers for real sockets. Runs on Windows, or under wine (windows.sh): starts the agent, listens, has a
+ * program of another process connect (this one again, as "client PORT FAMILY"), and asks over the pipe as a proxy does. Prints what the
+ * answer says of the client's file, for windows.sh to compare.
+ *   pipe_test.exe AGENT.exe */
+#include <winsock2.h>
+#include <ws2tcpip.h>
+#include <windows.h>
+
+#include "base/json_read.h"
+#include "wire/agent_message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ANSWER_BYTES = 2 * AGENT_LINE_BYTES, VALUES_MAX = 4096, START_MS = 120000 };
+
+static HANDLE pipe_handle;
+static char answer[ANSWER_BYTES];
+static struct json_value values[VALUES_MAX];
+static struct json_text json;
+
+#define check(e) ((e) ? (void)0 : fail(#e, __LINE__))
+
+static void fail(const char *what, int line)
+{
+    printf("FAILED line %d: %s (error %lu)\n%s\n", line, what, GetLastError(), answer);
+    fflush(stdout);
+    exit(1);
+}
+
+/* ---- the client ---- */
+
+static int run_client(const char *port, int family)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    char byte;
+    v4.sin_port = v6.sin6_port = htons((u_short)atoi(port));
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    v6.sin6_addr = in6addr_loopback;
+    LoadLibraryA("schannel.dll");
+    SOCKET s = socket(family, SOCK_STREAM, 0);
+    if (connect(s, family == AF_INET ? (void *)&v4 : (void *)&v6,
+                family == AF_INET ? sizeof v4 : sizeof v6) != 0)
+        return 1;
+    send(s, "x", 1, 0);
+    return recv(s, &byte, 1, 0) < 0; /* until the other end closes */
+}
+
+static HANDLE start(char *command, DWORD *ret_pid)
+{
+    STARTUPINFOA info = {.cb = sizeof info};
+    PROCESS_INFORMATION made;
+    check(CreateProcessA(NULL, command, NULL, NULL, FALSE, 0, NULL, NULL, &info, &made));
+    CloseHandle(made.hThread);
+    *ret_pid = made.dwProcessId;
+    return made.hProcess;
+}
+
+/* ---- the proxy's end ---- */
+
+static struct endpoint endpoint_of(const struct sockaddr_storage *a)
+{
+    const struct sockaddr_in *v4 = (const void *)a;
+    const struct sockaddr_in6 *v6 = (const void *)a;
+    if (a->ss_family == AF_INET)
+        return (struct endpoint){ip_from_bytes((const uint8_t *)&v4->sin_addr, 4), ntohs(v4->sin_port)};
+    return (struct endpoint){ip_from_bytes((const uint8_t *)&v6->sin6_addr, 16), ntohs(v6->sin6_port)};
+}
+
+static SOCKET listen_somewhere(int family, struct endpoint *ret)
+{
+    struct sockaddr_storage a = {.ss_family = (short)family};
+    struct sockaddr_in *v4 = (void *)&a;
+    struct sockaddr_in6 *v6 = (void *)&a;
+    int len = family == AF_INET ? (int)sizeof *v4 : (int)sizeof *v6;
+    if (family == AF_INET)
+        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else
+        v6->sin6_addr = in6addr_loopback;
+    u_long waiting;
+    SOCKET s = socket(family, SOCK_STREAM, 0);
+    if (s == INVALID_SOCKET || bind(s, (struct sockaddr *)&a, len) != 0)
+        return INVALID_SOCKET; /* a host without IPv6 */
+    check(listen(s, 4) == 0);
+    ioctlsocket(s, FIONREAD,
+                &waiting); /* wine knows whose a socket is once that process has used it itself */
+    check(getsockname(s, (struct sockaddr *)&a, &len) == 0);
+    *ret = endpoint_of(&a);
+    return s;
+}
+
+/* A line from the agent, as JSON. */
+static void read_line(void)
+{
+    size_t len = 0;
+    DWORD n;
+    do {
+        check(len + 1 < sizeof answer && ReadFile(pipe_handle, answer + len, 1, &n, NULL) && n == 1);
+    } while (answer[len++] != '\n');
+    answer[len] = '\0';
+    check(json_read(span_of(answer, len), values, VALUES_MAX, &json));
+}
+
+static void write_out(struct buf *text)
+{
+    DWORD n;
+    check(WriteFile(pipe_handle, buf_span(text).data, (DWORD)buf_len(text), &n, NULL) && n == buf_len(text));
+    buf_clear(text);
+}
+
+static void connect_to_agent(const char *name, const struct endpoint *proxy)
+{
+    static struct agent_hello hello = {.program = "exeatd", .proxy_count = 1};
+    struct buf text;
+    ULONGLONG begun_ms = GetTickCount64();
+    if (!pipe_handle) {
+        while ((pipe_handle = CreateFileA(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0,
+                                          NULL)) == INVALID_HANDLE_VALUE) {
+            check(GetTickCount64() - begun_ms < START_MS);
+            Sleep(20);
+        }
+        read_line();
+        check(strstr(answer, "\"owner\":\"snapshot\""));
+    }
+    buf_init(&text, AGENT_LINE_BYTES);
+    hello.proxies[0] = *proxy;
+    check(agent_hello_write(&text, &hello) == 0);
+    write_out(&text);
+    buf_free(&text);
+}
+
+static void ask(const struct endpoint *client, const struct endpoint *proxy)
+{
+    static uint64_t id;
+    struct buf text;
+    struct agent_ask a = {.id = ++id,
+                          .nonce = "0123456789abcdef",
+                          .client = *client,
+                          .proxy = *proxy,
+                          .want_hash = true,
+                          .hash_wait_ms = AGENT_HASH_WAIT_MAX_MS,
+                          .age_ms = -1};
+    buf_init(&text, AGENT_LINE_BYTES);
+    check(agent_ask_write(&text, &a) == 0);
+    write_out(&text);
+    buf_free(&text);
+    read_line();
+}
+
+static const char *text_of(const struct json_value *of, const char *key)
+{
+    static char text[AGENT_PATH_BYTES];
+    return json_read_str(&json, json_member(&json, of, key), text, sizeof text) ? text : "";
+}
+
+/* Until the hash of a sender is there: a slow host may need more than one ask's wait. */
+static void ask_until_hashed(const struct endpoint *client, const struct endpoint *proxy)
+{
+    ULONGLONG begun_ms = GetTickCount64();
+    do {
+        ask(client, proxy);
+        check(GetTickCount64() - begun_ms < START_MS);
+    } while (strcmp(text_of(values, "confidence"), "exact") == 0 &&
+             !strstr(answer, "\"hash_state\":\"done\""));
+}
+
+static int64_t number_of(const struct json_value *of, const char *key)
+{
+    int64_t n = -1;
+    json_read_int(&json, json_member(&json, of, key), &n);
+    return n;
+}
+
+static void check_sender(DWORD pid, bool is_first)
+{
+    check(strcmp(text_of(values, "confidence"), "exact") == 0);
+    check(strcmp(text_of(values, "basis"), "connect") == 0);
+    const struct json_value *s = json_member(&json, values, "sender");
+    if (!s && !is_first)
+        return;
+    check(number_of(s, "pid") == (int64_t)pid);
+    check(strcmp(text_of(s, "name"), "pipe_test.exe") == 0);
+    check(strchr(text_of(s, "user"), '\\'));
+    const struct json_value *parent = json_first(&json, json_member(&json, s, "parents"));
+    check(number_of(parent, "pid") == (int64_t)GetCurrentProcessId());
+    check(strstr(answer, "\"client\""));   /* an argument */
+    check(strstr(answer, "\"schannel\"")); /* a library that it loaded */
+    check(strstr(answer, "\"not_observable\":[\"exec_archiver\""));
+    check(strcmp(text_of(s, "hash_state"), "done") == 0);
+    printf("executable %s\n", text_of(s, "executable"));
+    printf("sha256 %s\n", text_of(s, "sha256"));
+}
+
+/* One real connection: attributed while the client lives, not once it has gone. */
+static bool try_family(const char *self, const char *pipe_name, int family)
+{
+    struct endpoint proxy, elsewhere, client;
+    struct sockaddr_storage from;
+    int len = sizeof from;
+    char command[MAX_PATH * 2], byte;
+    DWORD pid;
+    SOCKET listener = listen_somewhere(family, &proxy);
+    if (listener == INVALID_SOCKET)
+        return false;
+    SOCKET other = listen_somewhere(family, &elsewhere);
+    snprintf(command, sizeof command, "\"%s\" client %u %d", self, proxy.port, family);
+    HANDLE process = start(command, &pid);
+    SOCKET s = accept(listener, (struct sockaddr *)&from, &len);
+    check(s != INVALID_SOCKET && recv(s, &byte, 1, 0) == 1);
+    client = endpoint_of(&from);
+    connect_to_agent(pipe_name, &proxy);
+    ask_until_hashed(&client, &proxy);
+    bool known = family == AF_INET || strcmp(text_of(values, "confidence"), "unknown") != 0;
+    if (known)
+        check_sender(pid, true);
+    ask(&client, &proxy);
+    if (known)
+        check_sender(pid, false);
+    else
+        puts("IPv6: the table has no owners here, as wine's"); /* and the answer says so */
+    ask(&client, &elsewhere);
+    check(strcmp(text_of(values, "confidence"), "unknown") == 0);
+    check(strcmp(text_of(values, "reason"), "not_ours") == 0);
+    struct endpoint nobody = client;
+    nobody.port = elsewhere.port;
+    ask(&nobody, &proxy);
+    check(strcmp(text_of(values, "reason"), known ? "no_such_socket" : "not_ours") == 0);
+    closesocket(s);
+    check(WaitForSingleObject(process, START_MS) == WAIT_OBJECT_0);
+    CloseHandle(process);
+    ask(&client, &proxy);
+    check(strcmp(text_of(values, "confidence"), "unknown") == 0);
+    closesocket(listener);
+    closesocket(other);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    WSADATA ignored;
+    char pipe_name[64], command[MAX_PATH * 2];
+    DWORD pid;
+    setvbuf(stdout, NULL, _IONBF, 0);
+    if (WSAStartup(MAKEWORD(2, 2), &ignored) != 0)
+        return 1;
+    if (argc == 4 && strcmp(argv[1], "client") == 0)
+        return run_client(argv[2], atoi(argv[3]));
+    if (argc != 2)
+        return 2;
+    snprintf(pipe_name, sizeof pipe_name, "\\\\.\\pipe\\exeat-test-%lu", GetCurrentProcessId());
+    snprintf(command, sizeof command, "\"%s\" --pipe %s", argv[1], pipe_name);
+    HANDLE agent = start(command, &pid);
+    check(try_family(argv[0], pipe_name, AF_INET));
+    if (!try_family(argv[0], pipe_name, AF_INET6))
+        puts("no IPv6 here");
+    TerminateProcess(agent, 0);
+    puts("passed");
+    return 0;
+}
