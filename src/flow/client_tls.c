@@ -10,6 +10,7 @@
 #include "wire/opening.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum { METHOD_BYTES_MAX = 8 }; /* what may still become an HTTP method */
 
@@ -56,8 +57,13 @@ static const char *where_roots_are(const struct flow *f)
     return "the system's store";
 }
 
-/* Some say nothing when they don't like a certificate: it could be that, and who reads the record should think of it. */
-#define UNSAID "the client went as it had seen the certificate: it may not know the inspection CA (%s)"
+void client_tls_note_silence(const struct flow *f, struct exchange *tunnel)
+{
+    if (!tunnel->detail[0])
+        snprintf(tunnel->detail, sizeof tunnel->detail,
+                 "the client went as it had seen the certificate: it may not know the inspection CA (%s)",
+                 where_roots_are(f));
+}
 
 /* Only what is known for certain to be that program. */
 static void learn(struct flow *f, const char *why, bool alert)
@@ -80,7 +86,8 @@ static enum step not_wanted(struct flow *f, enum side_io io)
     const char *error = tls_session_error(f->client.tls);
     if (io != SIDE_EOF && error[0])
         return flow_fail(f, REASON_CLIENT_TLS_FAILED, "%s", error);
-    return flow_fail(f, REASON_CLIENT_TLS_FAILED, UNSAID, where_roots_are(f));
+    client_tls_note_silence(f, f->x);
+    return flow_fail(f, REASON_CLIENT_TLS_FAILED, NULL);
 }
 
 /* ---- the handshake ---- */
@@ -148,8 +155,10 @@ enum step flow_inside(struct flow *f)
     for (;;) {
         enum side_io io = side_fill(&f->client, FLOW_READ_BYTES);
         in = buf_span(&f->client.in);
-        if (io == SIDE_FAILED && in.len == 0 && f->client.error == ECONNRESET)
-            return flow_fail(f, REASON_CLIENT_RESET, UNSAID, where_roots_are(f));
+        if (io == SIDE_FAILED && in.len == 0 && f->client.error == ECONNRESET) {
+            client_tls_note_silence(f, f->x);
+            return flow_fail(f, REASON_CLIENT_RESET, NULL);
+        }
         if (io == SIDE_FAILED)
             return flow_client_ended(f, io);
         if (io != SIDE_MOVED)
@@ -164,6 +173,8 @@ enum step flow_inside(struct flow *f)
     enum side_io io = side_fill(&f->server, FLOW_READ_BYTES);
     if (io == SIDE_FAILED)
         return flow_server_ended(f, io);
+    if (f->client.eof && buf_len(&f->server.in) == 0)
+        client_tls_note_silence(f, f->x);
     if (io == SIDE_MOVED || io == SIDE_EOF || f->client.eof)
         return relay_bytes(f, "server", buf_span(&f->server.in));
     return WAIT;

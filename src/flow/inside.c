@@ -244,6 +244,7 @@ int inside_enter(struct flow *f)
         return -1;
     flow_setup_drop(f);
     i->tunnel = f->x;
+    i->exchanges = f->exchanges;
     f->x = NULL;
     i->snapshot = snapshot_ref(f->snapshot);
     return 0;
@@ -289,6 +290,9 @@ static void end_tunnel(struct flow *f, struct inside *i)
     f->snapshot = i->snapshot; /* its verdict is a view into that policy */
     if (f->x->reason == REASON_NONE)
         f->x->reason = f->reason == REASON_NONE ? REASON_COMPLETED : f->reason;
+    if (f->exchanges == i->exchanges &&
+        (f->x->reason == REASON_COMPLETED || f->x->reason == REASON_CLIENT_RESET))
+        client_tls_note_silence(f, f->x);
     exchange_end(f);
     f->snapshot = newer;
     snapshot_unref(i->snapshot);

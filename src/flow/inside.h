@@ -28,6 +28,7 @@ struct inside {
     bool resumable;                        /* that is set */
     uint64_t whole_ms;                     /* when the handshake was made whole that its session began with */
     struct tls_session *client;            /* owned until CLIENT_TLS takes it */
+    unsigned exchanges;                    /* the flow's, when the inside was entered */
     enum reason refusal;                   /* every exchange inside is answered with it; NONE */
     char refusal_detail[160];
 };
@@ -38,6 +39,9 @@ enum verdict_handling inside_handling(struct flow *f, const struct verdict *v);
 enum step inside_go(struct flow *f);
 /* The client's TLS is open: what comes are exchanges of their own. 0, or -1 without memory. */
 int inside_enter(struct flow *f);
+/* Nothing was said inside. Some clients say nothing when they don't like a certificate: it could be that, and who reads the tunnel's record
+ * should think of it. Where it has no detail yet. */
+void client_tls_note_silence(const struct flow *f, struct exchange *tunnel);
 /* DECIDE_CHAIN's way: on to the client, or to telling it why not. */
 enum step inside_chain_known(struct flow *f);
 /* A CONNECT was refused, before anything was dialled: is it accepted after all, to show a page that says so inside? Then there is an
