@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "facts/domain.h"
 #include "flow/findings.h"
+#include "rules/rule_facts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,14 +113,19 @@ static unsigned corroborate(const struct flow *f, char *ret, size_t size)
     return count;
 }
 
-/* What the rule asks about, or would like to know, and nobody can see here: it was left out of the judgement, not assumed. */
+/* What the rule asks about, or lists as of interest, and nobody can see here: it was left out of the judgement, not assumed. */
 static void name_unobserved(const struct flow *f, uint32_t rule, char *ret, size_t size)
 {
-    bool asked[FACT_COUNT];
-    rulebook_facts_of(f->snapshot->rules, rule, asked);
-    for (enum fact fact = 0; fact < FACT_COUNT; fact++)
+    const struct rulebook *b = f->snapshot->rules;
+    const struct sigma_names *listed = &b->set->rules[rule].document->fields;
+    bool asked[FACT_COUNT] = {false};
+    rule_facts_collect(b, rule, asked);
+    for (enum fact fact = 0; fact < FACT_COUNT; fact++) {
+        for (size_t i = 0; i < listed->count && !asked[fact]; i++)
+            asked[fact] = strcmp(fact_table[fact].name, listed->items[i]) == 0;
         if (asked[fact] && f->x->facts.values[fact].state == FACT_UNOBSERVABLE)
             add_name(ret, size, fact_table[fact].name);
+    }
 }
 
 /* ---- what it is about ---- */

@@ -178,32 +178,6 @@ int64_t rulebook_next_point(const struct rulebook *b, enum fact fact, int64_t va
     return low < b->point_count && b->points[low].fact == fact ? b->points[low].at : INT64_MAX;
 }
 
-static void add_facts(const struct rulebook *b, uint32_t field, bool ret[FACT_COUNT])
-{
-    for (uint32_t i = 0; i < b->fields[field].count; i++)
-        ret[b->fields[field].facts[i]] = true;
-}
-
-void rulebook_facts_of(const struct rulebook *b, uint32_t rule, bool ret[FACT_COUNT])
-{
-    const struct ruleset *s = b->set;
-    const struct rule *r = &s->rules[rule];
-    const struct sigma_names *named = &r->document->fields;
-    memset(ret, 0, FACT_COUNT * sizeof *ret);
-    for (uint32_t i = 0; i < r->code_words; i++) {
-        uint32_t word = s->code[r->code + i];
-        if (word >> RULE_CODE_SHIFT != EXPR_ATOM)
-            continue;
-        const struct ruleset_atom *a = &s->atoms[word & ((1u << RULE_CODE_SHIFT) - 1)];
-        add_facts(b, a->field, ret);
-        if (a->other)
-            add_facts(b, a->other, ret);
-    }
-    for (size_t i = 0; i < named->count; i++)
-        for (enum fact f = 0; f < FACT_COUNT; f++)
-            ret[f] = ret[f] || strcmp(fact_table[f].name, named->items[i]) == 0;
-}
-
 /* ---- the whole ---- */
 
 struct rulebook *rulebook_make(struct arena *take_documents, struct ruleset *take_set,

@@ -51,9 +51,6 @@ void rulebook_free(struct rulebook *take_b); /* NULL is fine */
 /* Facts of a process that stay what they are for all of its connections, as a rule: what is found true of them is kept by process. */
 bool rulebook_is_of_process(enum fact which);
 
-/* Which facts the rule asks about, and which its `fields` name. */
-void rulebook_facts_of(const struct rulebook *b, uint32_t rule, bool ret[FACT_COUNT]);
-
 /* The smallest point of `fact` above `value`; INT64_MAX when there is none. */
 int64_t rulebook_next_point(const struct rulebook *b, enum fact fact, int64_t value);
 

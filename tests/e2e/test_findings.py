@@ -5,13 +5,13 @@ import os
 import pathlib
 import socket
 import subprocess
-import time
 
 import pytest
 
 import harness
 import origins
 from harness import BUILD, Proxy, default_baseline, tool, wait_until
+from test_history import wait_for_mark
 
 POLICY = pathlib.Path(__file__).resolve().parents[2] / "policy"
 AT_ONCE = {"min_days": 0, "min_hosts": 0}
@@ -146,7 +146,7 @@ def test_an1415_files_an_archive_and_an_upload(dns, https, authority, name, tmp_
         upload = (f"{tool('curl')} -sS --cacert {authority.ca} -x {p.url} -T {{}} https://{{}}:{https.port}/upload; true")
         script = tmp_path / "gather.sh"
         script.write_text(f"tar czf {tmp_path}/out.tgz -C {watched} .\n" + upload.format(f"{tmp_path}/out.tgz", host) + "\n")
-        time.sleep(0.3)  # the agent's first walk over the folder
+        wait_for_mark(p.agent.pid, watched)
         subprocess.run(["/bin/sh", "-c", f"/bin/sh {script}; true"], start_new_session=True, check=True, timeout=60)
         f = finding(p, "AN1415", lambda f: f["finding_info"]["analytic"]["uid"].endswith("1"))
         assert f["severity_id"] >= 4
