@@ -16,14 +16,16 @@
 #include <time.h>
 
 static const char learn_help[] =
-    "usage: exeat baseline learn [--audit PATH] [--state DIR | --config FILE]\n"
+    "usage: exeat baseline learn [--audit PATH] [--days N] [--state DIR | --config FILE]\n"
     "\n"
     "Learns which sender reached which destination from records: exchanges that were let out and came to a "
     "good end, those since the last\n"
     "time. Nothing is approved by that: exeat baseline propose makes entries of it, which somebody reviews.\n"
+    "What was not seen for N days before the newest record is forgotten.\n"
     "\n"
     "  -a, --audit PATH    the records: a file, or a folder of *.jsonl (default: of the "
-    "configuration)\n" BASELINE_PLACES "\n"
+    "configuration)\n"
+    "      --days N        default 90\n" BASELINE_PLACES "\n"
     "exit codes: 0 done   1 the records or the database can't be used   2 wrong configuration or usage\n"
     "example: exeat baseline learn && exeat baseline propose > proposal.yaml\n";
 
@@ -68,7 +70,9 @@ int baseline_arguments(int argc, char **argv, const char *words, const char *hel
                                             {"owner", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    *ret = (struct baseline_arguments){.days = 90, .hosts = 2, .count = 3, .subdomains = 5};
+    bool all = strcmp(words, "baseline diff") == 0; /* drift is shown whole, what is proposed is chosen */
+    *ret =
+        (struct baseline_arguments){.days = 90, .hosts = all ? 1 : 2, .count = all ? 1 : 3, .subdomains = 5};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "a:s:c:jh", options, NULL)) != -1;) {
         unsigned *number = c == 'd'   ? &ret->days
@@ -122,6 +126,8 @@ int baseline_open(const struct baseline_arguments *a, struct conf **ret_conf, st
 }
 
 /* ---- learn ---- */
+
+enum { DAY_MS = 86400000 };
 
 struct learning {
     struct learned *learned;
@@ -189,7 +195,7 @@ static int on_record(void *owner, const struct recorded *r)
     return learned_note(g->learned, &p, r->on_host, &g->err);
 }
 
-static int learn(struct learned *l, const char *audit, struct err *reterr)
+static int learn(struct learned *l, const char *audit, unsigned days, struct err *reterr)
 {
     struct learning g = {.learned = l, .since_ms = learned_until(l, audit)};
     struct recorded_stats stats;
@@ -200,10 +206,14 @@ static int learn(struct learned *l, const char *audit, struct err *reterr)
         *reterr = g.err;
     if (result != 0 || (g.until_ms && learned_set_until(l, audit, g.until_ms, reterr) != 0))
         return -1;
-    if (learned_end(l, reterr) != 0)
+    /* by the records' own time: whoever learns from old ones doesn't forget them at once */
+    int64_t gone = g.until_ms ? learned_expire(l, g.until_ms - (int64_t)days * DAY_MS, reterr) : 0;
+    if (gone < 0 || learned_end(l, reterr) != 0)
         return -1;
     printf("learned from %" PRIu64 " exchanges; %" PRIu64 " lines read, %" PRIu64 " of them no records\n",
            g.noted, stats.lines, stats.unreadable);
+    if (gone > 0)
+        printf("%" PRId64 " pairs forgotten: not seen for %u days\n", gone, days);
     return 0;
 }
 
@@ -221,7 +231,7 @@ int cmd_baseline_learn(int argc, char **argv)
     code = baseline_open(&a, &conf, &l, &err);
     if (code != CMD_OK)
         return cmd_fail(&err, code);
-    if (learn(l, a.audit ? a.audit : conf->audit.file, &err) != 0)
+    if (learn(l, a.audit ? a.audit : conf->audit.file, a.days, &err) != 0)
         code = cmd_fail(&err, CMD_FAILED);
     learned_close(l);
     conf_free(conf);

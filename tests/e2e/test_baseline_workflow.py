@@ -276,3 +276,57 @@ def test_an_update_of_a_package_is_told(place):
     drift = exeat("baseline", "diff", *at, code=1)
     assert "package editor /usr/bin/editor: 222222222222... since 2026-" in drift and "; the entry editor carries over" in drift, drift
     assert f"file {tool_at}: 222222222222" in drift and "the entry tool names the old one and does not hold any more" in drift, drift
+
+
+def test_what_is_not_used_expires(place):
+    """Learning goes by the records' own time: what was not seen for 90 days before the newest is forgotten."""
+    day = 86400000
+    at = ("--config", place / "exeat.yaml")
+    write(place, [record(1, "old.example", "/usr/bin/editor", "editor"), record(80 * day, "kept.example", "/usr/bin/editor", "editor")])
+    exeat("baseline", "learn", "--audit", place / "records", *at)
+    write(place, [record(100 * day, "new.example", "/usr/bin/editor", "editor")])
+    assert "1 pairs forgotten: not seen for 90 days" in exeat("baseline", "learn", "--audit", place / "records", *at)
+    shown = [json.loads(line)["host"] for line in exeat("baseline", "show", "--json", *at).splitlines()]
+    assert shown == ["kept.example", "new.example"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a program that users cannot write is needed")
+def test_the_whole_way_on_a_fresh_state_folder(make_proxy, http, name):
+    """Report, learn, propose, review the difference, shadow, approve, enforce: what was learned goes on, what is new is refused, and drift says
+    what nobody uses any more."""
+    folder = pathlib.Path(f"/usr/local/lib/exeat-test-{os.getpid()}")
+    folder.mkdir(mode=0o755)
+    try:
+        program = folder / "reporter"
+        shutil.copy(tool("wget"), program)
+        usual, other = name(), name()
+        with make_proxy("way", baseline={"version": 1, "mode": "report", "senders": [
+                {"name": "nobody", "match": {"executable": "/usr/bin/nobody"}, "allow": [{"host": "example.com"}]}]}) as p:
+            at = ("--config", p.config_path)
+
+            def fetch(host, count):
+                p.run(program, "-q", "-O", "-", f"http://{host}:{http.port}/hello")
+                return p.exchanges(host, count)[-1]
+            for i in range(3):
+                x = fetch(usual, i + 1)
+            assert x.reason == "completed" and x.get("unmapped.verdict.would_block") is True
+            exeat("baseline", "learn", *at)
+            assert "# 0 entries" in exeat("baseline", "propose", *at), "one host alone shows it"
+            proposal = p.folder / "proposal.yaml"
+            proposal.write_text(exeat("baseline", "propose", "--hosts", 1, *at))
+            assert f'executable: "{program}"' in proposal.read_text() and f'host: "{usual}"' in proposal.read_text()
+            assert f"path {program} -> {usual}:{http.port}" in exeat("baseline", "diff", *at, code=1)
+            without = json.loads(exeat("baseline", "shadow", "--json", *at, code=1))
+            with_it = json.loads(exeat("baseline", "shadow", "--json", *at, proposal))
+            assert without["now_blocked"] == 3 and with_it["now_blocked"] == 0 and with_it["same"] == 3, (without, with_it)
+            exeat("baseline", "approve", "--owner", "alice", *at, proposal)
+            p.baseline_path.write_text(p.baseline_path.read_text().replace("mode: report", "mode: enforce"))
+            p.reload()
+            assert fetch(usual, 4).reason == "completed"
+            x = fetch(other, 1)
+            assert x.reason == "baseline_destination" and x.entry == f"path {program}", x
+            exeat("baseline", "learn", *at)
+            drift = exeat("baseline", "diff", *at, code=1)
+            assert "nobody" in drift and other not in drift and usual not in drift, drift
+    finally:
+        shutil.rmtree(folder)

@@ -372,6 +372,27 @@ static void confidence(void **state)
     assert_false(holds("confidence: [stale, ambiguous]", (struct ask){0}));
 }
 
+/* Whatever says who it is: without certainty it is not him, unless the entry says how unsure it may be. */
+static void unsure_is_not_yes(void **state)
+{
+    (void)state;
+    static const char *const conditions[] = {"executable: /usr/bin/curl", "package: curl", "user: alice",
+                                             ("sha256: " SHA_A), "executable: /usr/bin/curl, user: alice"};
+    static const enum agent_confidence unsure[] = {AGENT_CONFIDENCE_UNKNOWN, AGENT_CONFIDENCE_AMBIGUOUS,
+                                                   AGENT_CONFIDENCE_STALE};
+    for (size_t c = 0; c < ARRAY_LEN(conditions); c++) {
+        struct sender_view s = curl;
+        char named[256];
+        assert_true(holds(conditions[c], (struct ask){.sender = &s}));
+        snprintf(named, sizeof named, "%s, confidence: [exact, stale, ambiguous, unknown]", conditions[c]);
+        for (size_t i = 0; i < ARRAY_LEN(unsure); i++) {
+            s.confidence = unsure[i];
+            assert_false(holds(conditions[c], (struct ask){.sender = &s}));
+            assert_true(holds(named, (struct ask){.sender = &s}));
+        }
+    }
+}
+
 static void first_match_decides(void **state)
 {
     (void)state;
@@ -1055,6 +1076,7 @@ int main(void)
         cmocka_unit_test(interpreters),
         cmocka_unit_test(weak_identities),
         cmocka_unit_test(confidence),
+        cmocka_unit_test(unsure_is_not_yes),
         cmocka_unit_test(first_match_decides),
         cmocka_unit_test(modes),
         cmocka_unit_test(destinations_by_name),
