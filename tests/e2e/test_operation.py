@@ -11,7 +11,8 @@ import time
 import pytest
 
 import origins
-from harness import Answer, BUILD, Background, Program, default_baseline, patience, read_all, tool, wait_until
+from harness import Answer, BUILD, Background, Program, default_baseline, open_for_others, patience, read_all, tool, wait_until
+from test_terminate import Inspection, terminating
 
 
 def exeatd(*argv):
@@ -247,11 +248,17 @@ def test_root_is_given_up(make_proxy):
 
 # -- a full disk --
 
-def test_a_full_disk(make_proxy, http, name):
+@pytest.mark.parametrize("handling", ["plain", "terminate"])
+def test_a_full_disk(make_proxy, http, https, authority, name, handling, tmp_path):
     """audit.full: closed. When records can't be written and the queue is full nobody is let out; then it recovers."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
-    p = make_proxy("disk", config={"audit": {"queue_records": 64}})
+    origin, config, ca = http, {}, []
+    if handling == "terminate":
+        open_for_others(tmp_path)
+        inspection = Inspection(tmp_path)
+        origin, config, ca = https, terminating(inspection, authority), ["--cacert", inspection.certificate]
+    p = make_proxy("disk", config={**config, "audit": {"queue_records": 64}})
     disk = p.folder / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs", str(disk)],
@@ -263,18 +270,19 @@ def test_a_full_disk(make_proxy, http, name):
     p.write()
     try:
         with p:
-            url = lambda: f"http://{name()}:{http.port}/hello"
+            url = lambda: f"http{'s' if ca else ''}://{name()}:{origin.port}/hello"
             (disk / "ballast").write_bytes(bytes(40 << 10))
 
             def refused():
-                return b"ledger_full" in p.curl(url()).stdout
+                r = p.curl("-v", *ca, url())
+                return b"ledger_full" in r.stdout + r.stderr
             for _ in range(200):
                 if refused():
                     break
             else:
                 raise AssertionError("the disk is full and still records are promised")
-            seen = len(http.requests)
-            assert refused() and len(http.requests) == seen
+            seen = len(origin.requests)
+            assert refused() and len(origin.requests) == seen
             assert p.status()["ledger"]["last_error"]
             (disk / "ballast").unlink()
             subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
