@@ -10,6 +10,10 @@
 void conform_begin(struct flow *f)
 {
     f->watched = true;
+    for (size_t i = 0; i < ARRAY_LEN(f->watches); i++) {
+        f->watches[i].bursts = &f->bursts;
+        f->watches[i].out = i == 0;
+    }
 }
 
 void conform_note(struct flow *f, const struct side *from)
@@ -45,6 +49,8 @@ static struct anomaly_set found(const struct flow *f)
         if (w->renegotiation)
             anomaly_set_add(&set, ANOMALY_H39);
     }
+    if (f->bursts.found)
+        anomaly_set_add(&set, ANOMALY_H42);
     return set;
 }
 
@@ -69,7 +75,7 @@ enum step conform_check(struct flow *f)
 {
     if (!f->watched)
         return WAIT;
-    uint8_t now = 0;
+    uint8_t now = f->bursts.found ? 64 : 0;
     for (size_t i = 0; i < ARRAY_LEN(f->watches); i++)
         now |= (uint8_t)((f->watches[i].fault ? 1u : 0u) << i | (f->watches[i].heartbeat ? 4u : 0u) << i |
                          (f->watches[i].renegotiation ? 16u : 0u) << i);

@@ -127,6 +127,7 @@ struct flow {
     bool running, woken, timed_out, aborting;
     enum flow_answer answer;
     struct side client, server;
+    struct bursts bursts;           /* what both watches are shown: a handshake inside? */
     struct record_watch watches[2]; /* of a tunnel that began as TLS: the client's records, the server's */
     bool watched;
     uint8_t watch_told;                      /* what of them is a fact already */

@@ -72,6 +72,8 @@ static enum record_fault judge_header(struct record_watch *w)
         fault = judge_sequence(w, h[0]);
     if (w->data && !w->version)
         w->version = version;
+    if (w->bursts && h[0] == RECORD_APPLICATION_DATA && fault == RECORD_FAULT_NONE)
+        bursts_add(w->bursts, w->out, w->sealed, len);
     w->records++;
     w->left = len;
     return fault;

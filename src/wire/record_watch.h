@@ -4,6 +4,7 @@
 #ifndef EXEAT_WIRE_RECORD_WATCH_H
 #define EXEAT_WIRE_RECORD_WATCH_H
 
+#include "wire/bursts.h"
 #include "wire/record.h"
 
 enum record_fault {
@@ -27,7 +28,10 @@ struct record_watch {
     bool sealed;             /* TLS 1.3's: application data only from here on */
     bool heartbeat;          /* seen (H24) */
     bool renegotiation;      /* seen: a handshake after application data (H39) */
+    bool out;                /* set by the owner, with bursts: this is the client's direction */
     enum record_fault fault; /* then nothing more is judged */
+    struct bursts
+        *bursts; /* borrowed, both directions' together: is shown application data; NULL: nobody asks */
 };
 
 /* The next bytes, whatever they are. False: there is a fault, from before or now. */
