@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -75,6 +76,7 @@ struct program {
     struct history_options history;
     const char *watches[WATCHES_MAX];
     bool foreground, debug, no_bpf, no_history;
+    _Atomic uint64_t *turns;          /* shared by both processes (platform.h); NULL: no memory for it */
     struct daemon_user self;          /* who we are to be */
     int socket_fd, lock_fd, ready_fd; /* ready: of the parent that waits; -1 */
 };
@@ -298,6 +300,7 @@ static int run_collector(void *context, int take_fd, uint32_t generation)
     p->history.watches = p->watches;
     p->history.no_bpf = p->no_bpf;
     p->history.restarts = generation;
+    p->history.turns = p->collector.turns = p->turns;
     if (!p->no_history)
         platform_early_watch(p->collector.take_early, &p->history);
     bool fine = daemon_drop_privileges(p->user, &p->self, true, &e) == 0;
@@ -339,6 +342,7 @@ static int run_answerer(void *context, int take_fd, uint32_t generation)
         return fail(&e);
     keeper_end_together();
     p->answerer.generation = generation;
+    p->answerer.turns = p->turns;
     p->answerer.on_ready = on_ready;
     p->answerer.context = p;
     if (uv_loop_init(&loop) != 0 || uv_signal_init(&loop, &none) != 0)
@@ -411,6 +415,8 @@ static int keep(struct program *p)
     static const struct keeper_part parts[KEEPER_PARTS] = {
         [KEEPER_COLLECTOR] = {"exeat-collector", run_collector, PACKET_GONE},
         [KEEPER_ANSWERER] = {"exeat-answerer", run_answerer, PACKET_RESET}};
+    void *shared = mmap(NULL, sizeof *p->turns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    p->turns = shared == MAP_FAILED ? NULL : shared;
     int status = keeper_keep(parts, p);
     uid_t uid = geteuid();
     gid_t gid = getegid();

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/must.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,7 +168,11 @@ static void answer(struct agent *a, struct asked *q)
         out.history = &history;
     out.watched = q->ask.watch && q->attribution.reason != AGENT_REASON_BUSY &&
                   watches_add(a->watches, q->link, &q->ask, &q->attribution);
+    struct agent_history *said = out.history;
     link_answer(q->link, &out, q->attribution.process, q->ask.full, q->ask.brief);
+    if (a->options.turns && q->attribution.caller.image != 0 && q->attribution.process &&
+        (!said || q->ask.brief))
+        link_grant(q->link, a->channel, &q->attribution, atomic_load(a->options.turns), said);
 }
 
 static void remove_ask(struct agent *a, struct asked **at)
@@ -471,7 +476,16 @@ static void begin_link(struct agent *a, uint64_t number, const struct packet_pee
 static void say_ready(struct agent *a)
 {
     const struct packet p = {.kind = PACKET_READY};
-    channel_send(a->channel, &p);
+    const int fds[CHANNEL_FDS] = {platform_quick_fd(a->platform), platform_history_fd(a->platform)};
+    if (channel_send_fds(a->channel, &p, fds) != 0)
+        channel_send(a->channel, &p);
+}
+
+static void count(struct agent *a, const struct agent_link *link, const struct packet_counted *counted)
+{
+    const struct process *p = link_granted(link, counted->serial);
+    if (p)
+        platform_count(a->platform, p->sender, counted->proxy_cookie);
 }
 
 static void on_link_packet(struct agent *a, struct agent_link *link, const struct packet *p)
@@ -480,6 +494,8 @@ static void on_link_packet(struct agent *a, struct agent_link *link, const struc
         take_ask(a, link, &p->u.ask);
     else if (p->kind == PACKET_DONE)
         watches_done(a->watches, link, p->u.done);
+    else if (p->kind == PACKET_COUNTED)
+        count(a, link, &p->u.counted);
     else if (p->kind == PACKET_CLOSED)
         end_link(a, link);
     for (size_t i = 0; p->kind == PACKET_HELLO && i < p->u.proxies.count; i++)

@@ -15,6 +15,7 @@ enum { AGENT_LINKS_MAX = 128, AGENT_ASKS_MAX = 1024 }; /* links: twice the answe
 struct agent_options {
     struct platform_early *take_early; /* passes to agent_new(), also when it fails; NULL: none */
     struct programs *take_programs;    /* likewise; NULL: what is built in */
+    _Atomic uint64_t *turns;           /* as the history's; NULL: the answerer asks each time */
     struct seen *take_seen;            /* likewise; NULL: nothing is kept over the end */
 };
 

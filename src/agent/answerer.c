@@ -2,12 +2,16 @@
 #include "agent/answerer.h"
 
 #include "agent/channel.h"
+#include "agent/grants.h"
+#include "agent/linux/quick.h"
 #include "agent/platform.h"
 #include "base/log.h"
 #include "base/must.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +36,8 @@ struct asker {
     bool is_writing, greeted, closing;
     unsigned bad_lines;
     struct packet_proxies proxies;
+    struct grants grants;
+    uint32_t netns; /* of the last grant: the collector's own */
 };
 
 struct answerer {
@@ -42,6 +48,7 @@ struct answerer {
     struct asker *askers; /* owned */
     size_t count;
     uint64_t last_number;
+    int look_fd, history_fd; /* owned, the collector's; -1: not given */
     bool ready, waits, was_ready, confined,
         stopping; /* waits: somebody connects while there is no collector */
     char host[AGENT_NAME_BYTES];
@@ -61,7 +68,7 @@ static void on_closed(uv_handle_t *handle)
 static int tell(const struct asker *k, struct packet *p)
 {
     p->link = k->number;
-    return channel_send(k->answerer->channel, p);
+    return k->answerer ? channel_send(k->answerer->channel, p) : 0; /* closed: he was told that */
 }
 
 static void close_asker(struct asker *k)
@@ -175,6 +182,47 @@ static bool is_listener(const struct asker *k, const struct endpoint *proxy)
     return false;
 }
 
+/* ---- what needs no hop ---- */
+
+/* Nothing that a process did waits for the collector to take it in: what he said last is still so. */
+static bool is_quiet(const struct answerer *a)
+{
+    struct pollfd history = {.fd = a->history_fd, .events = POLLIN};
+    return a->history_fd < 0 || poll(&history, 1, 0) == 0;
+}
+
+/* First what waits, then the turn: what was taken in between has begun one. */
+static const struct packet_grant *find_grant(struct asker *k, const struct agent_ask *ask)
+{
+    const struct answerer *a = k->answerer;
+    struct known_caller caller;
+    if (a->look_fd < 0 || !a->options.turns || k->netns == 0 || ask->proxy_cookie == 0 || ask->full ||
+        ask->watch || !quick_look(a->look_fd, ask, k->netns, &caller) || !is_quiet(a))
+        return NULL;
+    return grants_find(&k->grants, &caller, ask, atomic_load(a->options.turns), (int64_t)uv_hrtime());
+}
+
+/* A program that connects again and again: the collector said a moment ago who that is. */
+static bool answer_at_once(struct asker *k, const struct agent_ask *ask)
+{
+    const struct packet_grant *grant = find_grant(k, ask);
+    if (!grant)
+        return false;
+    struct agent_answer answer = {.id = ask->id,
+                                  .confidence = AGENT_CONFIDENCE_EXACT,
+                                  .basis = AGENT_BASIS_CONNECT,
+                                  .reason = AGENT_REASON_NONE,
+                                  .history_same = grant->has_history};
+    struct packet counted = {.kind = PACKET_COUNTED, .u.counted = {grant->serial, ask->proxy_cookie}};
+    memcpy(answer.nonce, ask->nonce, sizeof answer.nonce);
+    memcpy(answer.host, k->answerer->host, sizeof answer.host);
+    memcpy(answer.sender_ref, grant->ref, sizeof answer.sender_ref);
+    check_queue(k, agent_answer_write(&k->out, &answer));
+    flush(k);
+    tell(k, &counted); /* a full queue: one less is counted */
+    return true;
+}
+
 static void take_ask(struct asker *k, const struct agent_ask *ask)
 {
     static struct packet p; /* large */
@@ -184,7 +232,7 @@ static void take_ask(struct asker *k, const struct agent_ask *ask)
         send_error(k, &e);
     } else if (!is_listener(k, &ask->proxy)) {
         refuse(k, ask, AGENT_REASON_NOT_OURS);
-    } else {
+    } else if (!answer_at_once(k, ask)) {
         p.kind = PACKET_ASK;
         p.u.ask = *ask;
         if (tell(k, &p) != 0)
@@ -360,6 +408,23 @@ static void take_ready(struct answerer *a)
     a->waits = false;
 }
 
+static void forget_fds(struct answerer *a)
+{
+    if (a->look_fd >= 0)
+        close(a->look_fd);
+    if (a->history_fd >= 0)
+        close(a->history_fd);
+    a->look_fd = a->history_fd = -1;
+}
+
+static void take_fds(void *context, const int fds[CHANNEL_FDS])
+{
+    struct answerer *a = context;
+    forget_fds(a);
+    a->look_fd = fds[0];
+    a->history_fd = fds[1];
+}
+
 static struct asker *find(struct answerer *a, uint64_t number)
 {
     struct asker *k = a->askers;
@@ -375,8 +440,12 @@ static void on_packet(void *context, const struct packet *p)
     const struct packet closed = {.kind = PACKET_CLOSED, .link = p->link};
     if (p->kind == PACKET_READY) {
         take_ready(a);
+    } else if (k && p->kind == PACKET_GRANT) {
+        grants_take(&k->grants, &p->u.grant);
+        k->netns = p->u.grant.caller.netns;
     } else if (p->kind == PACKET_GONE) {
         a->ready = false;
+        forget_fds(a);
         close_all(a);
     } else if (k && p->kind == PACKET_LINES) {
         check_queue(k, buf_append(&k->out, p->u.lines.data, p->u.lines.len));
@@ -401,11 +470,13 @@ struct answerer *answerer_new(uv_loop_t *loop, int take_fd, const struct answere
     }
     a->loop = loop;
     a->options = *options;
+    a->look_fd = a->history_fd = -1;
     a->channel = channel_new(loop, take_fd, on_packet, a);
     if (!a->channel) {
         free(a);
         return NULL;
     }
+    channel_expect_fds(a->channel, take_fds);
     platform_host(a->host, id);
     must(uv_pipe_init(loop, &a->server, 0) == 0);
     a->server.data = a;
@@ -429,6 +500,7 @@ void answerer_stop(struct answerer *a)
     a->stopping = true;
     close_all(a);
     channel_close(a->channel);
+    forget_fds(a);
     uv_close((uv_handle_t *)&a->server, NULL);
 }
 

@@ -16,6 +16,7 @@ enum { ANSWERER_ALLOWED_MAX = 16 };
 struct answerer_options {
     int64_t allowed_uids[ANSWERER_ALLOWED_MAX]; /* beside root and our own */
     size_t allowed_count;
+    _Atomic uint64_t *turns;         /* the collector's (platform.h); borrowed. NULL: each ask is handed on */
     uint32_t generation;             /* another one for each answerer of a collector: makes links' numbers */
     void (*on_ready)(void *context); /* a collector is there; NULL: nobody wants to know */
     void *context;

@@ -16,6 +16,7 @@ struct channel {
     uv_poll_t poll;
     int fd; /* owned */
     void (*take)(void *context, const struct packet *packet);
+    void (*take_fds)(void *context, const int fds[CHANNEL_FDS]); /* NULL: descriptors are not received */
     void *context;
     bool closing, writable_wanted;
     struct buf packet;                /* the one that is being written */
@@ -77,13 +78,66 @@ int channel_send(struct channel *c, const struct packet *packet)
     return 0;
 }
 
+int channel_send_fds(struct channel *c, const struct packet *packet, const int fds[CHANNEL_FDS])
+{
+    union {
+        char bytes[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    buf_clear(&c->packet);
+    must(packet_write(&c->packet, packet) == 0);
+    struct span bytes = buf_span(&c->packet);
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.len};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    size_t size = (fds[1] < 0 ? 1 : CHANNEL_FDS) * sizeof(int);
+    if (fds[0] < 0 || buf_len(&c->queue) > 0)
+        return -1;
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_len = CMSG_LEN(size);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(head), fds, size);
+    return sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -1 : 0;
+}
+
+void channel_expect_fds(struct channel *c, void (*take_fds)(void *context, const int fds[CHANNEL_FDS]))
+{
+    c->take_fds = take_fds;
+}
+
 /* ---- in ---- */
+
+/* Descriptors come only where they are expected: without room for them the kernel drops them. */
+static ssize_t receive(struct channel *c)
+{
+    union {
+        char bytes[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = c->in, .iov_len = sizeof c->in};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (!c->take_fds)
+        return recv(c->fd, c->in, sizeof c->in, MSG_DONTWAIT);
+    message.msg_control = control.bytes;
+    message.msg_controllen = sizeof control.bytes;
+    ssize_t n = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *head = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len >= CMSG_LEN(sizeof(int))) {
+        int fds[CHANNEL_FDS] = {-1, -1};
+        size_t size = head->cmsg_len - CMSG_LEN(0);
+        memcpy(fds, CMSG_DATA(head), size < sizeof fds ? size : sizeof fds);
+        c->take_fds(c->context, fds);
+    }
+    return n;
+}
 
 static void take_some(struct channel *c)
 {
     static struct packet packet; /* large; the loop's thread only, and taken before the next one is read */
     for (int i = 0; i < PACKETS_A_TURN && !c->closing; i++) {
-        ssize_t n = recv(c->fd, c->in, sizeof c->in, MSG_DONTWAIT);
+        ssize_t n = receive(c);
         if (n < 0 && errno == EINTR)
             continue;
         if (n == 0)

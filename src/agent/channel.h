@@ -20,6 +20,12 @@ struct channel *channel_new(uv_loop_t *loop, int take_fd,
 /* 0, or -1: the queue is full, it was dropped. */
 int channel_send(struct channel *c, const struct packet *packet);
 
+/* Without waiting and without a queue, with descriptors (-1: not this one; the first must be), which stay the caller's. The other
+ * end gets its own, by the callback; without one it gets none. */
+enum { CHANNEL_FDS = 2 };
+int channel_send_fds(struct channel *c, const struct packet *packet, const int fds[CHANNEL_FDS]);
+void channel_expect_fds(struct channel *c, void (*take_fds)(void *context, const int fds[CHANNEL_FDS]));
+
 void channel_close(struct channel *c); /* frees it later; NULL is fine */
 
 #endif

@@ -9,7 +9,9 @@
 
 enum {
     OUT_BYTES_MAX = 1024 * 1024, /* lines of one turn */
-    SENT_MAX = 1024              /* senders remembered as sent, by serial */
+    SENT_MAX = 1024,             /* senders remembered as sent, by serial */
+    GRANTED_MAX = 64,
+    GRANT_MS = 100, /* what the kernel tells late (libraries loaded) is that late in an answer */
 };
 
 struct sent {
@@ -27,6 +29,7 @@ struct agent_link {
     struct buf out;
     bool failed; /* something did not fit */
     struct sent sent[SENT_MAX];
+    struct process *granted[GRANTED_MAX]; /* counted, by serial; NULL: none */
 };
 
 struct agent_link *link_new(struct agent *a, uint64_t number, const struct packet_peer *peer,
@@ -47,6 +50,9 @@ struct agent_link *link_new(struct agent *a, uint64_t number, const struct packe
 
 void link_free(struct agent_link *link)
 {
+    for (size_t i = 0; i < GRANTED_MAX; i++)
+        if (link->granted[i])
+            process_unref(link->granted[i]);
     buf_free(&link->out);
     free(link);
 }
@@ -151,4 +157,54 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
 void link_around(struct agent_link *link, const struct agent_around *around)
 {
     append(link, agent_around_message_write(&link->out, around));
+}
+
+/* ---- grants ---- */
+
+static bool may_say_the_same(const struct agent_link *link, const struct process *p,
+                             const struct agent_history *history)
+{
+    const struct sent *sent = &link->sent[p->serial % SENT_MAX];
+    uint64_t now_ms = agent_now_ms(link->agent) + 1;
+    if (sent->serial != p->serial || sent->revision != p->revision ||
+        p->sender->hash_state == SENDER_HASH_PENDING)
+        return false;
+    return !history || (sent->history_ms && sent->signature == agent_history_signature(history) &&
+                        now_ms - sent->history_ms + GRANT_MS < AGENT_HISTORY_SAME_MS);
+}
+
+static void remember(struct agent_link *link, struct process *p)
+{
+    struct process **place = &link->granted[p->serial % GRANTED_MAX];
+    if (*place == p)
+        return;
+    if (*place)
+        process_unref(*place);
+    *place = p;
+    p->refs++;
+}
+
+void link_grant(struct agent_link *link, struct channel *c, const struct attribution *said, uint64_t turn,
+                const struct agent_history *history)
+{
+    struct process *p = said->process;
+    struct packet packet = {.kind = PACKET_GRANT, .link = link->number};
+    struct packet_grant *g = &packet.u.grant;
+    if (link_flush(link, c) != 0 || !may_say_the_same(link, p, history))
+        return;
+    *g = (struct packet_grant){.caller = said->caller,
+                               .proxy = said->proxy,
+                               .serial = p->serial,
+                               .turn = turn,
+                               .until_ns = (int64_t)uv_hrtime() + GRANT_MS * 1000000,
+                               .has_history = history != NULL};
+    snprintf(g->ref, sizeof g->ref, "%s", p->sender->ref);
+    remember(link, p);
+    channel_send(c, &packet);
+}
+
+struct process *link_granted(const struct agent_link *link, uint64_t serial)
+{
+    struct process *p = link->granted[serial % GRANTED_MAX];
+    return p && p->serial == serial ? p : NULL;
 }

@@ -26,6 +26,13 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
 /* What goes around the proxy, unasked. */
 void link_around(struct agent_link *link, const struct agent_around *around);
 
+/* The answerer may answer for this caller's next connections on this link himself, for a moment: if the process was told of with all that
+ * belongs to it. The link refers to the process as long as he may count for it. */
+void link_grant(struct agent_link *link, struct channel *c, const struct attribution *said, uint64_t turn,
+                const struct agent_history *history);
+/* Of a grant's serial; NULL: forgotten. */
+struct process *link_granted(const struct agent_link *link, uint64_t serial);
+
 /* Gives what waits to the answerer. 0, or -1: there was more than there is room for, the link is to be closed. */
 int link_flush(struct agent_link *link, struct channel *c);
 

@@ -34,6 +34,18 @@ struct ask_body {
     char nonce[AGENT_NONCE_BYTES + 7];
 };
 
+struct grant_body {
+    uint64_t image, serial, turn;
+    int64_t start_ticks, until_ns;
+    uint32_t pid, uid, netns, has_history;
+    struct address proxy;
+    char ref[AGENT_REF_BYTES + 4];
+};
+
+struct counted_body {
+    uint64_t serial, proxy_cookie;
+};
+
 _Static_assert(sizeof(struct head) == PACKET_HEAD_BYTES, "as packet.h says");
 
 /* ---- out ---- */
@@ -73,6 +85,28 @@ static int write_peer(struct buf *out, const struct packet_peer *p)
     return buf_append(out, &body, sizeof body);
 }
 
+static int write_grant(struct buf *out, const struct packet_grant *g)
+{
+    struct grant_body body = {.image = g->caller.image,
+                              .serial = g->serial,
+                              .turn = g->turn,
+                              .start_ticks = g->caller.start_ticks,
+                              .until_ns = g->until_ns,
+                              .pid = g->caller.pid,
+                              .uid = g->caller.uid,
+                              .netns = g->caller.netns,
+                              .has_history = g->has_history,
+                              .proxy = address_of(&g->proxy)};
+    memcpy(body.ref, g->ref, sizeof g->ref);
+    return buf_append(out, &body, sizeof body);
+}
+
+static int write_counted(struct buf *out, const struct packet_counted *c)
+{
+    struct counted_body body = {c->serial, c->proxy_cookie};
+    return buf_append(out, &body, sizeof body);
+}
+
 int packet_write(struct buf *out, const struct packet *p)
 {
     struct head head = {.kind = p->kind, .link = p->link};
@@ -83,6 +117,10 @@ int packet_write(struct buf *out, const struct packet *p)
         write_proxies(out, &p->u.proxies);
     else if (p->kind == PACKET_ASK)
         write_ask(out, &p->u.ask);
+    else if (p->kind == PACKET_GRANT)
+        write_grant(out, &p->u.grant);
+    else if (p->kind == PACKET_COUNTED)
+        write_counted(out, &p->u.counted);
     else if (p->kind == PACKET_DONE)
         buf_append(out, &p->u.done, sizeof p->u.done);
     else if (p->kind == PACKET_LINES)
@@ -156,6 +194,38 @@ static bool read_done(struct span bytes, uint64_t *ret)
     return true;
 }
 
+static bool read_grant(struct span bytes, struct packet_grant *ret)
+{
+    struct grant_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    *ret = (struct packet_grant){
+        .caller = {.image = body.image,
+                   .start_ticks = body.start_ticks,
+                   .pid = body.pid,
+                   .uid = body.uid,
+                   .netns = body.netns},
+        .serial = body.serial,
+        .turn = body.turn,
+        .until_ns = body.until_ns,
+        .has_history = body.has_history != 0,
+    };
+    memcpy(ret->ref, body.ref, sizeof ret->ref);
+    return body.image != 0 && body.ref[0] && body.ref[AGENT_REF_BYTES - 1] == 0 &&
+           read_address(&body.proxy, &ret->proxy);
+}
+
+static bool read_counted(struct span bytes, struct packet_counted *ret)
+{
+    struct counted_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    *ret = (struct packet_counted){body.serial, body.proxy_cookie};
+    return true;
+}
+
 static bool read_body(struct span bytes, struct packet *p)
 {
     switch (p->kind) {
@@ -167,6 +237,10 @@ static bool read_body(struct span bytes, struct packet *p)
         return read_ask(bytes, &p->u.ask);
     case PACKET_DONE:
         return read_done(bytes, &p->u.done);
+    case PACKET_GRANT:
+        return read_grant(bytes, &p->u.grant);
+    case PACKET_COUNTED:
+        return read_counted(bytes, &p->u.counted);
     case PACKET_LINES:
         p->u.lines = bytes;
         return bytes.len > 0 && bytes.len <= PACKET_LINES_MAX;

@@ -5,6 +5,7 @@
 #ifndef EXEAT_AGENT_PACKET_H
 #define EXEAT_AGENT_PACKET_H
 
+#include "agent/platform.h"
 #include "wire/agent_message.h"
 
 enum packet_kind {
@@ -13,10 +14,12 @@ enum packet_kind {
     PACKET_LINK,      /* a proxy connected */
     PACKET_HELLO,     /* its listeners */
     PACKET_ASK,
-    PACKET_DONE,   /* a watched connection is over */
-    PACKET_CLOSED, /* the link is */
+    PACKET_DONE,    /* a watched connection is over */
+    PACKET_CLOSED,  /* the link is */
+    PACKET_COUNTED, /* a connection was answered for by a grant */
     /* to the answerer */
-    PACKET_READY, /* the collector takes links from here on */
+    PACKET_READY, /* the collector takes links from here on; channel.h: with two descriptors */
+    PACKET_GRANT, /* whose connections the answerer may answer for himself, for a moment */
     PACKET_GONE,  /* the collector ended (said by their keeper) */
     PACKET_LINES, /* text for the link's proxy */
     PACKET_CLOSE, /* the link is to be closed, or is not known */
@@ -27,6 +30,17 @@ enum {
     PACKET_HEAD_BYTES = 16,
     PACKET_LINES_MAX = AGENT_LINE_BYTES,
     PACKET_BYTES_MAX = PACKET_HEAD_BYTES + PACKET_LINES_MAX
+};
+
+/* The collector answered for this caller's connection just now, and would say the same about another one of his: on this link, to
+ * this end of the proxy's, while no turn was begun (platform.h) and nothing waits to be taken in. */
+struct packet_grant {
+    struct known_caller caller;
+    struct endpoint proxy;
+    uint64_t serial, turn;
+    int64_t until_ns; /* monotonic */
+    bool has_history; /* then only to who asks briefly */
+    char ref[AGENT_REF_BYTES];
 };
 
 struct packet {
@@ -43,6 +57,10 @@ struct packet {
         } proxies;
         struct agent_ask ask;
         uint64_t done;
+        struct packet_grant grant;
+        struct packet_counted {
+            uint64_t serial, proxy_cookie;
+        } counted;
         struct span lines; /* a view */
     } u;
 };

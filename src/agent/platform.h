@@ -40,6 +40,14 @@ struct process {
     int64_t looked_ms, traced_ms; /* at its mappings, at its tracer; monotonic */
 };
 
+/* What the kernel said of a process that connected, runs what it ran then and holds its socket alone. Who has the same numbers is
+ * the same program: what is known of the one is known of the other. */
+struct known_caller {
+    uint64_t image; /* 0: it was not that simple */
+    int64_t start_ticks;
+    uint32_t pid, uid, netns;
+};
+
 struct attribution {
     /* asked */
     struct endpoint client, proxy;
@@ -54,6 +62,7 @@ struct attribution {
     enum agent_basis basis;
     struct agent_connect connect; /* with basis CONNECT */
     uint64_t cookie;              /* likewise: of the client's socket */
+    struct known_caller caller;   /* likewise */
     int64_t holders[AGENT_HOLDERS_MAX];
     size_t holder_count;
     struct agent_peers *peers; /* counted for the caller; of `again`, NULL: not known */
@@ -70,6 +79,8 @@ struct history_options {
     const char **watches; /* borrowed for the call: "CLASS=GLOB" each */
     size_t watch_count;
     bool no_default_watches, no_bpf;
+    _Atomic uint64_t *
+        turns; /* rises before anything is taken in; NULL: nobody looks. Borrowed until the platform is freed */
     unsigned restarts; /* how often somebody before us remembered, and was lost */
     const char
         *state_folder; /* borrowed until the platform is freed: where counts outlive us; NULL: nowhere */
@@ -148,6 +159,12 @@ void platform_history_scan_done(struct platform *p, const struct history_scan *j
  * until the next call of anything here. `a`: its connection is counted, once; NULL: just a look. */
 bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
                       struct agent_history *ret);
+
+/* Its connection (the proxy's end has this cookie) was answered for elsewhere: it is counted, once. */
+void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie);
+
+/* The descriptor by which quick_look() (linux/quick.h) asks the kernel in another process of ours; -1: that can't be. */
+int platform_quick_fd(const struct platform *p);
 
 /* A descriptor on the bytes that run (or of the script), for the caller to close; -1 when they cannot be had. */
 int platform_open_executable(struct process *process);

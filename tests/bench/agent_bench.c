@@ -5,6 +5,7 @@
  *   agent_bench --history ... with what processes did, as the program has it by default */
 #include "../unit/agent_help.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -18,22 +19,40 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+/* Nanoseconds that a thread was on a processor: /proc/PID/stat counts in hundredths of a second. */
+static uint64_t thread_cpu_ns(pid_t pid, const char *tid)
+{
+    char path[300];
+    uint64_t ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, tid);
+    FILE *f = fopen(path, "r");
+    if (f && fscanf(f, "%" SCNu64, &ns) != 1)
+        ns = 0;
+    if (f)
+        fclose(f);
+    return ns;
+}
+
 /* CPU time of a process, in microseconds; its resident size in KiB is added. */
 static double cpu_us_of(pid_t pid, long *kib)
 {
-    char path[64], text[1024] = "";
-    unsigned long user = 0, system = 0;
+    char path[64];
+    uint64_t ns = 0;
     long pages = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *e; tasks && (e = readdir(tasks));)
+        if (e->d_name[0] != '.')
+            ns += thread_cpu_ns(pid, e->d_name);
+    if (tasks)
+        closedir(tasks);
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
     FILE *f = fopen(path, "r");
-    if (f && fgets(text, sizeof text, f) && strrchr(text, ')'))
-        sscanf(strrchr(text, ')') + 2,
-               "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
-               &user, &system, &pages);
+    if (f && fscanf(f, "%*d %ld", &pages) == 1)
+        *kib += pages * (sysconf(_SC_PAGESIZE) / 1024);
     if (f)
         fclose(f);
-    *kib += pages * (sysconf(_SC_PAGESIZE) / 1024);
-    return (double)(user + system) * 1e6 / (double)sysconf(_SC_CLK_TCK);
+    return (double)ns / 1e3;
 }
 
 /* Of both processes of the agent together. */
@@ -221,6 +240,7 @@ int main(int argc, char **argv)
     int clients = argc > 1 && atoi(argv[argc - 1]) > 0 ? atoi(argv[argc - 1]) : 25000;
     with_bpf = argc < 2 || strcmp(argv[1], "--no-bpf") != 0;
     with_history = argc > 1 && strcmp(argv[1], "--history") == 0;
+    quick = brief = true;
     if (start(&nothing) != 0)
         return 1;
     open_link(&l, true);

@@ -543,7 +543,7 @@ static void older_sockets_are_told_by_their_holders(void **state)
 
 static int start_with_bpf(void **state)
 {
-    with_bpf = true;
+    with_bpf = quick = brief = true;
     return start(state);
 }
 

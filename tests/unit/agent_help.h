@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -37,7 +38,9 @@ static int listener;
 static int older_client, older_server; /* connected before there was an agent */
 static struct endpoint older_endpoint;
 static bool with_bpf, with_history; /* set before start() */
-static struct endpoint proxy;       /* where clients connect */
+static bool quick;                  /* likewise: the answerer may answer by himself */
+static _Atomic uint64_t *turns;
+static struct endpoint proxy; /* where clients connect */
 
 /* ---- the agent ---- */
 
@@ -70,8 +73,8 @@ HELPER void run_agent(int pair)
 {
     uv_loop_t loop;
     const char *error = "";
-    struct agent_options options = {.take_early = platform_early_new(with_bpf)};
-    struct history_options history = {.depth = 4, .window_s = 3600};
+    struct agent_options options = {.take_early = platform_early_new(with_bpf), .turns = turns};
+    struct history_options history = {.depth = 4, .window_s = 3600, .turns = turns};
     if (with_history)
         platform_early_watch(options.take_early, &history);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -89,7 +92,7 @@ HELPER void run_agent(int pair)
 HELPER void run_answerer(int fd, int pair)
 {
     uv_loop_t loop;
-    struct answerer_options options = {.generation = 1};
+    struct answerer_options options = {.generation = 1, .turns = turns};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     if (uv_loop_init(&loop) != 0)
@@ -127,6 +130,8 @@ HELPER int start(void **state)
     older_server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
+    if (quick)
+        turns = mmap(NULL, sizeof *turns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     agent_pid = fork();
     answerer_pid = agent_pid > 0 ? fork() : -1;
     if (agent_pid == 0 || answerer_pid == 0) {
@@ -166,6 +171,7 @@ HELPER int stop(void **state)
 static char agent_owner[AGENT_NAME_BYTES]; /* as the last hello said: "bpf", "proc" */
 
 static uint64_t proxy_cookie; /* goes along with asks; 0: not */
+static bool brief;            /* likewise */
 
 struct link {
     int fd;
@@ -259,6 +265,7 @@ HELPER void send_ask(struct link *l, const struct endpoint *client, const struct
                           .want_hash = full,
                           .hash_wait_ms = full ? 10000 : 0,
                           .full = full,
+                          .brief = brief,
                           .proxy_cookie = proxy_cookie};
     buf_init(&out, 1000);
     assert_int_equal(agent_ask_write(&out, &a), 0);
@@ -294,7 +301,7 @@ HELPER int connect_client(void)
 
 HELPER int accept_client(struct endpoint *ret)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {.sin_port = 0};
     socklen_t len = sizeof address;
     struct pollfd p = {.fd = listener, .events = POLLIN};
     assert_int_equal(poll(&p, 1, ANSWER_WAIT_MS), 1);

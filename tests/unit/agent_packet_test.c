@@ -128,7 +128,7 @@ static void make_process(void)
 static void make_executable_memory(void)
 {
     confine();
-    mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    (void)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 static int end_of(void (*run)(void))

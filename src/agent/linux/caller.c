@@ -10,6 +10,7 @@
 #include "agent/linux/caller.h"
 
 #include "agent/linux/owner.h"
+#include "agent/linux/quick.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -294,6 +295,8 @@ bool caller_attribute_at_once(struct caller *c, struct attribution *a)
     a->cookie = look.record.cookie;
     if (look.hold != LOOK_HOLD_ALONE)
         take_holders(a, &look);
+    else if (!elsewhere)
+        a->caller = quick_caller(&look);
     conclude(a, process);
     return true;
 }

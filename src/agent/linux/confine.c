@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/audit.h>
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -38,7 +39,7 @@ static const struct call calls[] = {
 #undef NO
 };
 
-enum { CALLS = ARRAY_LEN(calls), FILTER_MAX = CALLS * 2 + 24 };
+enum { CALLS = ARRAY_LEN(calls), FILTER_MAX = CALLS * 2 + 32 };
 
 struct filter {
     struct sock_filter steps[FILTER_MAX];
@@ -71,6 +72,16 @@ static void add_memory_call(struct filter *f, long number)
     answer(f, SECCOMP_RET_KILL_PROCESS);
 }
 
+/* Only to run a program of the kernel's that is loaded, by its descriptor: nothing is made, nothing is changed. */
+static void add_bpf_call(struct filter *f)
+{
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_bpf, 0, 4));
+    load(f, offsetof(struct seccomp_data, args));
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, BPF_PROG_RUN, 0, 1));
+    answer(f, SECCOMP_RET_ALLOW);
+    answer(f, SECCOMP_RET_KILL_PROCESS);
+}
+
 static void make(struct filter *f)
 {
     load(f, offsetof(struct seccomp_data, arch));
@@ -83,6 +94,7 @@ static void make(struct filter *f)
         add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, 0, 1));
         answer(f, calls[i].answer);
     }
+    add_bpf_call(f);
     add_memory_call(f, __NR_mmap);
     add_memory_call(f, __NR_mprotect);
     answer(f, SECCOMP_RET_KILL_PROCESS);

@@ -1,5 +1,5 @@
 /* confine.h: what the answerer may ask of the kernel from here on: to read, write and wait on what it has, to accept on its socket,
- * memory and time. No files, no sockets of its own, no programs, no other processes. What is not on the list ends the process,
+ * to run the one program in the kernel that it was given, memory and time. No files, no sockets of its own, no programs, no other processes. What is not on the list ends the process,
  * and its keeper starts another one: an answerer that tries more is somebody else's. exeat_agent.c calls in, last of all. */
 #ifndef EXEAT_AGENT_LINUX_CONFINE_H
 #define EXEAT_AGENT_LINUX_CONFINE_H

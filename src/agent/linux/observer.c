@@ -14,6 +14,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -63,7 +64,8 @@ struct observer {
     int epollfd; /* owned */
     int procfd;  /* borrowed */
     int64_t aged_ms;
-    uint64_t restarts; /* each lost what was not remembered yet */
+    _Atomic uint64_t *turns; /* borrowed; NULL: nobody looks */
+    uint64_t restarts;       /* each lost what was not remembered yet */
     uint64_t lost_said;
 };
 
@@ -127,6 +129,7 @@ struct observer *observer_new(const struct history_options *options)
         o->foreign = foreign_new("/var/lib/dpkg");
         o->usage = usage_new();
         o->restarts = options->restarts;
+        o->turns = options->turns;
     }
     if (!globs || !o || !o->history || !o->scans || !o->foreign || !o->usage) {
         free(globs);
@@ -326,9 +329,17 @@ int observer_fd(const struct observer *o)
     return o->epollfd;
 }
 
+/* Before what waits is taken in: who finds nothing waiting and no turn begun has missed nothing. */
+static void begin_turn(struct observer *o)
+{
+    if (o->turns)
+        atomic_fetch_add(o->turns, 1);
+}
+
 void observer_turn(struct observer *o)
 {
     int64_t now_ms = exec_now_ms();
+    begin_turn(o);
     take_some(o);
     if (o->look_count > 0)
         library_look(o->history, o->procfd, o->looks[--o->look_count]);
@@ -364,6 +375,7 @@ void observer_scan(const struct observer *o, struct history_scan *job)
 
 void observer_scan_done(struct observer *o, const struct history_scan *job)
 {
+    begin_turn(o);
     if (job->library[0]) {
         foreign_done(o->foreign, o->history, job);
         return;
@@ -397,11 +409,11 @@ static void watch_keys_of(struct observer *o, const struct history_id *id)
 }
 
 /* A connection is asked about several times: in full, to be watched, for its later requests. */
-static bool is_new_connection(struct observer *o, const struct attribution *a)
+static bool is_new_connection(struct observer *o, uint64_t accepted_cookie)
 {
-    uint64_t *place = &o->counted[a->accepted_cookie % COUNTED_MAX];
-    bool fresh = a->accepted_cookie == 0 || *place != a->accepted_cookie;
-    *place = a->accepted_cookie;
+    uint64_t *place = &o->counted[accepted_cookie % COUNTED_MAX];
+    bool fresh = accepted_cookie == 0 || *place != accepted_cookie;
+    *place = accepted_cookie;
     return fresh;
 }
 
@@ -422,6 +434,9 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
                   struct agent_history *ret)
 {
     struct history_id id = {s->pid, s->start_ticks};
+    struct epoll_event some;
+    if (epoll_wait(o->epollfd, &some, 1, 0) != 0)
+        begin_turn(o);
     take_some(o);
     if (!history_knows(o->history, id.pid))
         learn(o, id.pid);
@@ -430,7 +445,14 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
     history_ask(o->history, &id, exec_now_ms(), ret);
     foreign_ask(o->foreign, o->history, &id, watched, ret);
     ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
-    if (a && is_new_connection(o, a))
+    if (a && is_new_connection(o, a->accepted_cookie))
         count_connection(o, &id, s->executable);
     return true;
+}
+
+void observer_count(struct observer *o, const struct sender *s, uint64_t accepted_cookie)
+{
+    struct history_id id = {s->pid, s->start_ticks};
+    if (is_new_connection(o, accepted_cookie))
+        count_connection(o, &id, s->executable);
 }

@@ -30,6 +30,9 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
 
 /* Kinds of history that will never be seen, a bit for each; after observer_begin(). */
 unsigned observer_not_observable(const struct observer *o);
+void observer_count(struct observer *o, const struct sender *s,
+                    uint64_t accepted_cookie); /* as platform_count() */
+
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX]);
 
 #endif

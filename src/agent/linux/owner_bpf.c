@@ -269,6 +269,11 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
     return true;
 }
 
+int owner_bpf_look_fd(const struct owner_bpf *b)
+{
+    return b->look;
+}
+
 static bool walk(const struct owner_bpf *b, void (*each)(void *context, const struct owner_walked *found),
                  void *context)
 {
@@ -415,6 +420,11 @@ bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_l
 {
     (void)accepted, (void)ret;
     return b != NULL;
+}
+
+int owner_bpf_look_fd(const struct owner_bpf *b)
+{
+    return b ? 0 : -1;
 }
 
 bool owner_bpf_walk(const struct owner_bpf *b, const struct owner_wanted *w,

@@ -40,6 +40,8 @@ bool owner_bpf_seed(struct owner_bpf *b, int64_t pid, uint64_t start_ns, const s
  * or it must be looked up piece by piece. */
 bool owner_bpf_look(const struct owner_bpf *b, uint64_t accepted, struct owner_look *ret);
 
+int owner_bpf_look_fd(const struct owner_bpf *b); /* what that runs; -1 */
+
 /* A walk through all descriptors, for these sockets and these processes (at most WANTED_MAX each): see struct owner_walked, told
  * perhaps more than once. False: the kernel does not take the program for it, or won't have it run with the rights that are left. */
 struct owner_wanted {

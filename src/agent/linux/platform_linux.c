@@ -330,6 +330,17 @@ void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
         snprintf(id, AGENT_NAME_BYTES, "%.32s", text);
 }
 
+void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie)
+{
+    if (observer_of(p))
+        observer_count(observer_of(p), s, accepted_cookie);
+}
+
+int platform_quick_fd(const struct platform *p)
+{
+    return p->caller.bpf ? owner_bpf_look_fd(p->caller.bpf) : -1;
+}
+
 /* ---- files to hash ---- */
 
 /* Never waits for a FIFO's writer; O_NOATIME is not ours to ask for. */
