@@ -6,7 +6,7 @@ set -euo pipefail
 
 build="build-essential cmake ninja-build pkg-config ca-certificates
        libuv1-dev libssl-dev libc-ares-dev node-llhttp libjansson-dev libyaml-dev libpsl-dev libmaxminddb-dev libcap-dev libcrypt-dev
-       libhyperscan-dev libnghttp2-dev libsqlite3-dev
+       libhyperscan-dev libnghttp2-dev libsqlite3-dev zlib1g-dev
        libbpf-dev clang-14"
 demo="curl openssl python3"
 tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev

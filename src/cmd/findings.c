@@ -199,20 +199,16 @@ static void print_whole(const struct finding *f)
 int findings_arguments(int argc, char **argv, const char *words, const char *help,
                        struct findings_arguments *ret)
 {
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"state", required_argument, NULL, 's'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"by", required_argument, NULL, 'b'},
-                                            {"owner", required_argument, NULL, 'o'},
-                                            {"ticket", required_argument, NULL, 't'},
-                                            {"expires", required_argument, NULL, 'e'},
-                                            {"reason", required_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"all", no_argument, NULL, 'a'},          {"json", no_argument, NULL, 'j'},
+        {"state", required_argument, NULL, 's'},  {"config", required_argument, NULL, 'c'},
+        {"by", required_argument, NULL, 'b'},     {"owner", required_argument, NULL, 'o'},
+        {"ticket", required_argument, NULL, 't'}, {"expires", required_argument, NULL, 'e'},
+        {"reason", required_argument, NULL, 'r'}, {"out", required_argument, NULL, 'O'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     *ret = (struct findings_arguments){0};
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "ajs:c:h", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "ajs:c:O:h", options, NULL)) != -1;) {
         const char **to = c == 's'   ? &ret->state
                           : c == 'c' ? &ret->config
                           : c == 'b' ? &ret->by
@@ -220,6 +216,7 @@ int findings_arguments(int argc, char **argv, const char *words, const char *hel
                           : c == 't' ? &ret->ticket
                           : c == 'e' ? &ret->expires
                           : c == 'r' ? &ret->reason
+                          : c == 'O' ? &ret->out
                                      : NULL;
         if (c == 'h')
             return fputs(help, stdout), CMD_OK;

@@ -6,8 +6,8 @@
 #include "conf/conf.h"
 
 struct findings_arguments {
-    const char *state, *config, *by, *owner, *ticket, *expires,
-        *reason; /* views into argv; NULL when not given */
+    const char *state, *config, *by, *owner, *ticket, *expires, *reason,
+        *out; /* views into argv; NULL when not given */
     bool all, json;
     char **rest;
     int rest_count;

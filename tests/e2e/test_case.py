@@ -1,12 +1,13 @@
 """What is around findings: the self-test against the live policy, what is covered, a case as a bundle."""
+import hashlib
 import json
-import os
-import pathlib
+import subprocess
 
 import pytest
 
-from harness import Proxy, wait_until
-from test_findings import POLICY, exeat, lines, make
+import origins
+from harness import wait_until
+from test_findings import POLICY, exeat, finding, lines, make
 
 ANALYTICS = ["AN0402", "AN0759", "AN0761", "AN1415", "AN1498"]
 
@@ -113,3 +114,64 @@ def test_coverage_says_what_was_observed_of_which_hosts(dns, https, authority, n
             assert shares("AN1415")[1]["history_archive_written_age_s"][0]["observed"] == 0
         text = exeat(p, "status", "coverage", "--config", str(p.config_path))
         assert "chain_class" in text and "linux 0 of 1 (0 %)" in text and "linux 1 of 1 (100 %)" in text
+
+
+def run(*argv, cwd, code=0):
+    r = subprocess.run([str(a) for a in argv], cwd=cwd, capture_output=True, text=True, timeout=60)
+    assert r.returncode == code, r
+    return r.stdout
+
+
+def test_case_export_opens_with_public_tools(dns, authority, name, tmp_path):
+    self_signed = origins.Origin(origins.HttpHandler, tls=authority.server_context(self_signed=True))
+    p = make(dns, [self_signed.port], policy={"handling": "peek", "chain": "wait", "rules": [str(POLICY / "rules/attack")]},
+             tls_origin={"ca_file": str(authority.ca)})
+    p.write_passwords(bob="not in any bundle")
+    with p:
+        host = name()
+        p.curl("-k", f"https://{host}:{self_signed.port}/hello")
+        f = finding(p, "AN1498")
+        uid = f["finding_info"]["uid"]
+        wait_until(lambda: uid in exeat(p, "findings", "list", "--config", str(p.config_path)), "the finding in the database")
+        x = p.exchange(host)
+        leaf = x.get("unmapped.chain.certificates")[0]
+        out = tmp_path / "case.tar.gz"
+
+        def exported():  # certificates reach the database some seconds after the record
+            out.unlink(missing_ok=True)
+            said = exeat(p, "case", "export", "--config", str(p.config_path), "--out", str(out), uid[:20])
+            return said if f"{leaf[:40]}.pem" in run("tar", "tzf", out, cwd=tmp_path) else None
+        said = wait_until(exported, "the certificate in the bundle")
+        exeat(p, "case", "export", "--config", str(p.config_path), "--out", str(out), uid, code=1)  # nothing is overwritten
+        key = p.folder / "case.key"
+        assert key.stat().st_mode & 0o777 == 0o600 and out.stat().st_mode & 0o777 == 0o600
+        run("tar", "xzf", out, cwd=tmp_path)
+        case = tmp_path / f"case-{uid}"
+        assert "Verified OK" in run("openssl", "dgst", "-sha256", "-verify", "case.pub", "-signature", "MANIFEST.sig", "MANIFEST.sha256", cwd=case)
+        run("sha256sum", "--check", "--strict", "MANIFEST.sha256", cwd=case)
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-in", "case.pub", "-outform", "DER"], cwd=case, capture_output=True, check=True).stdout
+        assert hashlib.sha256(der).hexdigest() in said
+        # every file is in the manifest, and a changed one is noticed
+        files = {str(f.relative_to(case)) for f in case.rglob("*") if f.is_file()}
+        assert {line.split("  ")[1] for line in (case / "MANIFEST.sha256").read_text().splitlines()} == files - {"MANIFEST.sha256", "MANIFEST.sig"}
+        # what is in it
+        load = {f: json.loads((case / f).read_text()) for f in files if f.endswith(".json")}
+        assert load["finding.json"]["uid"] == uid and load["finding.json"]["analytic"] == "AN1498"
+        records = [json.loads(line) for line in (case / "records.jsonl").read_text().splitlines()]
+        assert {r["class_uid"] for r in records} == {2004, 4001}
+        ledger = (p.state / "audit.jsonl").read_bytes()
+        for place, line in zip(load["records-where.json"]["lines"], (case / "records.jsonl").read_bytes().splitlines(keepends=True)):
+            assert ledger[place["offset"]:].startswith(line) and hashlib.sha256(line).hexdigest() == place["sha256"]
+        assert load["process-tree.json"][0]["process"]["file"]["path"].endswith("curl") and load["process-tree.json"][0]["confidence"] == "exact"
+        assert load["hello.json"][0]["tls"]["sni"] == host and load["chains.json"][0]["chain"]["class"] == "self_signed"
+        assert "Issuer" in run("openssl", "x509", "-in", f"chains/{leaf[:40]}.pem", "-noout", "-text", cwd=case)
+        assert (case / "policy/rules/an1498.yml").read_text() == (POLICY / "rules/attack/an1498.yml").read_text()
+        assert (case / "policy/baseline.yaml").read_text() == p.baseline_path.read_text()
+        assert load["policy/versions.json"]["generation_running"] == load["policy/versions.json"]["records"][0]["policy_generation"]
+        assert [a["analytic"] for a in load["coverage.json"]["analytics"]] == ANALYTICS
+        assert load["losses.json"]["records_not_found"] == []
+        # nothing secret: no key, no password
+        whole = b"".join(f.read_bytes() for f in case.rglob("*") if f.is_file())
+        assert b"PRIVATE KEY" not in whole and b"not in any bundle" not in whole and b"$6$" not in whole
+        (case / "finding.json").write_text((case / "finding.json").read_text().replace("AN1498", "AN0000"))
+        run("sha256sum", "--check", "--status", "MANIFEST.sha256", cwd=case, code=1)
