@@ -134,7 +134,8 @@
  *                   at_least: there may have been more
  *     losses        what the agent missed or had to forget since it began, so that a count is a lower bound: process
  *                   events, file events, processes forgotten before their time
- *     not_observable  kinds that this agent does not see (why: a sentence in its hello); not seeing them means nothing
+ *     not_observable  kinds that this agent does not see (why: a sentence in its hello), or not of this sender: whether its package links
+ *                   a TLS library that it loaded is found out later, or never. Not seeing them means nothing
  *     usage         how often this executable was started on this host, how often it connected to the proxy, and how many
  *                   of those processes did: a program that normally doesn't connect is a number
  *   All members are optional; kinds that are not known are ignored. Where the ask was brief, "history":"same" stands for the one that last
