@@ -308,7 +308,9 @@ enum step flow_decide_hello(struct flow *f)
     bool known = sni->state == FACT_KNOWN;
     bool same = known && host_canonical_bare(span_of(sni->as.text, sni->count), &name) == HOST_OK &&
                 host_equal(&name, &x->host);
-    if (known && !same && flow_conf(f)->policy.sni_mismatch == CONF_SNI_MISMATCH_REFUSE) {
+    const struct fact_value *public_name = &x->facts.values[FACT_ech_public_name];
+    bool excused = public_name->state == FACT_KNOWN && public_name->as.integer;
+    if (known && !same && !excused && flow_conf(f)->policy.sni_mismatch == CONF_SNI_MISMATCH_REFUSE) {
         x->verdict.action = VERDICT_BLOCK;
         x->verdict.reason = REASON_SNI_MISMATCH;
         return flow_fail(f, REASON_SNI_MISMATCH, NULL);

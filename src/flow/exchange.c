@@ -156,6 +156,7 @@ void flow_setup_drop(struct flow *f)
     if (!s)
         return;
     net_resolve_cancel(f->env->net, &s->resolution);
+    net_https_cancel(f->env->net, &s->https);
     net_dial_cancel(f->env->net, &s->dialing);
     if (s->dialing.stream) /* connected, but nobody took it any more */
         net_stream_close(s->dialing.stream, NET_CLOSE_RST);

@@ -55,6 +55,8 @@ struct flow_setup {
     unsigned interim; /* answers of the parent before its answer */
     struct hello_reader hello;
     bool client_spoke, server_spoke;
+    struct net_https https;
+    bool https_asked, https_known;
 };
 
 /* INSPECT's own state. */
@@ -303,6 +305,11 @@ enum step decide_over_connection(struct flow *f);
 
 /* A head is in x->request, whoever read it: what it shows by itself, its facts. MOVE: it is refused. */
 enum step request_judge(struct flow *f);
+
+/* ---- ech.c ---- */
+
+/* Does the destination's own HTTPS record say whether the hello's name may be another? */
+bool ech_is_wanted(const struct flow *f);
 
 /* ---- dial.c ---- */
 

@@ -150,7 +150,7 @@ static enum step settle(struct flow *f)
     }
     facts_settle(facts, FACT_REQUEST, FACT_UNOBSERVABLE);
     facts_settle(facts, FACT_RESPONSE, FACT_UNOBSERVABLE);
-    return flow_goto(f, FLOW_DECIDE_HELLO);
+    return flow_goto(f, ech_is_wanted(f) ? FLOW_ECH : FLOW_DECIDE_HELLO);
 }
 
 /* ---- reading ---- */

@@ -39,8 +39,11 @@
           T(DIAL) T(INSPECT) T(MINT),                                                                        \
           "TLS with the server of an https:// request, or of a tunnel that is terminated")                   \
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
-    STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),     \
+    STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE,                      \
+          T(ECH) T(DECIDE_HELLO),                                                                            \
           "whoever speaks first decides: a ClientHello, something else, or a server-first protocol")         \
+    STATE(ECH, flow_ech, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE, T(DECIDE_HELLO),            \
+          "a hidden name behind another one: is that the public name of the destination?")                   \
     STATE(DECIDE_HELLO, flow_decide_hello, 0, INTERNAL, NONE, NONE,                                          \
           T(PROBE) T(FORWARD) T(SERVER_TLS) T(MINT),                                                         \
           "what the hello shows is judged; the decision is recorded before a byte leaves")                   \

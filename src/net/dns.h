@@ -35,6 +35,15 @@ void hosts_free(struct hosts *h);
 /* How many addresses (at most DNS_ADDRESSES_MAX) were put in ret. `name` is canonical. */
 unsigned hosts_find(const struct hosts *h, const char *name, struct ip ret[DNS_ADDRESSES_MAX]);
 
+/* ---- resolver.c ---- */
+
+/* Where names are asked for now; NULL: this one is known here, and not asked for. */
+struct dns_channel *resolver_channel(struct net *net, const char *host);
+
+/* ---- https_lookup.c ---- */
+
+void https_room_free(struct net *net); /* when no query is under way any more */
+
 /* ---- dns_channel.c ---- */
 
 struct dns_channel;

@@ -157,6 +157,7 @@ struct net {
     struct pipe_pool pipes;
     struct resolver *resolver;    /* owned */
     struct dns_channel *channels; /* owned: the resolver's, and retired ones with queries under way */
+    struct https_room *https;     /* owned; NULL before its first use */
     struct agent_link *agent;     /* owned */
     struct job_run *jobs;         /* owned: running or waiting */
     unsigned jobs_count;

@@ -14,6 +14,7 @@
 
 #include "base/ip.h"
 #include "wire/agent_message.h"
+#include "wire/https_record.h"
 #include "wire/record_watch.h"
 
 #include <sys/types.h>
@@ -111,6 +112,19 @@ struct net_resolution {
 /* `host` is canonical and not an address. True: answered at once, `done` isn't called. False: it will be. */
 bool net_resolve(struct net *net, struct net_resolution *r, const char *host);
 void net_resolve_cancel(struct net *net, struct net_resolution *r); /* harmless when not under way */
+
+/* What a name's HTTPS records (RFC 9460) say; asked for where a hello hides its name behind another. */
+struct net_https {
+    void (*done)(struct net_https *); /* owner's; the result is in the fields below */
+    void *owner;                      /* owner's */
+    bool answered;                    /* false: no server did, or not in time */
+    struct https_record record;       /* count 0: there is none, or none with ECH */
+    void *operation;                  /* net's; NULL when not under way */
+};
+
+/* As net_resolve(): `host` is canonical and not an address. Names of the hosts file are not asked for. */
+bool net_https_ask(struct net *net, struct net_https *h, const char *host);
+void net_https_cancel(struct net *net, struct net_https *h); /* harmless when not under way */
 
 /* ---- connections ---- */
 

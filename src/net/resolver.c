@@ -465,6 +465,13 @@ bool net_resolve(struct net *net, struct net_resolution *resolution, const char 
     return true;
 }
 
+struct dns_channel *resolver_channel(struct net *net, const char *host)
+{
+    struct net_resolution here = {0};
+    follow_files(net->resolver);
+    return find_here(net->resolver, &here, host) ? NULL : net->resolver->channel;
+}
+
 void net_resolve_cancel(struct net *net, struct net_resolution *resolution)
 {
     (void)net;
@@ -519,6 +526,7 @@ void resolver_free(struct resolver *take_r)
         waiter_free(r->answered); /* NOLINT(clang-analyzer-unix.Malloc): it leaves the list */
     while (r->net->channels)      /* their queries end; so do the lookups, for which nobody waits */
         dns_channel_free(r->net->channels);
+    https_room_free(r->net);
     cache_flush(r);
     hosts_free(&r->hosts);
     must(r->lookups == NULL);

@@ -103,6 +103,8 @@ struct world_agent {
 struct world {
     void *owner;
     void (*dns)(void *owner, const char *host, struct world_dns *ret);
+    const char *(*https)(void *owner,
+                         const char *host); /* the public name of its ECH; "": it has none; NULL: no answer */
     void (*dial)(void *owner, const struct endpoint *addresses, unsigned count, struct world_dial *ret);
     void (*agent)(void *owner, const struct endpoint *client, struct world_agent *ret);
     void (*to_server)(void *owner, void *flow, struct peer *server,

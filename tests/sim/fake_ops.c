@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { JOB_MS = 3, JOBS_MAX = 4 };
+enum { JOB_MS = 3, HTTPS_MS = 2, JOBS_MAX = 4 };
 
-enum op_kind { OP_DNS, OP_DIAL, OP_AGENT, OP_CHANGE, OP_JOB };
+enum op_kind { OP_DNS, OP_HTTPS, OP_DIAL, OP_AGENT, OP_CHANGE, OP_JOB };
 
 struct fake_op {
     struct fake_op *next; /* net's list, oldest first */
@@ -17,6 +17,7 @@ struct fake_op {
     uint64_t due_ms;
     void *subject; /* borrowed: the flow's struct */
     struct world_dns dns;
+    const char *https; /* borrowed from the world */
     struct world_dial dial;
     struct endpoint address;
     struct world_agent agent;
@@ -84,6 +85,29 @@ bool net_resolve(struct net *net, struct net_resolution *r, const char *host)
 void net_resolve_cancel(struct net *net, struct net_resolution *r)
 {
     op_cancel(net, &r->operation);
+}
+
+static void answer_https(struct net_https *h, const char *name)
+{
+    h->answered = name != NULL;
+    h->record = (struct https_record){0};
+    if (name && name[0])
+        snprintf(h->record.names[h->record.count++], sizeof h->record.names[0], "%s", name);
+}
+
+bool net_https_ask(struct net *net, struct net_https *h, const char *host)
+{
+    must(!h->operation);
+    net->queries++;
+    struct fake_op *op = op_new(net, OP_HTTPS, h, HTTPS_MS);
+    op->https = fake_step(net) || !net->world.https ? NULL : net->world.https(net->world.owner, host);
+    h->operation = op;
+    return false;
+}
+
+void net_https_cancel(struct net *net, struct net_https *h)
+{
+    op_cancel(net, &h->operation);
 }
 
 /* ---- connections ---- */
@@ -209,6 +233,13 @@ static void finish(struct net *net, struct fake_op *op)
         r->operation = NULL;
         answer_dns(r, &op->dns);
         r->done(r);
+        break;
+    }
+    case OP_HTTPS: {
+        struct net_https *h = op->subject;
+        h->operation = NULL;
+        answer_https(h, op->https);
+        h->done(h);
         break;
     }
     case OP_DIAL:

@@ -28,6 +28,8 @@ bool run_verbose;
 struct dns_rule {
     struct span name;
     struct world_dns answer;
+    const char *
+        public_name; /* of its ECH: borrowed from the scenario; NULL: its HTTPS records are not answered for */
 };
 
 struct dial_rule {
@@ -264,6 +266,15 @@ static void world_dns(void *owner, const char *host, struct world_dns *ret)
     *ret = (struct world_dns){.status = NET_DNS_NOT_FOUND};
 }
 
+static const char *world_https(void *owner, const char *host)
+{
+    const struct run *r = owner;
+    for (unsigned i = 0; i < r->dns_count; i++)
+        if (span_is(r->dns[i].name, host))
+            return r->dns[i].public_name;
+    return NULL;
+}
+
 static const struct dial_rule *dial_rule(const struct run *r, const struct endpoint *e)
 {
     for (unsigned i = r->dial_count; i-- > 0;) /* the latest counts */
@@ -398,7 +409,7 @@ static void do_agent(struct run *r)
     }
 }
 
-/* dns NAME [after T] = ADDRESS... | dns NAME [after T] fails | not_found | times_out */
+/* dns NAME [after T] = ADDRESS... [ech NAME] | dns NAME [after T] fails | not_found | times_out */
 static void do_dns(struct run *r)
 {
     unsigned at = 2;
@@ -412,10 +423,12 @@ static void do_dns(struct run *r)
         at++;
     }
     if (word_is(r, at, "=")) {
-        for (at++; at < r->line->count; at++)
+        for (at++; at < r->line->count && !word_is(r, at, "ech"); at++)
             if (rule.answer.count == ARRAY_LEN(rule.answer.addresses) ||
                 !ip_parse(word(r, at), &rule.answer.addresses[rule.answer.count++]))
                 give_up(r, "not an address");
+        if (at < r->line->count)
+            rule.public_name = word_text(r, at + 1);
     } else if (word_is(r, at, "fails")) {
         rule.answer.status = NET_DNS_FAILED;
     } else if (word_is(r, at, "not_found")) {
@@ -971,7 +984,8 @@ int run_scenario(struct scenario *s, enum injection injection, uint64_t at, stru
     snprintf(sim_context, sizeof sim_context, "%s: %s at step %llu", s->name, injection_name(injection),
              (unsigned long long)at);
     r.agent_absent = true;
-    struct world world = {.owner = &r, .dns = world_dns, .dial = world_dial, .agent = world_agent};
+    struct world world = {
+        .owner = &r, .dns = world_dns, .https = world_https, .dial = world_dial, .agent = world_agent};
     sim_open(r.sim, stand_in(), &world);
     r.sim->net->injection = injection;
     r.sim->net->inject_at = at;

@@ -76,7 +76,7 @@ static const uint8_t target_name[] = "\x06target\x04test"; /* its NUL ends the n
 struct behaviour {
     const char *label;
     unsigned rcode, a, aaaa, ttl;
-    bool cname, truncate, silent, silent_aaaa, silent_a, same;
+    bool cname, truncate, silent, silent_aaaa, silent_a, same, ech;
 };
 
 static const struct behaviour behaviours[] = {
@@ -90,6 +90,7 @@ static const struct behaviour behaviours[] = {
     {.label = "same", .a = 5, .ttl = 30, .same = true},
     {.label = "alias", .a = 2, .ttl = 30, .cname = true},
     {.label = "big", .a = 3, .ttl = 30, .truncate = true},
+    {.label = "ech", .ttl = 300, .ech = true},
     {.label = "none", .rcode = 3},
     {.label = "empty"},
     {.label = "fail", .rcode = 2},
@@ -119,6 +120,12 @@ static size_t server_records(const struct server *s, const struct behaviour *b, 
             data[15] = (uint8_t)(s->last_byte + i);
         }
         at = put_record(p, at, name, name_len, type, b->ttl, data, type == 1 ? 4 : 16);
+    }
+    if (type == DNS_TYPE_HTTPS && b->ech) {
+        static const uint8_t service[] = "\0\1\0\0\5\0\x1c\0\x1a\xfe\x0d\0\x16\7\0\x20\0\1k\0\4\0\1\0\1\0\x06"
+                                         "a.test\0";
+        at = put_record(p, at, pointer, 2, DNS_TYPE_HTTPS, b->ttl, service, sizeof service);
+        answers++;
     }
     put16(p + 6, answers);
     return at;
@@ -589,6 +596,61 @@ static void impossible_names_are_not_found(void **state)
     net_free(net);
 }
 
+struct asked_https {
+    struct net_https https;
+    unsigned done;
+};
+
+static void on_https(struct net_https *h)
+{
+    ((struct asked_https *)h)->done++;
+    assert_null(h->operation);
+}
+
+/* True: answered at once. */
+static bool ask_https(struct net *net, struct server *s, struct asked_https *a, const char *host)
+{
+    *a = (struct asked_https){.https = {.done = on_https}};
+    if (net_https_ask(net, &a->https, host))
+        return true;
+    help_until(net, step(s) || a->done);
+    assert_int_equal(a->done, 1);
+    return false;
+}
+
+static void https_records_give_public_names(void **state)
+{
+    (void)state;
+    struct server s;
+    struct asked_https a;
+    struct net *net = net_with(&s, 1000);
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(ask_https(net, &s, &a, "ech.test"), again == 1); /* then from the cache */
+        assert_true(a.https.answered);
+        assert_int_equal(a.https.record.count, 1);
+        assert_string_equal(a.https.record.names[0], "a.test");
+    }
+    assert_int_equal(s.queries, 1);
+    assert_false(ask_https(net, &s, &a, "none.test"));
+    assert_true(a.https.answered);
+    assert_int_equal(a.https.record.count, 0);
+    assert_false(ask_https(net, &s, &a, "empty.test"));
+    assert_true(a.https.answered);
+    assert_false(ask_https(net, &s, &a, "silent.test"));
+    assert_false(a.https.answered);
+    assert_true(ask_https(net, &s, &a, "x.localhost")); /* never asked for */
+    assert_false(a.https.answered);
+    a = (struct asked_https){.https = {.done = on_https}};
+    assert_false(net_https_ask(net, &a.https, "both.test"));
+    net_https_cancel(net, &a.https);
+    struct asked_https late = {.https = {.done = on_https}};
+    assert_false(net_https_ask(net, &late.https, "four.test"));
+    net_free(net); /* with queries under way */
+    assert_int_equal(a.done + late.done, 0);
+    assert_null(late.https.operation);
+    server_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +669,7 @@ int main(void)
         cmocka_unit_test(the_hosts_file_comes_first_and_is_followed),
         cmocka_unit_test(resolv_conf_is_followed),
         cmocka_unit_test(impossible_names_are_not_found),
+        cmocka_unit_test(https_records_give_public_names),
     };
     return cmocka_run_group_tests_name("net_resolver", tests, NULL, NULL);
 }
