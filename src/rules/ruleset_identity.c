@@ -2,17 +2,18 @@
  * himself. Pure. */
 #include "rules/ruleset_identity.h"
 
-static uint64_t mix(uint64_t h, const void *bytes, size_t len)
+/* The finalizer of SplitMix64. */
+static uint64_t mix(uint64_t h, uint64_t part)
 {
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 0x100000001b3;
+    h = (h ^ part) + 0x9e3779b97f4a7c15;
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9;
+    h = (h ^ h >> 27) * 0x94d049bb133111eb;
     return h ^ h >> 31;
 }
 
 static uint64_t mix_text(uint64_t h, const char *text)
 {
-    return mix(h, text, strlen(text) + 1);
+    return mix(h, names_hash(span_str(text)));
 }
 
 static uint64_t mix_code(uint64_t h, const struct ruleset *s, const struct rule *r)
@@ -21,7 +22,7 @@ static uint64_t mix_code(uint64_t h, const struct ruleset *s, const struct rule 
         uint32_t word = s->code[r->code + i];
         bool atom = word >> RULE_CODE_SHIFT == EXPR_ATOM;
         uint64_t part = atom ? s->atoms[word & ((1u << RULE_CODE_SHIFT) - 1)].key : word;
-        h = mix(h, &part, sizeof part);
+        h = mix(h, part);
     }
     return h;
 }
@@ -36,10 +37,11 @@ static uint64_t mix_fields(uint64_t h, const struct ruleset *s, const uint32_t *
 static uint64_t mix_correlation(uint64_t h, const struct ruleset *s, const struct correlation *c)
 {
     const struct sigma_correlation *w = c->what;
-    const int64_t numbers[] = {(int64_t)w->type, w->timespan_ms, w->min, w->max, w->not, w->generate};
-    h = mix(h, numbers, sizeof numbers);
+    h = mix(mix(h, (uint64_t)w->type), (uint64_t)w->timespan_ms);
+    h = mix(mix(h, (uint64_t)w->min), (uint64_t)w->max);
+    h = mix(mix(h, (uint64_t)w->not ), w->generate);
     for (size_t i = 0; i < w->rules.count; i++)
-        h = mix(h, &s->rules[c->rules[i]].identity, sizeof s->rules[0].identity);
+        h = mix(h, s->rules[c->rules[i]].identity);
     h = mix_fields(h, s, c->group_fields, w->rules.count * w->group_by.count);
     return mix_fields(h, s, c->value_fields, w->rules.count * w->fields.count);
 }

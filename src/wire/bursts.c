@@ -101,7 +101,8 @@ void bursts_add(struct bursts *b, bool out, bool sealed, size_t payload)
     if (now->records == 0)
         now->first_bytes = bytes;
     now->bytes += now->bytes <= FLIGHT_MAX ? bytes : 0; /* more is all the same */
-    now->records += now->records < UINT16_MAX;
+    if (now->records < UINT16_MAX)
+        now->records++;
     b->found = look(b);
     b->done = b->found || is_over(b);
 }
