@@ -136,8 +136,9 @@
  *                   events, file events, processes forgotten before their time
  *     not_observable  kinds that this agent does not see (why: a sentence in its hello), or not of this sender: whether its package links
  *                   a TLS library that it loaded is found out later, or never. Not seeing them means nothing
- *     usage         how often this executable was started on this host, how often it connected to the proxy, and how many
- *                   of those processes did: a program that normally doesn't connect is a number
+ *     usage         how often this program (the executable, and the script that an interpreter runs) was started on this
+ *                   host, how often it connected to the proxy, and how many of those processes did: a program that
+ *                   normally doesn't connect is a number
  *   All members are optional; kinds that are not known are ignored. Where the ask was brief, "history":"same" stands for the one that last
  *   came with this sender_ref on this link, not longer than AGENT_HISTORY_SAME_MS ago: no other kind or class was seen since;
  *   counts and ages may be that much older.

@@ -64,6 +64,15 @@ static struct program *get(struct usage *u, const char *path)
     return p;
 }
 
+/* A tab between the two: no script of that interpreter's can have the name of a program without one. */
+bool usage_name(const char *path, const char *script, char ret[USAGE_PATH_BYTES])
+{
+    if (!path[0] || strchr(path, '\t'))
+        return false;
+    int n = snprintf(ret, USAGE_PATH_BYTES, "%s%s%s", path, script ? "\t" : "", script ? script : "");
+    return n > 0 && n < USAGE_PATH_BYTES;
+}
+
 void usage_execute(struct usage *u, const char *path, int64_t now_ms)
 {
     struct program *p = get(u, path);

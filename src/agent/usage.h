@@ -1,5 +1,6 @@
 /* usage.h: how often each program was executed on this host, and how often it connected to the proxy: so that "normally doesn't
- * connect" is a number. By the executable's path (all scripts of an interpreter are one). Bounded: the program that was used
+ * connect" is a number. By the executable's path, and the script's where an interpreter runs
+ * a file: what it is told otherwise (a command, a module, its input) is one. Bounded: the program that was used
  * least recently goes. Kept in a file as lines of text. Pure but for malloc; times are Unix milliseconds. */
 #ifndef EXEAT_AGENT_USAGE_H
 #define EXEAT_AGENT_USAGE_H
@@ -13,6 +14,9 @@ struct usage;
 
 struct usage *usage_new(void);
 void usage_free(struct usage *u); /* NULL is fine */
+
+/* The name that a program has in here: `script` NULL without. False: it is not counted (too long, or made to be taken for another). */
+bool usage_name(const char *path, const char *script, char ret[USAGE_PATH_BYTES]);
 
 void usage_execute(struct usage *u, const char *path, int64_t now_ms);
 void usage_connect(struct usage *u, const char *path, bool first_of_process, int64_t now_ms);

@@ -295,6 +295,12 @@ def test_how_often_it_runs_and_connects(tmp_path):
     assert usage["executions"]["count"] == 4 and usage["connections"]["count"] == 0 and usage["connected_executions"] == 0
     agent.end()
     agent = Agent(tmp_path, "--state", str(tmp_path / "state"))
+    scripts = [tmp_path / "one.py", tmp_path / "other.py"]
+    for script in scripts:  # one interpreter's, and yet two programs
+        script.write_text(CONNECT)
+    subprocess.run(["/usr/bin/python3", scripts[0]], stderr=subprocess.DEVNULL)  # ends at once: no port
+    runs = [ask_program(agent, ["/usr/bin/python3", s])["history"]["usage"]["executions"]["count"] for s in scripts]
+    assert runs == [2, 1]
     usage = ask_program(agent, [program])["history"]["usage"]
     assert usage["executions"]["count"] == 5 and usage["connections"]["count"] == 1 and usage["connected_executions"] == 1
     assert usage["executions"]["first_ms"] <= usage["connections"]["first_ms"] <= usage["executions"]["last_ms"]

@@ -261,6 +261,12 @@ static void programs_are_counted_and_kept(void **state)
     struct usage *u = usage_new(), *again = usage_new();
     struct agent_usage n;
     struct buf out;
+    char name[USAGE_PATH_BYTES], other[USAGE_PATH_BYTES];
+    assert_true(usage_name("/bin/py", NULL, name) && usage_name("/bin/py", "/s/a", other));
+    assert_string_not_equal(name, other);
+    assert_true(usage_name("/bin/py", "/s/b", name));
+    assert_string_not_equal(name, other);
+    assert_false(usage_name("/bin/py\t/s", NULL, name));
     assert_false(usage_find(u, "/bin/a", &n));
     usage_execute(u, "/bin/a", 1000);
     usage_execute(u, "/bin/a", 2000);

@@ -4,12 +4,14 @@
 
 #include "agent/archive.h"
 #include "agent/history.h"
+#include "agent/linux/describe.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/files.h"
 #include "agent/linux/foreign.h"
 #include "agent/linux/keys.h"
 #include "agent/linux/libraries.h"
 #include "agent/linux/scans.h"
+#include "agent/script.h"
 #include "agent/usage.h"
 #include "base/log.h"
 
@@ -32,7 +34,8 @@ enum {
     PATH_BYTES = 512,
     FILES_OF_MAX = 1024,
     CONNECTED_MAX = 1024,
-    COUNTED_MAX = 4096
+    COUNTED_MAX = 4096,
+    SCRIPT_ARENA_BYTES = 65536
 };
 
 /* A process' file, as it was executed, and whether that file's programs connected to the proxy before. */
@@ -208,6 +211,39 @@ static void watch_keys(struct observer *o, const struct executed *e)
         key_watch_process(o->keys, e->id.pid);
 }
 
+/* The script that an interpreter was started with, as one path; NULL: none, or it cannot be told. The caller's to free. */
+static char *find_script(const struct observer *o, const struct executed *e)
+{
+    const char *const *argv = NULL, *script = NULL;
+    char cwd[AGENT_PATH_BYTES] = "", joined[AGENT_PATH_BYTES * 2];
+    bool truncated;
+    struct arena arena;
+    arena_init(&arena, SCRIPT_ARENA_BYTES);
+    size_t argc =
+        arguments_split(&arena, (const char *)e->arguments.data, e->arguments.len, &argv, &truncated);
+    bool is_file = argc > 0 && script_find(e->path, argv, argc, &script) == SENDER_SCRIPT_FILE;
+    if (is_file && script[0] != '/') {
+        int dirfd = proc_open_pid(o->procfd, e->id.pid);
+        is_file = dirfd >= 0 && proc_link_at(dirfd, "cwd", cwd, sizeof cwd) > 0;
+        if (dirfd >= 0)
+            close(dirfd);
+    }
+    if (is_file)
+        snprintf(joined, sizeof joined, "%s%s%s", cwd, cwd[0] ? "/" : "", script);
+    arena_reset(&arena);
+    return is_file ? realpath(joined, NULL) : NULL;
+}
+
+static void count_execution(struct observer *o, const struct executed *e)
+{
+    char name[USAGE_PATH_BYTES];
+    char *script = find_script(o, e);
+    if (usage_name(e->path, script, name))
+        usage_execute(o->usage, name, wall_ms());
+    free(script);
+    o->usage_changed = true;
+}
+
 static void on_executed(void *context, const struct executed *e)
 {
     struct observer *o = context;
@@ -215,8 +251,7 @@ static void on_executed(void *context, const struct executed *e)
     foreign_forget(o->foreign, e->id.pid); /* what was mapped is not any more */
     note_archiver(o, e);
     scans_ask(o->scans, o->history, e);
-    usage_execute(o->usage, e->path, wall_ms());
-    o->usage_changed = true;
+    count_execution(o, e);
 }
 
 /* Which program loaded it: as it was executed, else as it runs now. */
@@ -417,16 +452,17 @@ static bool is_new_connection(struct observer *o, uint64_t accepted_cookie)
     return fresh;
 }
 
-static void count_connection(struct observer *o, const struct history_id *id, const char *executable)
+static void count_connection(struct observer *o, const struct history_id *id, const struct sender *s)
 {
     bool first = history_connect(o->history, id);
     if (first) {
         look_later(o, id);
         watch_keys_of(o, id);
     }
-    if (!executable)
+    char name[USAGE_PATH_BYTES];
+    if (!s->executable || !usage_name(s->executable, s->script, name))
         return;
-    usage_connect(o->usage, executable, first, wall_ms());
+    usage_connect(o->usage, name, first, wall_ms());
     o->usage_changed = true;
 }
 
@@ -444,9 +480,11 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
     bool watched = o->libraries && id.start_ticks >= o->begun_ticks;
     history_ask(o->history, &id, exec_now_ms(), ret);
     foreign_ask(o->foreign, o->history, &id, watched, ret);
-    ret->has_usage = s->executable && usage_find(o->usage, s->executable, &ret->usage);
+    char name[USAGE_PATH_BYTES];
+    ret->has_usage = s->executable && usage_name(s->executable, s->script, name) &&
+                     usage_find(o->usage, name, &ret->usage);
     if (a && is_new_connection(o, a->accepted_cookie))
-        count_connection(o, &id, s->executable);
+        count_connection(o, &id, s);
     return true;
 }
 
@@ -454,5 +492,5 @@ void observer_count(struct observer *o, const struct sender *s, uint64_t accepte
 {
     struct history_id id = {s->pid, s->start_ticks};
     if (is_new_connection(o, accepted_cookie))
-        count_connection(o, &id, s->executable);
+        count_connection(o, &id, s);
 }
