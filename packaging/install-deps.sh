@@ -12,7 +12,7 @@ demo="curl openssl python3"
 tests="clang clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14 libcmocka-dev
        python3-pytest python3-requests python3-yaml curl wget git openssl nodejs nginx-light dpkg-dev chromium iproute2 nftables nghttp2-client nghttp2-server
        openjdk-17-jdk-headless cargo sslscan testssl.sh
-       gcc-mingw-w64-x86-64-win32 wine wine64 lld"
+       gcc-mingw-w64-x86-64-win32 wine wine64 lld-14"
 bench="squid-openssl tinyproxy nginx-light linux-perf"
 
 case "${1:-}" in

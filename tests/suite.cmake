@@ -20,7 +20,8 @@ set_tests_properties(arch.tidy arch.analyzer PROPERTIES PROCESSORS 2)
 
 # The agents of other systems: built here, and run where something runs them.
 suite(platforms.windows 600 tests/platforms/windows.sh ${ROOT}/build/windows)
-set_tests_properties(platforms.windows PROPERTIES SKIP_RETURN_CODE 77)
+suite(platforms.macos 300 tests/platforms/macos.sh ${ROOT}/build/macos)
+set_tests_properties(platforms.windows platforms.macos PROPERTIES SKIP_RETURN_CODE 77)
 
 suite(docs.figure 60 ${PYTHON} tests/arch/check.py figure)
 suite(docs.readme 60 ${PYTHON} tests/arch/docs.py ${ROOT}/build/release)

@@ -179,7 +179,8 @@ void sender_write(const struct sender *s, struct json *j, const char *key)
 
 static const char *base_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
+    bool is_windows = path[0] && path[1] == ':'; /* everybody else's begin with a slash */
+    const char *slash = strrchr(path, is_windows ? '\\' : '/');
     return slash && slash[1] ? slash + 1 : path;
 }
 
