@@ -83,7 +83,8 @@ static void describe_parents(int pid, int parent, struct sender *s)
     for (; s->parents && parent > 0 && s->parent_count < AGENT_PARENTS_MAX && read_process(parent, &info);
          parent = (int)info.parent) {
         struct sender_parent *p = &s->parents[s->parent_count++];
-        *p = (struct sender_parent){.pid = parent, .executable = path_of(parent, &s->arena), .writable_by_user = -1};
+        *p = (struct sender_parent){
+            .pid = parent, .executable = path_of(parent, &s->arena), .writable_by_user = -1};
         p->name = last_part(p->executable);
         if (!s->unit && parent != 1)
             s->unit = jobs_of(parent, &s->arena);
@@ -103,11 +104,13 @@ static void describe_executable(int pid, struct process *p)
         fd >= 0 && platform_file_key(fd, &p->executable) ? SENDER_HASH_PENDING : SENDER_HASH_FAILED;
     if (fd >= 0)
         close(fd);
-    s->provenance[SENDER_FIELD_EXECUTABLE] = s->executable ? AGENT_PROVENANCE_KERNEL : AGENT_PROVENANCE_DENIED;
+    s->provenance[SENDER_FIELD_EXECUTABLE] =
+        s->executable ? AGENT_PROVENANCE_KERNEL : AGENT_PROVENANCE_DENIED;
     const char *script;
     if (s->executable) /* its arguments are not read here: an interpreter's script cannot be told */
-        s->script_kind = script_find(s->executable, NULL, 0, &script) == SENDER_SCRIPT_NONE ? SENDER_SCRIPT_NONE
-                                                                                            : SENDER_SCRIPT_UNCLEAR;
+        s->script_kind = script_find(s->executable, NULL, 0, &script) == SENDER_SCRIPT_NONE
+                             ? SENDER_SCRIPT_NONE
+                             : SENDER_SCRIPT_UNCLEAR;
 }
 
 struct process *describe_process(int pid, uint64_t serial)
@@ -121,7 +124,8 @@ struct process *describe_process(int pid, uint64_t serial)
         return NULL;
     }
     *p = (struct process){.refs = 1, .serial = serial, .revision = 1, .sender = s};
-    snprintf(ref, sizeof ref, "%d.%llu.%llu", pid, (unsigned long long)info.start_s, (unsigned long long)serial);
+    snprintf(ref, sizeof ref, "%d.%llu.%llu", pid, (unsigned long long)info.start_s,
+             (unsigned long long)serial);
     s->ref = arena_strdup(&s->arena, ref);
     s->pid = pid;
     s->start_ms = (int64_t)(info.start_s * 1000 + info.start_us / 1000);
@@ -150,22 +154,28 @@ void process_unref(struct process *process)
 
 /* ---- libraries ---- */
 
-static void add(struct agent_history *h, enum agent_history_kind kind, const char *family, const char *path, int pid)
+static void add(struct agent_history *h, enum agent_history_kind kind, const char *family, const char *path,
+                int pid)
 {
     for (size_t i = 0; i < h->row_count; i++)
         if (h->rows[i].kind == kind && strcmp(h->rows[i].class_name, family) == 0)
             return;
     if (h->row_count < AGENT_HISTORY_ROWS_MAX)
-        h->rows[h->row_count++] = (struct agent_history_row){
-            .kind = kind, .class_name = family, .path = path, .count = 1, .at_least = true, .pid = pid, .bytes = -1};
+        h->rows[h->row_count++] = (struct agent_history_row){.kind = kind,
+                                                             .class_name = family,
+                                                             .path = path,
+                                                             .count = 1,
+                                                             .at_least = true,
+                                                             .pid = pid,
+                                                             .bytes = -1};
 }
 
 void describe_libraries(int pid, struct arena *arena, struct agent_history *ret)
 {
     struct mac_region region;
     uint64_t address = 0;
-    for (int i = 0; i < REGIONS_MAX && proc_pidinfo(pid, MAC_PIDREGIONPATHINFO, address, &region, sizeof region) ==
-                                           (int)sizeof region;
+    for (int i = 0; i < REGIONS_MAX && proc_pidinfo(pid, MAC_PIDREGIONPATHINFO, address, &region,
+                                                    sizeof region) == (int)sizeof region;
          i++) {
         uint64_t next = region.address + region.size;
         if (next <= address)

@@ -15,12 +15,13 @@
 
 enum { LINKS_MAX = 16, READ_BYTES = 16384, BACKLOG = 16 };
 
-static const char help[] = "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
-                           "\n"
-                           "usage: exeat-agent --socket PATH\n"
-                           "\n"
-                           "  --socket PATH   where the proxy connects, in a folder that nobody else can write\n"
-                           "  --version, --help\n";
+static const char help[] =
+    "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
+    "\n"
+    "usage: exeat-agent --socket PATH\n"
+    "\n"
+    "  --socket PATH   where the proxy connects, in a folder that nobody else can write\n"
+    "  --version, --help\n";
 
 struct instance {
     int fd; /* owned; -1: free */
@@ -57,8 +58,8 @@ static void take_peer(struct plain *core, int listener)
     size_t free_one = 0;
     while (free_one < LINKS_MAX && instances[free_one].fd >= 0)
         free_one++;
-    bool good = fd >= 0 && free_one < LINKS_MAX && getpeereid(fd, &uid, &gid) == 0 && (uid == 0 || uid == geteuid()) &&
-                fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+    bool good = fd >= 0 && free_one < LINKS_MAX && getpeereid(fd, &uid, &gid) == 0 &&
+                (uid == 0 || uid == geteuid()) && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
     struct plain_link *link = good ? plain_link_open(core, (int64_t)uid, 0) : NULL;
     if (link)
         instances[free_one] = (struct instance){fd, link};
@@ -91,7 +92,8 @@ static void serve(struct plain *core, int listener)
         polled[LINKS_MAX] = (struct pollfd){.fd = listener, .events = POLLIN};
         for (int i = 0; i < LINKS_MAX; i++) {
             bool writes = instances[i].fd >= 0 && buf_len(plain_link_out(instances[i].link)) > 0;
-            polled[i] = (struct pollfd){.fd = instances[i].fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))};
+            polled[i] =
+                (struct pollfd){.fd = instances[i].fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))};
         }
         if (poll(polled, LINKS_MAX + 1, wait_ms) < 0)
             continue; /* a signal */

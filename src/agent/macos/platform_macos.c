@@ -42,7 +42,8 @@ struct platform *platform_new(struct platform_early *take_early, const struct kn
     }
     arena_init(&p->looks, LOOKS_BYTES);
     p->sentences[p->sentence_count++] = "macOS: who holds a connection now is known; who opened it is not";
-    p->sentences[p->sentence_count++] = "macOS: of what processes did before, only the libraries they have mapped are seen";
+    p->sentences[p->sentence_count++] =
+        "macOS: of what processes did before, only the libraries they have mapped are seen";
     p->sentences[p->sentence_count++] = "macOS: the use of CommonCrypto cannot be observed";
     if (geteuid() != 0)
         p->sentences[p->sentence_count++] = "macOS: other users' processes: not root";
@@ -132,7 +133,8 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
     describe_libraries((int)s->pid, &p->looks, ret);
     for (size_t i = 0; i < ret->row_count; i++)
         ret->rows[i].name = s->name;
-    ret->not_observable = ((1u << AGENT_HISTORY_KIND_COUNT) - 1) & ~libraries; /* CommonCrypto's use never can be */
+    ret->not_observable =
+        ((1u << AGENT_HISTORY_KIND_COUNT) - 1) & ~libraries; /* CommonCrypto's use never can be */
     return true;
 }
 

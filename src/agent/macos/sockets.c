@@ -23,7 +23,8 @@ static struct endpoint end_of(const struct mac_inet *inet, const uint8_t address
 {
     enum { V4_OFFSET = 12 };
     bool is_v4 = (inet->version & MAC_INI_IPV4) != 0;
-    return (struct endpoint){ip_from_bytes(is_v4 ? address + V4_OFFSET : address, is_v4 ? 4 : 16), port_of(port)};
+    return (struct endpoint){ip_from_bytes(is_v4 ? address + V4_OFFSET : address, is_v4 ? 4 : 16),
+                             port_of(port)};
 }
 
 static bool same_end(const struct endpoint *a, const struct endpoint *b)
@@ -43,14 +44,16 @@ static void look_at(const struct search *s, int pid, const struct mac_socket *so
     struct sockets_found *found = s->found;
     struct endpoint local = end_of(&socket->inet, socket->inet.local, socket->inet.local_port);
     if (socket->tcp_state == MAC_TCPS_LISTEN) {
-        bool there = local.port == s->proxy->port && (ip_equal(&local.ip, &s->proxy->ip) || is_any(&local.ip));
+        bool there =
+            local.port == s->proxy->port && (ip_equal(&local.ip, &s->proxy->ip) || is_any(&local.ip));
         if (there && proc_pidinfo(pid, MAC_PIDTBSDINFO, 0, &info, sizeof info) == (int)sizeof info)
             found->listens = found->listens || info.uid == 0 || (int64_t)info.uid == s->listener_uid;
         return;
     }
     struct endpoint remote = end_of(&socket->inet, socket->inet.foreign, socket->inet.foreign_port);
     bool counted = found->count > 0 && found->pids[found->count - 1] == pid; /* by another descriptor */
-    if (!counted && found->count < AGENT_HOLDERS_MAX && same_end(&local, s->client) && same_end(&remote, s->proxy))
+    if (!counted && found->count < AGENT_HOLDERS_MAX && same_end(&local, s->client) &&
+        same_end(&remote, s->proxy))
         found->pids[found->count++] = pid;
 }
 
@@ -64,7 +67,8 @@ static void look_into(const struct search *s, int pid, struct mac_fd *fds)
     }
     for (size_t i = 0; i < (size_t)bytes / sizeof *fds; i++)
         if (fds[i].type == MAC_FDTYPE_SOCKET &&
-            proc_pidfdinfo(pid, fds[i].fd, MAC_PIDFDSOCKETINFO, &socket, sizeof socket) == (int)sizeof socket &&
+            proc_pidfdinfo(pid, fds[i].fd, MAC_PIDFDSOCKETINFO, &socket, sizeof socket) ==
+                (int)sizeof socket &&
             socket.kind == MAC_SOCKINFO_TCP)
             look_at(s, pid, &socket);
 }
