@@ -48,16 +48,16 @@ static void many_connections_none_wrong(void **state)
     int wrong = 0, exact = 0;
     open_link(&l, true);
     for (int i = 0; i < CONNECTIONS; i++) {
-        bool brief = i % (CONNECTIONS / SHORT_LIVED) == 0;
-        pid_t child = brief ? fork_child(run_connect) : 0;
-        int c = brief ? -1 : connect_client(), a = accept_client(&client);
+        bool ends = i % (CONNECTIONS / SHORT_LIVED) == 0;
+        pid_t child = ends ? fork_child(run_connect) : 0;
+        int c = ends ? -1 : connect_client(), a = accept_client(&client);
         struct agent_message *m = ask(&l, &client, false);
         if (m->u.answer.confidence == AGENT_CONFIDENCE_EXACT) {
             exact++;
-            wrong += ref_pid(m) != (brief ? child : getpid());
+            wrong += ref_pid(m) != (ends ? child : getpid());
         }
         agent_message_free(m);
-        if (brief)
+        if (ends)
             end_child(child);
         else
             close(c);
