@@ -242,7 +242,7 @@ static unsigned list_hashes(struct learned *l, const struct baseline *b, const s
         const struct proposal_pair *p = &pairs->items[i];
         char program[BASELINE_PROGRAM_BYTES];
         struct learned_hash hashes[2];
-        const char *entry = strcmp(p->sender, last) == 0 ? NULL : proposal_known_by(p, b);
+        const char *entry = p->sender && strcmp(p->sender, last) != 0 ? proposal_known_by(p, b) : NULL;
         if (!entry || learned_hashes(l, baseline_program(p->sender, p->executable, program), hashes) < 2)
             continue;
         last = p->sender;

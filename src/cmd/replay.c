@@ -16,6 +16,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { BASELINE_BYTES_MAX = 64 * 1024 * 1024, KEY_BYTES = 1024, SHOWN_MAX = 50, ARENA_BYTES_MAX = 256 << 20 };
 
@@ -70,7 +71,8 @@ static struct verdict decide(const struct replay *p, const struct recorded *r, s
                                   .client = r->client,
                                   .host = &r->host,
                                   .port = r->port,
-                                  .phase = BASELINE_CONNECT};
+                                  .phase = BASELINE_CONNECT,
+                                  .now_s = (int64_t)time(NULL)}; /* exceptions as they hold today */
     struct verdict v;
     baseline_decide(p->baseline, &q, &v);
     if (r->sender.hash_state != SENDER_HASH_DONE && baseline_needs_hash(p->baseline))

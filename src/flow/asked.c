@@ -71,7 +71,7 @@ bool asked_goes_without(const struct flow *f)
 bool asked_may_pass(const struct flow *f, const struct verdict *v)
 {
     bool allowed = v->client_certificate == CLIENT_CERTIFICATE_TUNNEL || v->mode != MODE_ENFORCE;
-    return allowed && !asked_goes_without(f);
+    return allowed && !asked_goes_without(f) && !(v->needs_path && v->mode == MODE_ENFORCE);
 }
 
 /* Nobody was going to read the server's flight: what it will show is to come now. */

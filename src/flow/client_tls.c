@@ -138,6 +138,12 @@ static enum step relay_bytes(struct flow *f, const char *first_speaker, struct s
 {
     struct exchange *x = f->x;
     struct payload p;
+    if (x->verdict.needs_path) {
+        x->verdict = verdict_refuse(x->verdict, REASON_BASELINE_DESTINATION);
+        if (x->verdict.action == VERDICT_BLOCK)
+            return flow_fail(f, REASON_BASELINE_DESTINATION,
+                             "only paths of it are approved, and this is no HTTP");
+    }
     payload_judge(sample, &p);
     sample_tunnel(f, sample);
     fact_set_text(&x->facts, FACT_inside_protocol, p.kind);

@@ -31,12 +31,17 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
             q.asn = place.asn;
         }
     }
+    const struct fact_value *path = &x->facts.values[FACT_url_path];
+    if (!x->connect)
+        q.path = path->state == FACT_KNOWN ? span_of(path->as.text, path->count) : span_str("*");
     struct verdict v;
     baseline_decide(f->snapshot->baseline, &q, &v);
     if (v.handling == HANDLING_UNSET)
         v.handling = (enum verdict_handling)(HANDLING_TUNNEL + flow_conf(f)->policy.handling);
     if (v.handling == HANDLING_TERMINATE)
         v.handling = inside_handling(f, &v);
+    if (v.needs_path && v.handling != HANDLING_TERMINATE)
+        v = verdict_refuse(v, REASON_BASELINE_DESTINATION);
     if (v.probe == PROBE_UNSET)
         v.probe = (enum verdict_probe)(PROBE_NEVER + flow_conf(f)->policy.chain);
     return v;
@@ -388,6 +393,8 @@ static bool judge_again(struct flow *f)
             v = (struct verdict){
                 .action = VERDICT_BLOCK, .reason = REASON_ADDRESS_PROHIBITED, .mode = v.mode};
     }
+    if (v.needs_path && f->state >= FLOW_FORWARD && !f->inside) /* it goes on unread, by an older policy */
+        v = verdict_refuse(v, REASON_BASELINE_DESTINATION);
     x->verdict = v;
     if (judge_note(f, f->state < FLOW_FORWARD ? FACT_HELLO : FACT_RELAY) != 0)
         return true;

@@ -192,9 +192,32 @@ static enum hold address_holds(const struct destination *d, const struct baselin
     return HOLD_YES;
 }
 
+/* Some servers read %2e as a dot, %2f and a backslash as a slash, and "..;" as "..": what could lead elsewhere is nowhere. */
+static bool is_plain_path(struct span path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        char c = (char)path.data[i], next = i + 1 < path.len ? (char)path.data[i + 1] : '\0';
+        if (c == '\\' || (c == '/' && (next == '.' || next == '/')))
+            return false;
+        if (c == '%' && (next == '0' || next == '2' || next == '5'))
+            return false;
+    }
+    return path.len > 0 && path.data[0] == '/';
+}
+
+static bool path_holds(const struct destination *d, struct span path)
+{
+    size_t len = d->path ? strlen(d->path) : 0;
+    if (!d->path || !path.data)
+        return true;
+    if (path.len < len || memcmp(path.data, d->path, len) != 0 || !is_plain_path(path))
+        return false;
+    return path.len == len || d->path[len - 1] == '/' || path.data[len] == '/';
+}
+
 static enum hold destination_holds(const struct destination *d, const struct baseline_question *q)
 {
-    if (!port_holds(d, q->port) || !name_holds(d, q->host))
+    if (!port_holds(d, q->port) || !name_holds(d, q->host) || !path_holds(d, q->path))
         return HOLD_NO;
     return address_holds(d, q);
 }
@@ -239,15 +262,17 @@ static void decide_destination(const struct entry *e, const struct baseline_ques
             continue;
         const struct destination *d = e->allow.items[i];
         enum hold hold = destination_holds(d, q);
-        if (hold == HOLD_NO || (hold == HOLD_MAYBE && v->needs_address))
-            continue;
+        bool needs_path = d->path && !q->path.data, sure = hold == HOLD_YES && !needs_path;
+        if (hold == HOLD_NO || (!sure && v->selector))
+            continue; /* something else may be sure */
         v->reason = REASON_NONE;
         v->selector = d->text;
         v->selector_line = d->line;
         v->handling = d->handling ? d->handling : e->handling;
         v->client_certificate = d->client_certificate;
         v->needs_address = hold == HOLD_MAYBE;
-        if (hold == HOLD_YES)
+        v->needs_path = needs_path;
+        if (sure)
             return;
     }
 }

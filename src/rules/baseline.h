@@ -58,6 +58,7 @@ struct baseline_question {
     struct ip address; /* BASELINE_ADDRESS only */
     uint32_t asn;      /* of the address; 0: not known, then no `asn` holds */
     int64_t now_s;     /* since 1970; 0: no exception holds */
+    struct span path;  /* of the request; data NULL: not known yet, the inside of a tunnel will show it */
 };
 
 /* NULL fills reterr with file (`name`), line and column. */

@@ -34,7 +34,7 @@ static int refuse_many(struct baseline_reader *r, const struct yaml_node *n, con
                       : host_is_within(h, row->domain) ? "lies in"
                                                        : "holds",
                       row->domain, row->kind,
-                      row->shared ? "it is not approved by its name" : "only one tenant's host is approved");
+                      row->shared ? "only a `path` of it is approved" : "only one tenant's host is approved");
 }
 
 static int read_domain(struct baseline_reader *r, const struct yaml_node *n, struct host *ret)
@@ -102,6 +102,21 @@ static int read_true(struct baseline_reader *r, const struct yaml_node *n)
     return value ? 0 : yaml_error(n, r->reterr, "%s is true, or isn't there", n->key);
 }
 
+static int read_path(struct baseline_reader *r, const struct yaml_node *n, struct destination *d)
+{
+    const char *text;
+    if (baseline_read_text(r, n, &text) != 0)
+        return -1;
+    if (text[0] != '/' || text[1] == '\0' || strpbrk(text, "?#%\\ ") || strstr(text, "//") ||
+        strstr(text, "/."))
+        return yaml_error(n, r->reterr,
+                          "a path as /services/OURS is expected: no query, no %%, no dots in front");
+    d->path = baseline_keep(r, n, text);
+    if (!r->b->terminate_line)
+        r->b->terminate_line = n->line;
+    return d->path ? 0 : -1;
+}
+
 static int read_selectors(struct baseline_reader *r, const struct yaml_node *item, struct destination *d)
 {
     const struct yaml_node *host = yaml_find(item, "host"), *domain = yaml_find(item, "domain"),
@@ -118,6 +133,11 @@ static int read_selectors(struct baseline_reader *r, const struct yaml_node *ite
               : domain ? DESTINATION_DOMAIN
               : any    ? DESTINATION_ANY
                        : DESTINATION_UNNAMED;
+    const struct yaml_node *path = yaml_find(item, "path");
+    if (path && read_path(r, path, d) != 0)
+        return -1;
+    if (path)
+        d->handling = HANDLING_TERMINATE;
     d->has_network = network != NULL;
     d->asn = (uint32_t)number;
     if (d->asn && !r->b->asn_line)
@@ -145,8 +165,13 @@ static int check_combination(struct baseline_reader *r, const struct yaml_node *
                               "resolve goes with network or asn alone: other names are resolved as they are");
     if (d->name == DESTINATION_HOST && d->host.is_ip && d->has_network)
         return yaml_error(item, r->reterr, "an address and a network in one item: write the narrower one");
+    const struct yaml_node *path = yaml_find(item, "path"), *handling = yaml_find(item, "handling");
+    if (path && (d->name != DESTINATION_HOST || narrow))
+        return yaml_error_key(path, r->reterr, "path goes with one host");
+    if (path && handling && strcmp(handling->text ? handling->text : "", "terminate") != 0)
+        return yaml_error(handling, r->reterr, "paths are seen with handling: terminate only");
     const struct destination_row *row =
-        d->name == DESTINATION_HOST ? destinations_find(r->kinds, &d->host) : NULL;
+        d->name == DESTINATION_HOST && !path ? destinations_find(r->kinds, &d->host) : NULL;
     if (row && row->shared)
         return refuse_many(r, yaml_find(item, "host"), &d->host, row);
     return 0;
@@ -165,6 +190,8 @@ static const char *describe(struct baseline_reader *r, const struct yaml_node *i
                    d->network.prefix);
     if (d->asn)
         buf_printf(&out, "%sasn %u", buf_len(&out) ? ", " : "", d->asn);
+    if (d->path)
+        buf_printf(&out, ", path %.100s", d->path);
     for (size_t i = 0; i < d->port_count && buf_len(&out) < 400; i++)
         buf_printf(&out, "%s%u", i == 0 ? ", port " : " ", d->ports[i]);
     struct span s = buf_span(&out);
@@ -190,8 +217,9 @@ static int read_client_certificate(struct baseline_reader *r, const struct yaml_
 
 static const struct destination *read_destination(struct baseline_reader *r, const struct yaml_node *item)
 {
-    static const char *const keys[] = {"host",    "domain", "any", "network",  "asn",
-                                       "resolve", "ports",  "use", "handling", "client_certificate"};
+    static const char *const keys[] = {
+        "host", "domain",   "any",  "network",           "asn", "resolve", "ports",
+        "use",  "handling", "path", "client_certificate"};
     struct destination *d = baseline_take(r, item, sizeof *d);
     if (!d || yaml_check_keys(item, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return NULL;

@@ -76,10 +76,16 @@ static bool ports_cover(const struct destination *wide, const struct destination
     return true;
 }
 
+static bool path_covers(const struct destination *wide, const struct destination *narrow)
+{
+    return !wide->path || (narrow->path && strncmp(narrow->path, wide->path, strlen(wide->path)) == 0);
+}
+
 bool destination_covers(const struct destination *wide, const struct destination *narrow)
 {
     return name_covers(wide, narrow) && network_covers(wide, narrow) &&
-           (wide->asn == 0 || wide->asn == narrow->asn) && ports_cover(wide, narrow);
+           (wide->asn == 0 || wide->asn == narrow->asn) && ports_cover(wide, narrow) &&
+           path_covers(wide, narrow);
 }
 
 const struct destination *destination_find_cover(const struct destination *const *items, size_t count,

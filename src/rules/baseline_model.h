@@ -34,6 +34,7 @@ struct destination {
     bool resolve; /* UNNAMED: names may be resolved to see whether they lie in network or asn */
     struct ip_network network;
     uint32_t asn;                   /* 0: any */
+    const char *path;               /* NULL: any; else this one and what is below it, of an exact host */
     const uint16_t *ports;          /* view into the arena; sorted */
     size_t port_count;              /* 0: any */
     enum verdict_handling handling; /* UNSET: the sender's */

@@ -16,9 +16,19 @@ struct verdict verdict_tighten(struct verdict earlier, struct verdict later)
     struct verdict v = earlier.action > later.action ? earlier : later;
     v.would_block = earlier.would_block || later.would_block;
     v.needs_address = later.needs_address;
+    v.needs_path = earlier.needs_path || later.needs_path;
     v.handling = earlier.handling > later.handling ? earlier.handling : later.handling;
     v.probe = earlier.probe > later.probe ? earlier.probe : later.probe;
     v.client_certificate = stricter(earlier.client_certificate, later.client_certificate);
+    return v;
+}
+
+struct verdict verdict_refuse(struct verdict v, enum reason reason)
+{
+    static const enum verdict_action actions[MODE_COUNT] = {VERDICT_ALLOW, VERDICT_ALERT, VERDICT_BLOCK};
+    v.reason = reason;
+    v.action = v.action > actions[v.mode] ? v.action : actions[v.mode];
+    v.would_block = v.would_block || v.mode == MODE_REPORT;
     return v;
 }
 

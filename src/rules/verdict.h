@@ -30,7 +30,9 @@ enum verdict_probe { PROBE_UNSET, PROBE_NEVER, PROBE_BACKGROUND, PROBE_WAIT, PRO
 
 struct verdict {
     enum verdict_action action;
-    bool would_block;   /* mode report: enforce would have blocked this */
+    bool would_block; /* mode report: enforce would have blocked this */
+    bool
+        needs_path; /* a tunnel that only some paths are approved of: it must be terminated, and each request inside is decided by its own */
     bool needs_address; /* the name may be resolved, but each address is to be decided before it is dialled */
     enum verdict_mode mode;
     enum verdict_handling handling;
@@ -53,6 +55,9 @@ struct verdict {
 /* `later` was decided after `earlier`, about the same exchange: strictness only goes up. The stricter of the two is
  * returned, the later one where they are equal, because it knows more; only `later` says whether an address is still needed. */
 struct verdict verdict_tighten(struct verdict earlier, struct verdict later);
+
+/* Not let out after all, as its mode has it. */
+struct verdict verdict_refuse(struct verdict v, enum reason reason);
 
 const char *verdict_action_name(enum verdict_action a);
 const char *verdict_mode_name(enum verdict_mode m);

@@ -128,6 +128,85 @@ static void approves_no_place_of_many(void **state)
     }
 }
 
+/* ---- paths ---- */
+
+static void takes_paths_of_what_is_shared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *item, *why; /* NULL: taken */
+    } cases[] = {
+        {"{host: hooks.slack.com, path: /services/T000/}", NULL},
+        {"{host: hooks.slack.com, path: /services/T000, handling: terminate, ports: [443]}", NULL},
+        {"{host: hooks.slack.com, path: /services/T000, handling: tunnel}", "terminate only"},
+        {"{domain: example.com, path: /a}", "one host"},
+        {"{network: 192.0.2.0/24, path: /a}", "one host"},
+        {"{host: hooks.slack.com, path: /}", "a path as"},
+        {"{host: hooks.slack.com, path: services}", "a path as"},
+        {"{host: hooks.slack.com, path: /a/../b}", "a path as"},
+        {"{host: hooks.slack.com, path: /a%2e}", "a path as"},
+        {"{host: hooks.slack.com, path: /a?b}", "a path as"},
+        {"{host: a.example, path: /a}, {host: a.example, path: /a/b}", "never counts"},
+        {"{host: a.example, path: /a/b}, {host: a.example, path: /a}", NULL},
+        {"{host: a.example, path: /a}, {host: a.example}", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = {0};
+        bool taken = takes(cases[i].item, &err);
+        if (taken != !cases[i].why || (!taken && !strstr(err.text, cases[i].why)))
+            fail_msg("%s: %s", cases[i].item, taken ? "taken" : err.text);
+    }
+}
+
+static void decides_by_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path; /* NULL: a tunnel */
+        bool ours;
+    } cases[] = {
+        {NULL, true},
+        {"/ours", true},
+        {"/ours/", true},
+        {"/ours/a/b?c", true},
+        {"/oursandmore", false},
+        {"/", false},
+        {"*", false},
+        {"", false},
+        {"/theirs", false},
+        {"/ours/../theirs", false},
+        {"/ours/%2e%2e/theirs", false},
+        {"/ours/..;/theirs", false},
+        {"/ours\\..\\theirs", false},
+        {"/ours//theirs", false},
+        {"/ours/%2ftheirs", false},
+        {"/ours/%5ctheirs", false},
+        {"/OURS", false},
+        {"//ours", false},
+    };
+    static const char text[] = "version: 1\nsenders:\n  - name: a\n    match: {executable: /opt/a}\n"
+                               "    allow: [{host: shared.example, path: /ours}]\n";
+    struct err err = {0};
+    struct baseline *b = baseline_parse(span_str(text), "b.yaml", &err);
+    struct sender_view s = {.confidence = AGENT_CONFIDENCE_EXACT, .executable = "/opt/a"};
+    struct host h = host_of("shared.example");
+    assert_non_null(b);
+    assert_int_equal(baseline_terminate_line(b), 5);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct baseline_question q = {.sender = &s, .host = &h, .port = 443};
+        struct verdict v;
+        if (cases[i].path)
+            q.path = span_str(cases[i].path);
+        baseline_decide(b, &q, &v);
+        if ((v.action == VERDICT_ALLOW) != cases[i].ours)
+            fail_msg("%s", cases[i].path);
+        assert_int_equal(v.needs_path, !cases[i].path);
+        if (cases[i].ours)
+            assert_int_equal(v.handling, HANDLING_TERMINATE);
+    }
+    baseline_free(b);
+}
+
 /* ---- tools that go wherever they are told ---- */
 
 static struct baseline *narrow(const char *match, const char *allow, struct err *err)
@@ -211,6 +290,8 @@ int main(void)
         cmocka_unit_test(finds_kinds),
         cmocka_unit_test(refuses_bad_tables),
         cmocka_unit_test(approves_no_place_of_many),
+        cmocka_unit_test(takes_paths_of_what_is_shared),
+        cmocka_unit_test(decides_by_path),
         cmocka_unit_test(transfer_tools_are_somebodys),
         cmocka_unit_test(transfer_tools_are_not_let_out_in_passing),
     };
