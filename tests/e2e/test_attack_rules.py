@@ -23,7 +23,10 @@ SENDS = {"ratio": 0.9, "volume_out_1h": 2 << 20, "upload_to_p99": 12.5, "sender_
 
 A0761, A1415, A1415B, A0402, A1498 = (f"{n}a000-0000-4e78-8ea7-00000000000{i}" for n, i in
                                       (("0761", 1), ("1415", 1), ("1415", 2), ("0402", 1), ("1498", 1)))
-A0759, A0759S, A0759C, A0759L = (f"0759a000-0000-4e78-8ea7-00000000000{i}" for i in (1, 2, 3, 4))
+A0759, A0759S, A0759C, A0759L, A0759V = (f"0759a000-0000-4e78-8ea7-00000000000{i}" for i in (1, 2, 3, 4, 5))
+A0761B = "0761a000-0000-4e78-8ea7-000000000002"
+SPLIT = {"sender_approved": False, "sender_confidence": "exact", "volume_ratio_24h": 0.74, "volume_out_24h": 1 << 20, "bytes_out": 4096, "sender_is_browser": False}
+BEACON = {"sender_approved": False, "sender_confidence": "exact", "beacon_score": 0.76, "beacon_flows": 24, "sender_is_browser": False}
 
 CASES = [
     ("a rare destination", RARE, {A0761}),
@@ -86,6 +89,21 @@ CASES = [
     ("without a habit to compare", {k: v for k, v in SENDS.items() if k != "upload_to_p99"}, set()),
     ("under a MiB an hour", {**SENDS, "volume_out_1h": (1 << 20) - 1}, set()),
     ("a browser's upload", {**SENDS, "sender_is_browser": True}, set()),
+    ("a mail's attachment", {**SENDS, "sender_approved": True}, set()),
+    ("a MiB a day in small pieces", SPLIT, {A0759V}),
+    ("a MiB at once", {**SPLIT, "bytes_out": 1 << 20}, set()),
+    ("less", {**SPLIT, "volume_out_24h": (1 << 20) - 1}, set()),
+    ("as much comes back", {**SPLIT, "volume_ratio_24h": 0.1}, set()),
+    ("what a sensor reports", {**SPLIT, "sender_approved": True}, set()),
+    ("a host without an agent", {**SPLIT, "sender_confidence": "unknown"}, set()),
+    ("a person's uploads", {**SPLIT, "sender_is_browser": True}, set()),
+
+    ("like clockwork", BEACON, {A0761B}),
+    ("not so regular", {**BEACON, "beacon_score": 0.74}, set()),
+    ("too short to tell", {**BEACON, "beacon_flows": 23}, set()),
+    ("a mail program that polls", {**BEACON, "sender_approved": True}, set()),
+    ("a screen without an agent", {**BEACON, "sender_confidence": "unknown"}, set()),
+    ("a page that reloads itself", {**BEACON, "sender_is_browser": True}, set()),
 ]
 
 

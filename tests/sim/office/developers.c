@@ -73,7 +73,7 @@ static void edit(const struct day *d)
     char name[NAME_BYTES];
     for (unsigned n = rng_count(d->r, 8); n > 0; n--)
         visit(d, PROGRAM_EDITOR, home[rng_zipf(d->r, 4)], 9000, 0.9, 20000, "an editor");
-    if (rng_chance(d->r, 0.03)) { /* an extension that calls its maker */
+    if (rng_chance(d->r, 0.01)) { /* an extension that calls its maker */
         snprintf(name, sizeof name, "telemetry.ext%u.dev", rng_zipf(d->r, 3000));
         visit(d, PROGRAM_EDITOR, name, 3000, 0.7, 9000, "an editor's extension");
     }
@@ -91,9 +91,9 @@ static void fetch(const struct day *d)
     char name[NAME_BYTES];
     for (unsigned n = rng_count(d->r, 3); n > 0; n--)
         visit(d, PROGRAM_CURL, known[rng_zipf(d->r, 6)], 1200, 0.4, 3e6, "a download by hand");
-    if (!rng_chance(d->r, 0.15))
+    if (!rng_chance(d->r, 0.1))
         return;
-    site_name(1000 + rng_below(d->r, 19000), name);
+    site_name(rng_chance(d->r, 0.5) ? rng_zipf(d->r, 20000) : 1000 + rng_below(d->r, 19000), name);
     struct visit *v = visit(d, PROGRAM_CURL, name, 1200, 0.4, 2e6, "a developer's download from a new place");
     double at_s = (double)v->at_ms / 1000;
     if (rng_chance(d->r, 0.8))
@@ -118,7 +118,7 @@ static void use_cloud(const struct day *d)
         v->sensitive = "cloud_credentials";
     }
     if (rng_chance(d->r, 0.2)) {
-        bool fresh = rng_chance(d->r, 0.04);
+        bool fresh = rng_chance(d->r, 0.02);
         snprintf(name, sizeof name, "acme-%u.s3.eu-central-1.amazonaws.com",
                  fresh ? 100 + rng_below(d->r, 900) : rng_zipf(d->r, 6));
         struct visit *v = visit(d, PROGRAM_AWS, name, 2e6, 1.6, 9000,
@@ -131,7 +131,7 @@ static void use_cloud(const struct day *d)
 static void try_out(const struct day *d)
 {
     char name[NAME_BYTES];
-    if (rng_chance(d->r, 0.02)) { /* a staging server that made its own certificate */
+    if (rng_chance(d->r, 0.01)) { /* a staging server that made its own certificate */
         bool named = rng_chance(d->r, 0.5);
         snprintf(name, sizeof name, named ? "test%u.staging-cloud.com" : "localhost%u.staging-cloud.com",
                  rng_below(d->r, 2000));

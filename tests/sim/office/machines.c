@@ -11,7 +11,7 @@ static void serve(struct office *o, unsigned host, unsigned day, struct rng *r)
                                  "servers.backup-vendor.com", rng_bytes(r, whole ? 2e10 : 3e8, 1.2),
                                  rng_bytes(r, 900000, 0.6), "a backup"),
                       30, 0, r);
-    for (double t = begin_s; t < begin_s + DAY_S; t += 1800)
+    for (double t = begin_s; t < begin_s + DAY_S; t += HOUR_S)
         office_add(o, host, PROGRAM_MONITOR, t + 2 * rng_unit(r), "metrics.corp-cloud.com",
                    rng_bytes(r, 60000, 0.2), rng_bytes(r, 3000, 0.2), "measurements");
     for (double t = begin_s; t < begin_s + DAY_S; t += HOUR_S)
@@ -41,7 +41,7 @@ static void build_once(struct office *o, unsigned host, double at_s, struct rng 
                           9, 0, r);
     if (!rng_chance(r, 0.2))
         return;
-    bool fresh = rng_chance(r, 0.01);
+    bool fresh = rng_chance(r, 0.003);
     snprintf(name, sizeof name, "acme-deploy%u.s3.eu-central-1.amazonaws.com",
              fresh ? 100 + rng_below(r, 900) : rng_below(r, 5));
     struct visit *v = office_add(o, host, PROGRAM_CI_AWS, at_s + 120, name, rng_bytes(r, 9e6, 1), 4000,
@@ -54,14 +54,14 @@ static void build_once(struct office *o, unsigned host, double at_s, struct rng 
 static void build(struct office *o, unsigned host, unsigned day, struct rng *r)
 {
     double begin_s = day * (double)DAY_S;
-    for (unsigned n = rng_count(r, day % 7 >= 5 ? 6 : 25); n > 0; n--)
+    for (unsigned n = rng_count(r, day % 7 >= 5 ? 4 : 15); n > 0; n--)
         build_once(o, host, begin_s + rng_unit(r) * DAY_S, r);
 }
 
 /* No agent runs there. */
 static void show(struct office *o, unsigned host, unsigned day, struct rng *r)
 {
-    for (double t = day * (double)DAY_S; t < (day + 1) * (double)DAY_S; t += 1200)
+    for (double t = day * (double)DAY_S; t < (day + 1) * (double)DAY_S; t += 1800)
         office_add(o, host, PROGRAM_TELEVISION, t + 30 * rng_unit(r),
                    rng_chance(r, 0.9) ? "content.signage-vendor.com" : "time.signage-vendor.com",
                    rng_bytes(r, 1500, 0.3), rng_bytes(r, 90000, 1.5), "a screen in the hall");
@@ -129,7 +129,7 @@ static void set_up(struct office *o, unsigned week, unsigned day, struct rng *r)
 {
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "device%u.corp.example", 100 + week);
-    for (unsigned host = 19; host < o->host_count && day == week * 7 + 2; host += 80) {
+    for (unsigned host = 19; host < o->host_count && day == week * 7 + 2; host += 160) {
         browse(o, host, day * (double)DAY_S + 11 * HOUR_S + HOUR_S * rng_unit(r), name, 20000, 400000,
                "a new device with a certificate of its own making", r);
         o->visits[o->count - 1].kind = VISIT_SELF_SIGNED;

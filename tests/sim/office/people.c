@@ -76,7 +76,7 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
     char name[NAME_BYTES];
     for (int i = 0; i < FAVOURITES; i++)
         favourites[i] = rng_zipf(&taste, SITES);
-    for (unsigned pages = rng_count(r, 30); pages > 0; pages--) {
+    for (unsigned pages = rng_count(r, 22); pages > 0; pages--) {
         unsigned rank = rng_chance(r, 0.5) ? favourites[rng_zipf(r, FAVOURITES)] : rng_zipf(r, SITES);
         read_page(o, host, from_s + rng_unit(r) * (until_s - from_s), rank, r);
     }
@@ -141,7 +141,7 @@ static void run_apps(struct office *o, unsigned host, unsigned day, struct rng *
         v->variant = (uint16_t)mine;
         v->version = (uint16_t)((day + mine) / 10); /* it updates itself */
     }
-    if (!rng_chance(r, 0.02))
+    if (!rng_chance(r, 0.01))
         return;
     unsigned app = 100 + rng_below(r, 400);
     double at_s = from_s + rng_unit(r) * 6 * HOUR_S;
@@ -158,19 +158,20 @@ static void others(struct office *o, unsigned host, unsigned day, struct rng *r,
                    double until_s)
 {
     run_apps(o, host, day, r, from_s);
-    double t = from_s + rng_unit(r) * (until_s - from_s);
-    if (host % 60 == 5) { /* carried in one file, which is mounted below /tmp */
-        struct visit *v = office_add(o, host, PROGRAM_APPIMAGE, t, "api.notes-app.io", rng_bytes(r, 9000, 1),
-                                     rng_bytes(r, 30000, 1), "a program in one file, mounted below /tmp");
-        v->variant = (uint16_t)host;
-    }
-    if (host % 80 == 9) /* hides what it is, for its users' sake */
-        office_add(o, host, PROGRAM_MESSENGER, t, "149.154.167.51", rng_bytes(r, 20000, 1),
-                   rng_bytes(r, 90000, 1), "a messenger that hides its protocol")
+    /* carried in one file, which is mounted below /tmp */
+    for (unsigned n = host % 200 == 5 ? rng_between(r, 2, 6) : 0; n > 0; n--)
+        office_add(o, host, PROGRAM_APPIMAGE, from_s + rng_unit(r) * (until_s - from_s), "api.notes-app.io",
+                   rng_bytes(r, 9000, 1), rng_bytes(r, 30000, 1), "a program in one file, mounted below /tmp")
+            ->variant = (uint16_t)host;
+    /* hides what it is, for its users' sake */
+    for (unsigned n = host % 200 == 9 ? rng_between(r, 4, 12) : 0; n > 0; n--)
+        office_add(o, host, PROGRAM_MESSENGER, from_s + rng_unit(r) * (until_s - from_s), "149.154.167.51",
+                   rng_bytes(r, 20000, 1), rng_bytes(r, 90000, 1), "a messenger that hides its protocol")
             ->kind = VISIT_RANDOM;
-    if (rng_chance(r, 0.004)) /* help, a template */
-        office_add(o, host, PROGRAM_LIBREOFFICE, t, "extensions.libreoffice.org", rng_bytes(r, 3000, 0.5),
-                   rng_bytes(r, 50000, 1), "an office suite that goes online once in a while");
+    if (rng_chance(r, 0.002)) /* help, a template */
+        office_add(o, host, PROGRAM_LIBREOFFICE, from_s + rng_unit(r) * (until_s - from_s),
+                   "extensions.libreoffice.org", rng_bytes(r, 3000, 0.5), rng_bytes(r, 50000, 1),
+                   "an office suite that goes online once in a while");
 }
 
 static void analyse(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
@@ -178,18 +179,23 @@ static void analyse(struct office *o, unsigned host, struct rng *r, double from_
     char name[NAME_BYTES];
     for (unsigned n = rng_count(r, 5); n > 0; n--) {
         bool fresh = rng_chance(r, 0.01);
-        snprintf(name, sizeof name, "api.data%u.com", fresh ? 100 + rng_below(r, 1000) : rng_zipf(r, 12));
-        struct visit *v = office_add(o, host, PROGRAM_SCRIPT, from_s + rng_unit(r) * (until_s - from_s), name,
-                                     rng_bytes(r, 5000, 1), rng_bytes(r, 400000, 1.5),
-                                     fresh ? "an analyst's script at a new source" : "an analyst's script");
+        unsigned source = fresh ? 100 + rng_below(r, 1000) : rng_zipf(r, 12);
+        double at_s = from_s + rng_unit(r) * (until_s - from_s);
+        if (rng_chance(r, fresh ? 0.8 : 0.1)) { /* its manual is read in the browser */
+            snprintf(name, sizeof name, "docs.data%u.com", source);
+            browse(o, host, at_s - 300, name, rng_bytes(r, 4000, 1), rng_bytes(r, 80000, 1), "browsing", r);
+        }
+        snprintf(name, sizeof name, "api.data%u.com", source);
+        struct visit *v =
+            office_add(o, host, PROGRAM_SCRIPT, at_s, name, rng_bytes(r, 5000, 1), rng_bytes(r, 400000, 1.5),
+                       fresh ? "an analyst's script at a new source" : "an analyst's script");
         v->variant = (uint16_t)(host * 8 + rng_below(r, 6));
         v->version = (uint16_t)rng_below(r, 3);
     }
-    if (rng_chance(r, 0.12))
-        office_add(o, host, PROGRAM_SCRIPT, from_s + rng_unit(r) * (until_s - from_s),
+    if (rng_chance(r, 0.12)) /* by a program that IT has put there */
+        office_add(o, host, PROGRAM_SYSTEM_PYTHON, from_s + rng_unit(r) * (until_s - from_s),
                    "acme.eu-central-1.snowflakecomputing.com", rng_bytes(r, 4e6, 1.3), rng_bytes(r, 20000, 1),
-                   "an analyst's upload to the warehouse")
-            ->variant = (uint16_t)(host * 8);
+                   "an analyst's upload to the warehouse");
 }
 
 /* The IT people visit devices that made their own certificates. */

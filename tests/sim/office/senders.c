@@ -101,6 +101,13 @@ static void fill_program(struct sender *s, const struct program_info *p, const s
     }
     if (p->flags & CI_UNIT)
         s->unit = "builder.service";
+    if (v->program == PROGRAM_GO_TEST) {
+        s->parents = arena_alloc(&s->arena, sizeof *s->parents);
+        must(s->parents);
+        *s->parents = (struct sender_parent){
+            .pid = 900, .executable = program_info(PROGRAM_GO)->executable, .name = "go"};
+        s->parent_count = 1;
+    }
     s->who.borrowed_known = true;
     s->who.path_class = path_class(p);
     s->who.browser = p->flags & BROWSER ? "chromium" : NULL;
