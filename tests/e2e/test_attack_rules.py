@@ -90,6 +90,7 @@ CASES = [
     ("under a MiB an hour", {**SENDS, "volume_out_1h": (1 << 20) - 1}, set()),
     ("a browser's upload", {**SENDS, "sender_is_browser": True}, set()),
     ("a mail's attachment", {**SENDS, "sender_approved": True}, set()),
+    ("more than a mail holds", {**SENDS, "sender_approved": True, "volume_out_1h": 64 << 20}, {A0759S}),
     ("a MiB a day in small pieces", SPLIT, {A0759V}),
     ("a MiB at once", {**SPLIT, "bytes_out": 1 << 20}, set()),
     ("less", {**SPLIT, "volume_out_24h": (1 << 20) - 1}, set()),

@@ -30,7 +30,7 @@ static struct visit *visit(const struct day *d, enum program program, const char
 
 static void use_git(const struct day *d)
 {
-    for (unsigned n = rng_count(d->r, 12); n > 0; n--)
+    for (unsigned n = rng_count(d->r, 6); n > 0; n--)
         visit(d, PROGRAM_GIT, rng_chance(d->r, 0.4) ? "github.com" : "git.corp.example", 2500, 0.5, 90000,
               "git fetch");
     for (unsigned n = rng_count(d->r, 3); n > 0; n--)
@@ -49,7 +49,7 @@ static void install_packages(const struct day *d)
     static const char *const crates[] = {"index.crates.io", "static.crates.io"};
     static const char *const images[] = {"registry-1.docker.io", "production.cloudflare.docker.com",
                                          "ghcr.io", "registry.corp.example"};
-    for (unsigned n = rng_count(d->r, 8); n > 0; n--)
+    for (unsigned n = rng_count(d->r, 5); n > 0; n--)
         visit_add_archive(visit(d, PROGRAM_NPM, "registry.npmjs.org", 6000, 1, 3e6, "npm install"), 20, 0,
                           d->r);
     for (unsigned n = rng_count(d->r, 3); n > 0; n--)
@@ -91,7 +91,7 @@ static void fetch(const struct day *d)
     char name[NAME_BYTES];
     for (unsigned n = rng_count(d->r, 3); n > 0; n--)
         visit(d, PROGRAM_CURL, known[rng_zipf(d->r, 6)], 1200, 0.4, 3e6, "a download by hand");
-    if (!rng_chance(d->r, 0.1))
+    if (!rng_chance(d->r, 0.08))
         return;
     site_name(rng_chance(d->r, 0.5) ? rng_zipf(d->r, 20000) : 1000 + rng_below(d->r, 19000), name);
     struct visit *v = visit(d, PROGRAM_CURL, name, 1200, 0.4, 2e6, "a developer's download from a new place");

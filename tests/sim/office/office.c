@@ -228,7 +228,9 @@ static int check_readme(const struct options *o, struct span table)
     const char *end;
     buf_init(&text, TEXT_BYTES_MAX);
     read_text(o->check ? o->check : o->write, &text);
-    const char *whole = (const char *)buf_span(&text).data, *begin = find_table(o, whole, &end);
+    const char *whole = (const char *)buf_span(&text).data;
+    must(whole && table.data);
+    const char *begin = find_table(o, whole, &end);
     int result = -1;
     if (!begin) {
         fprintf(stderr, "office: there is no place for seed %llu\n", (unsigned long long)o->seed);

@@ -8,7 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400, HOSTS_MOST = 1000, NAME_BYTES = 64, PLANTS_MOST = 40 };
+enum {
+    MINUTE_S = 60,
+    HOUR_S = 3600,
+    DAY_S = 86400,
+    HOSTS_MOST = 1000,
+    NAME_BYTES = 64,
+    PLANTS_MOST = 40,
+    OFFICE_DEVICES = 12
+};
 
 /* ---- chance: the same everywhere for the same seed ---- */
 

@@ -76,7 +76,7 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
     char name[NAME_BYTES];
     for (int i = 0; i < FAVOURITES; i++)
         favourites[i] = rng_zipf(&taste, SITES);
-    for (unsigned pages = rng_count(r, 22); pages > 0; pages--) {
+    for (unsigned pages = rng_count(r, 14); pages > 0; pages--) {
         unsigned rank = rng_chance(r, 0.5) ? favourites[rng_zipf(r, FAVOURITES)] : rng_zipf(r, SITES);
         read_page(o, host, from_s + rng_unit(r) * (until_s - from_s), rank, r);
     }
@@ -98,7 +98,7 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
 static void mail_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
 {
     static const char server[] = "outlook.office365.com";
-    for (double t = from_s; t < until_s; t += 1800 + 4 * rng_unit(r))
+    for (double t = from_s; t < until_s; t += HOUR_S + 4 * rng_unit(r))
         office_add(o, host, PROGRAM_MAIL, t, server, rng_bytes(r, 2500, 0.3), rng_bytes(r, 9000, 1.2),
                    "mail");
     for (unsigned n = rng_count(r, 8); n > 0; n--)
@@ -168,7 +168,7 @@ static void others(struct office *o, unsigned host, unsigned day, struct rng *r,
         office_add(o, host, PROGRAM_MESSENGER, from_s + rng_unit(r) * (until_s - from_s), "149.154.167.51",
                    rng_bytes(r, 20000, 1), rng_bytes(r, 90000, 1), "a messenger that hides its protocol")
             ->kind = VISIT_RANDOM;
-    if (rng_chance(r, 0.002)) /* help, a template */
+    if (rng_chance(r, 0.001)) /* help, a template */
         office_add(o, host, PROGRAM_LIBREOFFICE, from_s + rng_unit(r) * (until_s - from_s),
                    "extensions.libreoffice.org", rng_bytes(r, 3000, 0.5), rng_bytes(r, 50000, 1),
                    "an office suite that goes online once in a while");
@@ -203,7 +203,7 @@ static void administer(struct office *o, unsigned host, struct rng *r, double fr
 {
     char name[NAME_BYTES];
     for (unsigned n = rng_count(r, 0.5); n > 0; n--) {
-        snprintf(name, sizeof name, "device%u.corp.example", rng_below(r, 12));
+        snprintf(name, sizeof name, "device%u.corp.example", rng_below(r, OFFICE_DEVICES));
         browse(o, host, from_s + 6 * HOUR_S * rng_unit(r), name, rng_bytes(r, 8000, 1),
                rng_bytes(r, 90000, 1), "a device with a certificate of its own making", r);
         o->visits[o->count - 1].kind = VISIT_SELF_SIGNED;
@@ -225,7 +225,7 @@ void people_make_day(struct office *o, unsigned host, unsigned day, struct rng *
     for (double t = from_s; t < until_s;
          t += 900) /* what the sensor has seen; now and then a sample for study */
         office_add(o, host, PROGRAM_SENSOR, t + 9 * rng_unit(r), "ingest.edr-vendor.com",
-                   rng_chance(r, 0.002) ? rng_bytes(r, 8e6, 1) : rng_bytes(r, 16000, 0.8),
+                   rng_chance(r, 0.001) ? rng_bytes(r, 8e6, 1) : rng_bytes(r, 16000, 0.8),
                    rng_bytes(r, 2500, 0.4), "a sensor");
     office_add(o, host, PROGRAM_APT, from_s + 600, "deb.debian.org", rng_bytes(r, 2000, 0.5),
                rng_bytes(r, 4e6, 1.5), "updates");
@@ -233,7 +233,7 @@ void people_make_day(struct office *o, unsigned host, unsigned day, struct rng *
                "updates");
     office_add(o, host, PROGRAM_BACKUP, from_s + 3600, "laptops.backup-vendor.com", rng_bytes(r, 1.2e8, 1.1),
                rng_bytes(r, 300000, 0.5), "a backup");
-    for (unsigned n = rng_count(r, 6); n > 0 && host % 2 == 0; n--)
+    for (unsigned n = rng_count(r, 4); n > 0 && host % 2 == 0; n--)
         office_add(o, host, PROGRAM_SYNC, from_s + rng_unit(r) * (until_s - from_s), "files.corp-cloud.com",
                    rng_bytes(r, 20000, 2), rng_bytes(r, 20000, 2), "files that are kept in step");
     if (role == ROLE_ANALYST)

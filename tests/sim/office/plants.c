@@ -238,11 +238,14 @@ int64_t plant_begin_ms(const struct office *o, unsigned plant)
 
 static unsigned choose_host(const struct office *o, unsigned plant)
 {
-    struct rng r = rng_for(o->seed, 9000, plant);
-    unsigned host;
-    do
-        host = rng_below(&r, o->host_count);
-    while (o->hosts[host].role != kinds[(plant - 1) / EACH].role);
+    struct rng r = rng_for(o->seed, 9000, (plant - 1) / EACH);
+    unsigned host = o->host_count, before;
+    for (unsigned n = 0; n <= (plant - 1) % EACH; n++) { /* each on another */
+        before = host;
+        do
+            host = rng_below(&r, o->host_count);
+        while (o->hosts[host].role != kinds[(plant - 1) / EACH].role || host == before);
+    }
     return host;
 }
 

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "flow/env.h"
 #include "flow/findings.h"
+#include "tls/digest.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -149,6 +150,27 @@ static void destroy(struct snapshot *s)
     free(s);
 }
 
+/* IT has entered the devices that are there when the month begins, whose certificates nobody else vouches for. */
+static void add_devices(struct authorities *a, struct buf *text)
+{
+    must(buf_append_str(text, "pki:\n") == 0);
+    for (unsigned i = 0; i < OFFICE_DEVICES; i++) {
+        char name[NAME_BYTES], hex[2 * DIGEST_SHA256_BYTES + 1];
+        uint8_t digest[DIGEST_SHA256_BYTES];
+        struct span certificate[2];
+        snprintf(name, sizeof name, "device%u.corp.example", i);
+        authorities_chain(a, VISIT_SELF_SIGNED, name, certificate);
+        must(digest_sha256(certificate, 1, digest) == 0);
+        for (size_t n = 0; n < sizeof digest; n++)
+            snprintf(hex + 2 * n, 3, "%02x", digest[n]);
+        must(
+            buf_printf(text,
+                       "  - {name: %s, owner: it, purpose: a device, sha256: %s, destinations: [{host: %s}], "
+                       "expires: 2025-12-31}\n",
+                       name, hex, name) == 0);
+    }
+}
+
 static void make_snapshot(struct player *p)
 {
     struct buf text;
@@ -161,6 +183,7 @@ static void make_snapshot(struct player *p)
     s->conf = make_conf();
     buf_init(&text, TEXT_BYTES_MAX);
     read_file(EXEAT_SOURCE_DIR "/tests/sim/office/baseline.yaml", &text);
+    add_devices(p->authorities, &text);
     s->kinds = destinations_new(&e);
     s->sender_kinds = sender_kinds_parse(sender_kinds_builtin(), SENDER_KINDS_BUILTIN_NAME, &e);
     if (!s->kinds || !s->sender_kinds)
