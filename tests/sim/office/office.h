@@ -164,6 +164,7 @@ void browse(struct office *o, unsigned host, double at_s, const char *name, uint
 
 unsigned plants_count(void);
 const char *plant_what(unsigned plant); /* 1 to plants_count() */
+bool plant_is_many(unsigned plant);     /* thousands of flows, of which each rule makes one finding */
 void plants_make_day(struct office *o, unsigned day);
 int64_t plant_begin_ms(const struct office *o, unsigned plant);
 

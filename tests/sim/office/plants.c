@@ -229,6 +229,13 @@ static unsigned begin_day(const struct office *o, unsigned plant, struct rng *r)
     return day;
 }
 
+/* Thousands of flows in a row. */
+bool plant_is_many(unsigned plant)
+{
+    void (*act)(const struct act *) = kinds[(plant - 1) / EACH].act;
+    return act == beacon_for_a_week || act == split_to_stranger || act == split_to_well_known;
+}
+
 int64_t plant_begin_ms(const struct office *o, unsigned plant)
 {
     struct rng r = rng_for(o->seed, 8000, plant);
