@@ -62,7 +62,7 @@ enum hello_kind { HELLO_CHROMIUM, HELLO_FIREFOX, HELLO_LIBRARY };
       0.1, 0)                                                                                                \
     X(APT, "apt", "/usr/lib/apt/methods/http", "", LIBRARY, 4, 1, 0)                                         \
     X(FIRMWARE, "fwupd", "/usr/libexec/fwupd/fwupd", "", LIBRARY, 1, 1, 0)                                   \
-    X(SENSOR, "edr-sensor", "/opt/edr/sensor", "", LIBRARY, 1, 1, 0)                                         \
+    X(SENSOR, "falcon-sensor", "/opt/CrowdStrike/falcon-sensor", "", LIBRARY, 1, 1, 0)                       \
     X(BACKUP, "restic", "/usr/bin/restic", "", LIBRARY, 1, 1, 0)                                             \
     X(MONITOR, "telegraf", "/usr/bin/telegraf", "", LIBRARY, 1, 1, 0)                                        \
     X(CI_CURL, "curl", "/usr/bin/curl", "", LIBRARY, 60, 1, CI_UNIT)                                         \

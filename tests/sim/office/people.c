@@ -76,11 +76,11 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
     char name[NAME_BYTES];
     for (int i = 0; i < FAVOURITES; i++)
         favourites[i] = rng_zipf(&taste, SITES);
-    for (unsigned pages = rng_count(r, 14); pages > 0; pages--) {
+    for (unsigned pages = rng_count(r, 7); pages > 0; pages--) {
         unsigned rank = rng_chance(r, 0.5) ? favourites[rng_zipf(r, FAVOURITES)] : rng_zipf(r, SITES);
         read_page(o, host, from_s + rng_unit(r) * (until_s - from_s), rank, r);
     }
-    for (unsigned n = rng_count(r, 3); n > 0; n--) { /* the intranet, whose CA is configured */
+    for (unsigned n = rng_count(r, 1.5); n > 0; n--) { /* the intranet, whose CA is configured */
         snprintf(name, sizeof name, "app%u.corp.example", rng_zipf(r, 20));
         browse(o, host, from_s + rng_unit(r) * (until_s - from_s), name, rng_bytes(r, 6000, 1.2),
                rng_bytes(r, 60000, 1.2), "the intranet", r);
@@ -98,10 +98,10 @@ static void browse_all_day(struct office *o, unsigned host, struct rng *r, doubl
 static void mail_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
 {
     static const char server[] = "outlook.office365.com";
-    for (double t = from_s; t < until_s; t += HOUR_S + 4 * rng_unit(r))
+    for (double t = from_s; t < until_s; t += 2 * HOUR_S + 4 * rng_unit(r))
         office_add(o, host, PROGRAM_MAIL, t, server, rng_bytes(r, 2500, 0.3), rng_bytes(r, 9000, 1.2),
                    "mail");
-    for (unsigned n = rng_count(r, 8); n > 0; n--)
+    for (unsigned n = rng_count(r, 4); n > 0; n--)
         office_add(o, host, PROGRAM_MAIL, from_s + rng_unit(r) * (until_s - from_s), server,
                    rng_bytes(r, 40000, 1.8), rng_bytes(r, 4000, 0.5), "a mail with attachments");
 }
@@ -109,7 +109,7 @@ static void mail_all_day(struct office *o, unsigned host, struct rng *r, double 
 static void talk_all_day(struct office *o, unsigned host, struct rng *r, double from_s, double until_s)
 {
     static const char *const talk[] = {"wss-primary.slack.com", "slack.com", "files.slack.com"};
-    for (unsigned n = rng_count(r, 8); n > 0; n--)
+    for (unsigned n = rng_count(r, 3); n > 0; n--)
         office_add(o, host, PROGRAM_CHAT, from_s + rng_unit(r) * (until_s - from_s), talk[rng_below(r, 2)],
                    rng_bytes(r, 12000, 0.8), rng_bytes(r, 40000, 1), "chat");
     if (rng_chance(r, 0.5))
@@ -121,7 +121,7 @@ static void talk_all_day(struct office *o, unsigned host, struct rng *r, double 
         snprintf(name, sizeof name, "zc%u.zoom.us", rng_below(r, 400));
         office_add(o, host, PROGRAM_MEETING, t, "us05web.zoom.us", rng_bytes(r, 20000, 0.6),
                    rng_bytes(r, 90000, 0.6), "a meeting");
-        office_add(o, host, PROGRAM_MEETING, t + 3, name, rng_bytes(r, 9e7, 1.1), rng_bytes(r, 1.2e8, 1.1),
+        office_add(o, host, PROGRAM_MEETING, t + 3, name, rng_bytes(r, 9e7, 0.7), rng_bytes(r, 1.2e8, 0.7),
                    "a meeting")
             ->kind = rng_chance(r, 0.3) ? VISIT_TURN : VISIT_TLS13;
     }
@@ -233,7 +233,7 @@ void people_make_day(struct office *o, unsigned host, unsigned day, struct rng *
                "updates");
     office_add(o, host, PROGRAM_BACKUP, from_s + 3600, "laptops.backup-vendor.com", rng_bytes(r, 1.2e8, 1.1),
                rng_bytes(r, 300000, 0.5), "a backup");
-    for (unsigned n = rng_count(r, 4); n > 0 && host % 2 == 0; n--)
+    for (unsigned n = rng_count(r, 2); n > 0 && host % 2 == 0; n--)
         office_add(o, host, PROGRAM_SYNC, from_s + rng_unit(r) * (until_s - from_s), "files.corp-cloud.com",
                    rng_bytes(r, 20000, 2), rng_bytes(r, 20000, 2), "files that are kept in step");
     if (role == ROLE_ANALYST)
