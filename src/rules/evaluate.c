@@ -36,6 +36,7 @@ struct evaluator {
     size_t joined_room, joined_count;
     struct buf key;
     struct process processes[PROCESSES]; /* by the key's hash; the latest stays */
+    uint64_t processes_asked;
 };
 
 void evaluation_free(struct evaluation *x)
@@ -71,6 +72,11 @@ void evaluator_free(struct evaluator *take_e)
     free(take_e->joined);
     free(take_e->fresh);
     free(take_e);
+}
+
+uint64_t evaluator_processes_asked(const struct evaluator *e)
+{
+    return e->processes_asked;
 }
 
 struct match *evaluator_match(struct evaluator *e)
@@ -343,8 +349,10 @@ static bool set_process(struct evaluator *e, const struct facts *facts, enum fac
     for (uint32_t i = 1; i < e->book->set->fields.count; i++)
         if (e->book->fields[i].process)
             set_field(e, i, facts, phase, changed, !kept);
-    if (!kept)
+    if (!kept) {
+        e->processes_asked++;
         keep_process(e, p);
+    }
     return true;
 }
 

@@ -35,6 +35,9 @@ struct evaluate_how {
 int evaluate(struct evaluator *e, struct evaluation *x, const struct facts *facts, struct evaluate_how how,
              const uint32_t **ret_rules, size_t *ret_count);
 
+/* How many processes it has asked; not those that it knew already. */
+uint64_t evaluator_processes_asked(const struct evaluator *e);
+
 /* After evaluate(): its values, for correlations and explanations. */
 struct match *evaluator_match(struct evaluator *e);
 

@@ -257,7 +257,69 @@ static void test_processes(void **state)
         assert_int_equal(strstr(ask(&b, FACT_HELLO), "h ") != NULL,
                          strcmp(rows[n].image, "/usr/bin/curl") == 0);
     }
+    assert_int_equal(evaluator_processes_asked(b.evaluator), 4); /* of 14 exchanges with 28 looks */
     end(&b);
+}
+
+/* Rules as people write them elsewhere, one for each log source that the tables in policy/sigma map. */
+static void test_each_logsource(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *logsource, *detection;
+        enum fact fact;
+        const char *text;
+        enum fact_phase phase;
+    } rows[] = {
+        {"{category: proxy}", "{s: {c-uri|contains: /gate.php}, condition: s}", FACT_url_whole,
+         "http://a.test/gate.php?x", FACT_REQUEST},
+        {"{category: network_connection, product: windows}",
+         "{s: {DestinationHostname|endswith: .evil.test}, condition: s}", FACT_host, "x.evil.test",
+         FACT_CONNECT},
+        {"{category: dns}", "{s: {query|endswith: .evil.test}, condition: s}", FACT_host, "y.evil.test",
+         FACT_CONNECT},
+        {"{category: dns_query, product: windows}", "{s: {QueryName: evil.test}, condition: s}", FACT_host,
+         "evil.test", FACT_CONNECT},
+        {"{category: firewall}", "{s: {dst_ip|cidr: 203.0.113.0/24}, condition: s}", FACT_server_ip,
+         "203.0.113.9", FACT_ADDRESS},
+        {"{product: zeek, service: conn}", "{s: {id.resp_h: 203.0.113.9}, condition: s}", FACT_server_ip,
+         "203.0.113.9", FACT_ADDRESS},
+        {"{product: zeek, service: ssl}", "{s: {server_name: sni.test}, condition: s}", FACT_sni, "sni.test",
+         FACT_HELLO},
+        {"{product: zeek, service: x509}", "{s: {certificate.issuer|contains: Evil}, condition: s}",
+         FACT_chain_issuer, "CN=Evil CA", FACT_CHAIN},
+        {"{product: zeek, service: http}", "{s: {uri|startswith: /panel}, condition: s}", FACT_url_target,
+         "/panel?a", FACT_REQUEST},
+        {"{product: zeek, service: dns}", "{s: {query: evil.test}, condition: s}", FACT_host, "evil.test",
+         FACT_CONNECT},
+        {"{category: webserver}", "{s: {cs-method: TRACE}, condition: s}", FACT_request_method, "TRACE",
+         FACT_REQUEST},
+        {"{category: process_creation, product: linux}",
+         "{s: {Image|endswith: /nc, CommandLine|contains: ' -e '}, condition: s}", FACT_sender_image,
+         "/usr/bin/nc", FACT_CONNECT},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bench b;
+        struct ip ip;
+        char rule[512];
+        snprintf(rule, sizeof rule,
+                 "title: r\nid: 6f4e7a5c-0000-4000-8000-000000000000\nstatus: test\nlevel: high\n"
+                 "logsource: %s\ndetection: %s\n",
+                 rows[i].logsource, rows[i].detection);
+        start(&b, rule, NULL);
+        fact_set_text(&b.facts, FACT_sender_command_line, "nc -e /bin/sh");
+        assert_string_equal(ask(&b, FACT_CONNECT), "");
+        if (fact_table[rows[i].fact].type == FACT_IP) {
+            assert_true(ip_parse(span_str(rows[i].text), &ip));
+            fact_set_ip(&b.facts, rows[i].fact, &ip);
+        } else {
+            fact_set_text(&b.facts, rows[i].fact, rows[i].text);
+        }
+        if (strcmp(ask(&b, rows[i].phase), "r ") != 0)
+            fail_msg("%s", rows[i].logsource);
+        assert_true(b.book->phases[0] <= rows[i].phase);
+        end(&b);
+    }
 }
 
 static void test_tally(void **state)
@@ -440,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_what_is_still_to_come),
         cmocka_unit_test(test_again_is_the_same),
         cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_each_logsource),
         cmocka_unit_test(test_tally),
         cmocka_unit_test(test_tally_after_a_reload),
         cmocka_unit_test(test_actions),
