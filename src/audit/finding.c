@@ -54,6 +54,7 @@ enum finding_severity finding_weigh(enum finding_severity level, const char *con
 void finding_clear(struct finding *f)
 {
     free(f->evidence);
+    free(f->history);
     *f = (struct finding){0};
 }
 
@@ -231,6 +232,8 @@ int finding_write(struct buf *out, const struct finding *f)
     write_texts(&j, "records", f->records[0], sizeof f->records[0], f->record_count);
     if (f->evidence)
         json_raw(&j, "evidence", span_str(f->evidence));
+    if (f->history)
+        json_raw(&j, "history", span_str(f->history));
     json_end_object(&j);
     return out->failed ? -1 : 0;
 }

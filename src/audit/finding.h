@@ -13,7 +13,8 @@ enum {
     FINDING_RECORD_ID_BYTES = 48,
     FINDING_ATTACKS_MAX = 8,
     FINDING_EVIDENCE_MAX_BYTES = 4096,
-    FINDING_STATE_MAX_BYTES = 16384,
+    FINDING_HISTORY_MAX_BYTES = 16384,
+    FINDING_STATE_MAX_BYTES = 40960,
     FINDING_STORE_KIND = 64, /* of its row among the sightings in store/ */
 };
 
@@ -60,6 +61,9 @@ struct finding {
     char records[FINDING_RECORDS_MAX][FINDING_RECORD_ID_BYTES];
     unsigned record_count;
     char *evidence; /* owned: an OCSF evidence object as JSON; NULL: none */
+    char *
+        history; /* owned: what the sender's lineage did before, as its agent told when the finding was made, as JSON; kept here when the agent
+                      has long forgotten. NULL: none */
 };
 
 void finding_clear(struct finding *f); /* frees what it owns; zeroed */

@@ -29,6 +29,13 @@ static unsigned read_texts(const json_t *o, const char *key, char *ret, size_t s
     return count;
 }
 
+/* The caller's; NULL: it isn't there. */
+static char *read_object(const json_t *o, const char *key)
+{
+    const json_t *found = json_object_get(o, key);
+    return json_is_object(found) ? json_dumps(found, JSON_COMPACT) : NULL;
+}
+
 static bool is_sound(const struct finding *f)
 {
     return f->uid[0] && f->rule[0] && f->level >= SEVERITY_INFORMATIONAL && f->level <= SEVERITY_CRITICAL &&
@@ -55,8 +62,8 @@ enum parse finding_read(struct span text, struct finding *ret)
 #undef FLAG
     f.attack_count = read_texts(o, "attacks", f.attacks[0], sizeof f.attacks[0], FINDING_ATTACKS_MAX);
     f.record_count = read_texts(o, "records", f.records[0], sizeof f.records[0], FINDING_RECORDS_MAX);
-    const json_t *evidence = json_object_get(o, "evidence");
-    f.evidence = json_is_object(evidence) ? json_dumps(evidence, JSON_COMPACT) : NULL;
+    f.evidence = read_object(o, "evidence");
+    f.history = read_object(o, "history");
     json_decref(o);
     if (!is_sound(&f)) {
         finding_clear(&f);

@@ -74,6 +74,7 @@ static const char readme[] =
     "proofs of inclusion\n"
     "process-tree.json   who: the process, those above it, what agents know of it\n"
     "job.json            what keeps starting it: the job, its file and that file's SHA-256\n"
+    "frozen-history.json what its lineage had done when the finding was made, kept with it since\n"
     "history.json        what its lineage did before, and what the agent had lost by then\n"
     "hello.json          the TLS hello's fingerprints and names, the server's answer\n"
     "chains.json         the server's certificates by SHA-256, what was wrong with them\n"
@@ -120,6 +121,10 @@ static int add_finding(struct export *e)
                      ? bundle_add(e->bundle, "finding.json", buf_span(&text), e->err)
                      : err_set(e->err, NULL, 0, 0, "no memory");
     buf_free(&text);
+    if (result == 0 && e->finding->history)
+        return bundle_add(e->bundle, "frozen-history.json", span_str(e->finding->history), e->err);
+    if (result == 0)
+        lose(e, "%s", "no agent told what the sender's lineage had done: nothing was frozen");
     return result;
 }
 
@@ -396,7 +401,8 @@ static int write_bundle(const struct export *e, const char *path)
     if (fd >= 0 && !file)
         close(fd);
     if (file) {
-        bool fine = fwrite(buf_span(&out).data, 1, buf_len(&out), file) == buf_len(&out);
+        struct span all = buf_span(&out);
+        bool fine = all.data && fwrite(all.data, 1, all.len, file) == all.len;
         if (fclose(file) != 0 || !fine)
             result = err_set(e->err, path, 0, 0, "cannot be written: %s", strerror(errno));
     } else {

@@ -410,6 +410,10 @@ static void note_again(struct findings *f, struct entry *e, struct finding *take
         memcpy(g->not_observed, take_about->not_observed, sizeof g->not_observed);
         memcpy(g->confidence, take_about->confidence, sizeof g->confidence);
     }
+    if (!g->history) { /* the first that is known: what came before it all began */
+        g->history = take_about->history;
+        take_about->history = NULL;
+    }
     g->blocked |= take_about->blocked;
     g->would_block |= take_about->would_block;
     finding_clear(take_about);
@@ -507,7 +511,7 @@ bool findings_end_test(struct findings *f, const char *rule, int64_t now_ms, str
             if (!g->test || g->status == FINDING_RESOLVED || strcmp(g->rule, rule) != 0)
                 continue;
             *ret = *g;
-            ret->evidence = NULL; /* stays the entry's */
+            ret->evidence = ret->history = NULL; /* stay the entry's */
             if (g->status != FINDING_SUPPRESSED)
                 snprintf(g->by, sizeof g->by, "selftest");
             close_entry(f, at, now_ms); /* without room in the ledger the next sweep says it */

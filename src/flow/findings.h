@@ -31,7 +31,7 @@ struct findings_options {
 struct findings *findings_new(const struct findings_options *options);
 void findings_free(struct findings *take_f); /* after store_close() */
 
-/* A match. `about` has what identifies it and what is shown (uid, status, times and counts are not looked at); its evidence is taken.
+/* A match. `about` has what identifies it and what is shown (uid, status, times and counts are not looked at); its evidence and history are taken.
  * `record_id` is the exchange's. */
 void findings_note(struct findings *f, struct finding *take_about, const char *record_id, int64_t now_ms);
 

@@ -190,6 +190,14 @@ static char *evidence_of(const struct flow *f)
     return copy;
 }
 
+/* What the sender's lineage did, frozen before the agent forgets it. */
+static char *history_of(const struct flow *f)
+{
+    const struct fact_value *history = known(f, FACT_history);
+    bool fits = history && history->count <= FINDING_HISTORY_MAX_BYTES;
+    return fits ? strndup(history->as.text, history->count) : NULL;
+}
+
 static void set_subject(const struct flow *f, struct finding *about)
 {
     copy_text(f, FACT_sender_host, about->host, sizeof about->host);
@@ -249,6 +257,7 @@ void notice_match(struct flow *f, const struct judge_match *m)
         snprintf(about.by, sizeof about.by, "%s", s->ticket);
     }
     about.evidence = evidence_of(f);
+    about.history = history_of(f);
     findings_note(f->env->findings, &about, f->x->id, now_ms);
 }
 

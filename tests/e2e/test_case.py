@@ -170,6 +170,9 @@ def test_case_export_opens_with_public_tools(dns, authority, name, tmp_path):
         assert load["policy/versions.json"]["generation_running"] == load["policy/versions.json"]["records"][0]["policy_generation"]
         assert [a["analytic"] for a in load["coverage.json"]["analytics"]] == ANALYTICS
         assert load["losses.json"]["records_not_found"] == []
+        # frozen with the finding, for when ledger and agent have forgotten it
+        if load["history.json"]:
+            assert load["frozen-history.json"] == load["finding.json"]["history"] == load["history.json"][0]["history"]
         # nothing secret: no key, no password
         whole = b"".join(f.read_bytes() for f in case.rglob("*") if f.is_file())
         assert b"PRIVATE KEY" not in whole and b"not in any bundle" not in whole and b"$6$" not in whole

@@ -91,6 +91,7 @@ static struct finding about(const char *rule, const char *sender, const char *do
     strcpy(f.user, "alice");
     strcpy(f.confidence, "exact");
     f.evidence = strdup("{\"dst_endpoint\":{\"port\":443}}");
+    f.history = strdup("{\"window_s\":3600,\"seen\":[]}");
     return f;
 }
 
@@ -98,6 +99,7 @@ static void note(struct bench *b, struct finding f, int64_t at_ms)
 {
     findings_note(b->findings, &f, "record-1", at_ms);
     assert_null(f.evidence); /* it was taken */
+    assert_null(f.history);
 }
 
 /* The lines of the ledger; the caller's to json_decref(). A restart: what is open goes on. */
@@ -142,7 +144,7 @@ static void test_a_test_ends_at_once(void **state)
         note(b, f, noon);
         assert_true(findings_end_test(b->findings, "rule", noon, &ended));
         assert_string_equal(ended.sender, "selftest");
-        assert_true(ended.test && ended.status == FINDING_NEW && !ended.evidence);
+        assert_true(ended.test && ended.status == FINDING_NEW && !ended.evidence && !ended.history);
     }
     findings_stats(b->findings, &s);
     assert_int_equal(s.open, 1);
@@ -387,6 +389,7 @@ static void test_bytes_and_back(void **state)
     assert_string_equal(back.records[0], "r-1");
     assert_string_equal(back.attacks[0], "T1573");
     assert_string_equal(back.evidence, f.evidence);
+    assert_string_equal(back.history, f.history);
     assert_int_equal(back.count, 3);
     finding_clear(&back);
     finding_clear(&f);
