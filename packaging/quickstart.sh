@@ -187,7 +187,7 @@ say "what Exeat recorded of the three"
 say "would the five analytics fire here?"
 if ! exeat findings selftest --state "$state"; then
     # without root, or on a kernel without BPF, the agent cannot see all that they are about
-    exeat status --json --state "$state" | grep -q '"not_observable":\[[^]]*"\(exec_archiver\|sensitive_access\)"' ||
+    { exeat status --json --state "$state" || true; } | grep -q '"not_observable":\[[^]]*"\(exec_archiver\|sensitive_access\)"' ||
         fail "an analytic would not fire: see above what is missing"
     echo "The agent cannot see here what those are about; as root, and with BPF, it can."
 fi
