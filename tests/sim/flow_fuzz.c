@@ -3,6 +3,7 @@
  *
  * The first byte picks a configuration. Then operations: one byte picks the row of `ops`, the next is its argument; those
  * that send have as many bytes behind it. flow_corpus.py makes seeds of the scenarios. */
+#include "sim_rules.h"
 #include "world.h"
 
 #include "base/must.h"
