@@ -94,21 +94,30 @@ static bool is_hash(enum condition c)
     return c == CONDITION_SHA256 || c == CONDITION_SCRIPT_SHA256;
 }
 
+/* The entry says which program or script it means beside the hash: one with another hash is that one, changed. An interpreter alone is
+ * no such word: every other script would be. */
+static bool is_named_without(const struct entry *e, enum condition hash)
+{
+    return e->conditions[CONDITION_SCRIPT] ||
+           (hash == CONDITION_SHA256 &&
+            (e->conditions[CONDITION_EXECUTABLE] || e->conditions[CONDITION_PACKAGE]));
+}
+
 static enum match match_texts(const struct entry *e, const struct sender_view *v)
 {
-    bool pending = false, other = false, named = false;
+    bool pending = false, other = false, named = true;
     for (enum condition c = 0; c < CONDITION_COUNT; c++) {
         if (!e->conditions[c])
             continue;
         const char *have = view_text(v, c);
-        named = named || c == CONDITION_EXECUTABLE || c == CONDITION_PACKAGE || c == CONDITION_SCRIPT;
         if (is_hash(c) && v->hash_state == SENDER_HASH_PENDING && (c == CONDITION_SHA256 || !have))
             pending = true;
         else if (c == CONDITION_SHA256 && v->hash_state != SENDER_HASH_DONE)
             return MATCH_NO;
-        else if (have && is_hash(c) && strcmp(e->conditions[c], have) != 0)
+        else if (have && is_hash(c) && strcmp(e->conditions[c], have) != 0) {
             other = true;
-        else if (!have || strcmp(e->conditions[c], have) != 0)
+            named = named && is_named_without(e, c);
+        } else if (!have || strcmp(e->conditions[c], have) != 0)
             return MATCH_NO;
     }
     if (other)

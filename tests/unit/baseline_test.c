@@ -344,6 +344,10 @@ static void weak_identities(void **state)
     assert_int_equal(v.reason, REASON_BASELINE_SENDER);
     v = match("executable: /usr/bin/wget, sha256: " SHA_B, (struct ask){.sender = &curl});
     assert_int_equal(v.reason, REASON_BASELINE_SENDER);
+    v = match("script: /opt/run.py, script_sha256: " SHA_A, (struct ask){.sender = &python});
+    assert_int_equal(v.reason, REASON_HASH_CHANGED);
+    v = match("executable: /usr/bin/python3.11, script_sha256: " SHA_A, (struct ask){.sender = &python});
+    assert_int_equal(v.reason, REASON_BASELINE_SENDER); /* any other script would be */
     pending.hash_state = SENDER_HASH_FAILED;
     pending.sha256 = SHA_A; /* whatever it is, it isn't done */
     v = match("sha256: " SHA_A, (struct ask){.sender = &pending});
