@@ -178,9 +178,10 @@ static int compare(const void *a, const void *b)
     return x->count != y->count ? (x->count < y->count ? 1 : -1) : by_rule ? by_rule : strcmp(x->why, y->why);
 }
 
+/* Of the whole month, as people live through it: in the first days there is no history, and nothing is rare yet. */
 static double false_rate(const struct options *o, const struct result *r)
 {
-    return r->false_count * 100.0 / o->hosts / (o->days - LEARNING_DAYS);
+    return (r->learning_count + r->false_count) * 100.0 / o->hosts / o->days;
 }
 
 static void write_table(const struct options *o, struct result *r, struct buf *out)
@@ -188,9 +189,11 @@ static void write_table(const struct options *o, struct result *r, struct buf *o
     buf_printf(
         out,
         "Seed %llu: %llu flows. **%u of %u planted attacks found; %.2f false findings for 100 hosts and "
-        "day** (%u in %u days; %u in the %u days of learning before).\n",
+        "day** (%u in the %u days of learning, %.2f; %u in the %u days after, %.2f).\n",
         (unsigned long long)o->seed, (unsigned long long)r->stats.flows, count_found(r), plants_count(),
-        false_rate(o, r), r->false_count, o->days - LEARNING_DAYS, r->learning_count, LEARNING_DAYS);
+        false_rate(o, r), r->learning_count, LEARNING_DAYS,
+        r->learning_count * 100.0 / o->hosts / LEARNING_DAYS, r->false_count, o->days - LEARNING_DAYS,
+        r->false_count * 100.0 / o->hosts / (o->days - LEARNING_DAYS));
     write_plants(r, out);
     buf_append_str(out, "\n| false findings | by | because of |\n|---|---|---|\n");
     qsort(r->causes, r->cause_count, sizeof *r->causes, compare);
@@ -292,9 +295,11 @@ static int read_options(int argc, char **argv, struct options *o)
         else
             return -1;
     }
-    bool good = o->hosts >= 20 && o->hosts <= HOSTS_MOST && o->days > LEARNING_DAYS && optind == argc;
+    bool good =
+        o->hosts >= HOSTS_LEAST && o->hosts <= HOSTS_MOST && o->days > LEARNING_DAYS && optind == argc;
     if (!good)
-        fprintf(stderr, "office: 20 to %d hosts, more than %d days\n", HOSTS_MOST, LEARNING_DAYS);
+        fprintf(stderr, "office: %d to %d hosts, more than %d days\n", HOSTS_LEAST, HOSTS_MOST,
+                LEARNING_DAYS);
     return good ? 0 : -1;
 }
 

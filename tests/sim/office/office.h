@@ -12,6 +12,7 @@ enum {
     MINUTE_S = 60,
     HOUR_S = 3600,
     DAY_S = 86400,
+    HOSTS_LEAST = 40, /* two of each role: an attack of a kind is planted on two hosts */
     HOSTS_MOST = 1000,
     NAME_BYTES = 64,
     PLANTS_MOST = 40,
