@@ -15,6 +15,18 @@ import origins
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """A folder of this run's own: pytest closes the common one to other users whenever a run begins, and two runs go on at a time."""
+    if not config.option.basetemp:
+        config.exeat_folder = tempfile.mkdtemp(prefix="exeat-e2e-")
+        config.option.basetemp = os.path.join(config.exeat_folder, "t")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(getattr(config, "exeat_folder", ""), ignore_errors=True)
+
+
 @pytest.fixture
 def name():
     """name("ok") is a host name that no other test uses; its first label tells the DNS server what to answer."""
