@@ -1,5 +1,5 @@
 /* agent_history_decode.c: the reading half of agent_history.h: jansson parses; every bound and type is checked here. Pure. */
-#include <jansson.h>
+#include "wire/member.h"
 
 #include "wire/agent_history.h"
 
@@ -9,17 +9,10 @@
 
 enum { NAME_BYTES = 256, JSON_BYTES = 64 * 1024 };
 
-/* Absent and null are the same. */
-static const json_t *member(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_null(value) ? NULL : value;
-}
-
 /* 0..2^53, `absent` without; *bad when it is something else. */
 static int64_t number(const json_t *object, const char *key, int64_t absent, bool *bad)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     json_int_t n = json_integer_value(value);
     if (!value)
         return absent;
@@ -31,7 +24,7 @@ static int64_t number(const json_t *object, const char *key, int64_t absent, boo
 static const char *text(struct agent_history *h, const json_t *object, const char *key, size_t limit,
                         bool *bad)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     const char *copy = NULL;
     if (!value)
         return NULL;
@@ -56,14 +49,14 @@ static enum agent_history_kind kind_of(const json_t *value)
 static void decode_row(struct agent_history *h, const json_t *object, bool *bad)
 {
     struct agent_history_row *r = &h->rows[h->row_count];
-    r->kind = kind_of(member(object, "kind"));
+    r->kind = kind_of(member_get(object, "kind"));
     if (r->kind == AGENT_HISTORY_KIND_COUNT)
         return;
     r->class_name = text(h, object, "class", NAME_BYTES, bad);
     r->name = text(h, object, "name", NAME_BYTES, bad);
     r->path = text(h, object, "path", AGENT_PATH_BYTES, bad);
     r->count = (uint64_t)number(object, "count", 1, bad);
-    r->at_least = json_is_true(member(object, "at_least"));
+    r->at_least = json_is_true(member_get(object, "at_least"));
     r->first_s = number(object, "first_s", 0, bad);
     r->last_s = number(object, "last_s", 0, bad);
     r->pid = number(object, "pid", -1, bad);
@@ -75,7 +68,8 @@ static void decode_row(struct agent_history *h, const json_t *object, bool *bad)
 
 static void decode_usage(struct agent_history *h, const json_t *object, bool *bad)
 {
-    const json_t *executions = member(object, "executions"), *connections = member(object, "connections");
+    const json_t *executions = member_get(object, "executions"),
+                 *connections = member_get(object, "connections");
     h->has_usage = true;
     h->usage = (struct agent_usage){.executions = number(executions, "count", 0, bad),
                                     .executions_first_ms = number(executions, "first_ms", 0, bad),
@@ -102,19 +96,19 @@ unsigned agent_history_decode_kinds(const json_t *list)
 
 static void decode_members(struct agent_history *h, const json_t *object, bool *bad)
 {
-    const json_t *losses = member(object, "losses"), *usage = member(object, "usage"), *item;
+    const json_t *losses = member_get(object, "losses"), *usage = member_get(object, "usage"), *item;
     size_t i;
     h->window_s = number(object, "window_s", 0, bad);
     h->lost_events = number(losses, "events", 0, bad);
     h->lost_files = number(losses, "files", 0, bad);
     h->forgotten = number(losses, "forgotten", 0, bad);
-    json_array_foreach(member(object, "seen"), i, item)
+    json_array_foreach(member_get(object, "seen"), i, item)
     {
         if (h->row_count == AGENT_HISTORY_ROWS_MAX || *bad)
             break;
         decode_row(h, item, bad);
     }
-    h->not_observable = agent_history_decode_kinds(member(object, "not_observable"));
+    h->not_observable = agent_history_decode_kinds(member_get(object, "not_observable"));
     if (usage)
         decode_usage(h, usage, bad);
 }

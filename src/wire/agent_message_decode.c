@@ -1,7 +1,7 @@
 /* agent_message_decode.c: one line of the agent protocol into a struct, with every bound and type checked; what the
  * line says is never trusted to be consistent (an exact answer without a ref is refused, not repaired). exeatd's
  * agent link, exeat-agent and the fuzzer call in. Pure: jansson parses, all copies live in the result. */
-#include <jansson.h>
+#include "wire/member.h"
 
 #include "wire/agent_message.h"
 
@@ -21,17 +21,10 @@ static int fail(struct agent_error *e, enum agent_error_code code, const char *f
     return -1;
 }
 
-/* Absent and null are the same everywhere. */
-static const json_t *member(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_null(value) ? NULL : value;
-}
-
 /* Copies a string member into a fixed array; -1 when it has another type or does not fit; absent leaves "". */
 static int text_member(const json_t *object, const char *key, char *ret, size_t size)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     if (!value)
         return 0;
     size_t len = json_string_length(value);
@@ -43,27 +36,18 @@ static int text_member(const json_t *object, const char *key, char *ret, size_t 
 
 static bool bool_member(const json_t *object, const char *key)
 {
-    return json_is_true(member(object, key));
+    return json_is_true(member_get(object, key));
 }
 
 /* 0..2^53-1; absent is `absent`. */
 static int int_member(const json_t *object, const char *key, int64_t absent, int64_t *ret)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     json_int_t n = json_integer_value(value);
     if (value && (!json_is_integer(value) || n < 0 || n > (json_int_t)1 << 53))
         return -1;
     *ret = value ? n : absent;
     return 0;
-}
-
-static int name_index(const char *const *names, int count, const json_t *value)
-{
-    const char *text = json_string_value(value);
-    for (int i = 0; text && i < count; i++)
-        if (strcmp(names[i], text) == 0)
-            return i;
-    return -1;
 }
 
 static int endpoint_member(const json_t *value, struct endpoint *ret)
@@ -106,7 +90,7 @@ static int decode_proxies(const json_t *list, struct agent_hello *h)
 
 static int decode_hello(const json_t *object, struct agent_hello *h, struct agent_error *e)
 {
-    const json_t *host = member(object, "host"), *capabilities = member(object, "capabilities");
+    const json_t *host = member_get(object, "host"), *capabilities = member_get(object, "capabilities");
     if (text_member(object, "program", h->program, sizeof h->program) != 0 ||
         text_member(object, "version", h->program_version, sizeof h->program_version) != 0 ||
         text_member(host, "name", h->host_name, sizeof h->host_name) != 0 ||
@@ -114,14 +98,14 @@ static int decode_hello(const json_t *object, struct agent_hello *h, struct agen
         text_member(capabilities, "owner", h->owner, sizeof h->owner) != 0)
         return fail(e, AGENT_ERROR_BAD_HELLO, "a name is not a string or too long");
     h->bpf = bool_member(capabilities, "bpf");
-    decode_degraded(member(capabilities, "degraded"), h);
+    decode_degraded(member_get(capabilities, "degraded"), h);
     if (text_member(capabilities, "platform", h->platform, sizeof h->platform) != 0)
         h->platform[0] = '\0'; /* one that we don't know */
-    h->tells_observable = json_is_array(member(capabilities, "not_observable"));
-    h->not_observable = agent_history_decode_kinds(member(capabilities, "not_observable"));
-    const json_t *around = member(object, "around");
+    h->tells_observable = json_is_array(member_get(capabilities, "not_observable"));
+    h->not_observable = agent_history_decode_kinds(member_get(capabilities, "not_observable"));
+    const json_t *around = member_get(object, "around");
     h->has_around = around && agent_around_read(around, &h->around) == 0;
-    if (decode_proxies(member(object, "proxies"), h) != 0)
+    if (decode_proxies(member_get(object, "proxies"), h) != 0)
         return fail(e, AGENT_ERROR_BAD_HELLO, "proxies: not a list of at most %d endpoints",
                     AGENT_PROXIES_MAX);
     return 0;
@@ -149,14 +133,14 @@ static int decode_ids(const json_t *object, uint64_t *ret_id, char nonce[AGENT_N
 static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_error *e)
 {
     int64_t wait_ms, cookie;
-    const char *proto = json_string_value(member(object, "proto"));
+    const char *proto = json_string_value(member_get(object, "proto"));
     if (decode_ids(object, &a->id, a->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "id or nonce: missing or malformed");
     if (!proto || strcmp(proto, "tcp") != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "proto: only tcp");
-    if (endpoint_member(member(object, "client"), &a->client) != 0)
+    if (endpoint_member(member_get(object, "client"), &a->client) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "client: not an endpoint");
-    if (endpoint_member(member(object, "proxy"), &a->proxy) != 0)
+    if (endpoint_member(member_get(object, "proxy"), &a->proxy) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "proxy: not an endpoint");
     if (int_member(object, "hash_wait_ms", 0, &wait_ms) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "hash_wait_ms: not a number of milliseconds");
@@ -178,7 +162,7 @@ static int decode_ask(const json_t *object, struct agent_ask *a, struct agent_er
 /* A copy in the sender's arena, or NULL: absent, too long, or not a string. *bad is set for the latter two. */
 static const char *sender_text(struct sender *s, const json_t *object, const char *key, bool *bad)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     if (!value)
         return NULL;
     size_t len = json_string_length(value);
@@ -200,7 +184,7 @@ static int64_t sender_int(const json_t *object, const char *key, bool *bad)
 
 static int tristate(const json_t *object, const char *key)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     return json_is_boolean(value) ? json_is_true(value) : -1;
 }
 
@@ -281,20 +265,21 @@ static const char *const field_names[] = {
 /* Names that a newer agent may use fall to the value that approves least. */
 static void decode_enums(struct sender *s, const json_t *object)
 {
-    const json_t *provenance = member(object, "provenance"), *kind = member(object, "script_kind");
+    const json_t *provenance = member_get(object, "provenance"), *kind = member_get(object, "script_kind");
     for (int i = 0; i < SENDER_FIELD_COUNT; i++) {
-        int p = name_index(provenance_names, AGENT_PROVENANCE_COUNT, member(provenance, field_names[i]));
+        int p =
+            member_index(provenance_names, AGENT_PROVENANCE_COUNT, member_get(provenance, field_names[i]));
         s->provenance[i] = p < 0 ? AGENT_PROVENANCE_UNAVAILABLE : (enum agent_provenance)p;
     }
-    int state = name_index(hash_state_names, SENDER_HASH_COUNT, member(object, "hash_state"));
+    int state = member_index(hash_state_names, SENDER_HASH_COUNT, member_get(object, "hash_state"));
     s->hash_state = state < 0 ? SENDER_HASH_FAILED : (enum sender_hash_state)state;
-    int k = name_index(script_kind_names, SENDER_SCRIPT_COUNT, kind);
+    int k = member_index(script_kind_names, SENDER_SCRIPT_COUNT, kind);
     s->script_kind = !kind ? SENDER_SCRIPT_NONE : k < 0 ? SENDER_SCRIPT_UNCLEAR : (enum sender_script_kind)k;
 }
 
 static void decode_identity(struct sender *s, const json_t *object, bool *bad)
 {
-    const json_t *package = member(object, "package");
+    const json_t *package = member_get(object, "package");
     s->pid = sender_int(object, "pid", bad);
     s->start_ticks = sender_int(object, "start_ticks", bad);
     s->start_ms = sender_int(object, "start_ms", bad);
@@ -328,8 +313,8 @@ static struct sender *decode_sender(const json_t *object, const char *ref)
         decode_identity(s, object, &bad);
         decode_enums(s, object);
         sender_who_read(&s->who, &s->arena, object, &bad);
-        decode_arguments(s, member(object, "arguments"), &bad);
-        decode_parents(s, member(object, "parents"), &bad);
+        decode_arguments(s, member_get(object, "arguments"), &bad);
+        decode_parents(s, member_get(object, "parents"), &bad);
         s->ref = arena_strdup(&s->arena, ref);
     }
     if (bad || !s->ref || s->pid < 0 || !is_sha256(s->sha256) || !is_sha256(s->script_sha256) ||
@@ -390,10 +375,10 @@ static int check_answer(const struct agent_answer *a, bool has_sender)
 
 static int decode_answer(const json_t *object, struct agent_answer *a, struct agent_error *e)
 {
-    const json_t *reason = member(object, "reason"), *sender = member(object, "sender");
-    int confidence = name_index(confidence_names, AGENT_CONFIDENCE_COUNT, member(object, "confidence"));
-    int basis = name_index(basis_names, AGENT_BASIS_COUNT, member(object, "basis"));
-    int why = name_index(reason_names, AGENT_REASON_COUNT, reason);
+    const json_t *reason = member_get(object, "reason"), *sender = member_get(object, "sender");
+    int confidence = member_index(confidence_names, AGENT_CONFIDENCE_COUNT, member_get(object, "confidence"));
+    int basis = member_index(basis_names, AGENT_BASIS_COUNT, member_get(object, "basis"));
+    int why = member_index(reason_names, AGENT_REASON_COUNT, reason);
     if (decode_ids(object, &a->id, a->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER, "id or nonce: missing or malformed");
     if (confidence < 0 || basis < 0)
@@ -409,18 +394,18 @@ static int decode_answer(const json_t *object, struct agent_answer *a, struct ag
                                         .shared = tristate(object, "shared")};
     a->watched = bool_member(object, "watched");
     a->reason = !reason ? AGENT_REASON_NONE : why < 0 ? AGENT_REASON_UNKNOWN : (enum agent_reason)why;
-    if (decode_holders(member(object, "holders"), a) != 0 || check_answer(a, sender != NULL) != 0)
+    if (decode_holders(member_get(object, "holders"), a) != 0 || check_answer(a, sender != NULL) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER,
                     "confidence, reason, holders and sender_ref don't fit together");
     if (sender && !(a->sender = decode_sender(sender, a->sender_ref)))
         return fail(e, AGENT_ERROR_BAD_ANSWER, "sender: a member has a wrong type or is too long");
-    const json_t *peers = member(object, "relaying_for");
+    const json_t *peers = member_get(object, "relaying_for");
     if (peers && !(a->peers = agent_peers_decode(peers))) {
         sender_unref(a->sender);
         return fail(e, AGENT_ERROR_BAD_ANSWER, "relaying_for: not a list of at most %d processes",
                     AGENT_PEERS_MAX);
     }
-    const json_t *history = a->sender_ref[0] ? member(object, "history") : NULL;
+    const json_t *history = a->sender_ref[0] ? member_get(object, "history") : NULL;
     a->history_same = json_is_string(history) && strcmp(json_string_value(history), "same") == 0;
     a->history = history && !a->history_same ? agent_history_decode(history) : NULL;
     if (history && !a->history && !a->history_same) {
@@ -443,13 +428,13 @@ static int decode_done(const json_t *object, uint64_t *ret, struct agent_error *
 static int decode_error(const json_t *object, struct agent_error *error, struct agent_error *e)
 {
     int64_t id;
-    int code = name_index(error_names, AGENT_ERROR_COUNT, member(object, "code"));
+    int code = member_index(error_names, AGENT_ERROR_COUNT, member_get(object, "code"));
     if (int_member(object, "id", -1, &id) != 0)
         return fail(e, AGENT_ERROR_BAD_MESSAGE, "id: not a number");
     error->has_id = id >= 0;
     error->id = id >= 0 ? (uint64_t)id : 0;
     error->code = code < 0 ? AGENT_ERROR_BAD_MESSAGE : (enum agent_error_code)code;
-    const char *text = json_string_value(member(object, "text"));
+    const char *text = json_string_value(member_get(object, "text"));
     snprintf(error->text, sizeof error->text, "%s", text ? text : "");
     return 0;
 }
@@ -484,7 +469,7 @@ static int decode_object(const json_t *object, struct agent_message *ret, struct
     struct agent_message m;
     memset(&m, 0, sizeof m);
     int64_t version, id;
-    const char *type = json_string_value(member(object, "type"));
+    const char *type = json_string_value(member_get(object, "type"));
     if (int_member(object, "id", -1, &id) == 0 && id >= 0) {
         e->has_id = true;
         e->id = (uint64_t)id;

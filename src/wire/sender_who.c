@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/must.h"
 
-static const char *const borrowed_names[] = {
+const char *const sender_who_borrowed_names[SENDER_BORROWED_COUNT] = {
 #define X(name, wire, text) wire,
     AGENT_BORROWED(X)
 #undef X
@@ -14,17 +14,17 @@ static const char *const borrowed_texts[] = {
     AGENT_BORROWED(X)
 #undef X
 };
-static const char *const path_names[] = {
+const char *const sender_who_path_names[SENDER_PATH_COUNT] = {
 #define X(name, wire) wire,
     AGENT_PATH_CLASSES(X)
 #undef X
 };
-static const char *const not_browser_names[] = {
+const char *const sender_who_not_browser_names[SENDER_NOT_BROWSER_COUNT] = {
 #define X(name, wire, text) wire,
     AGENT_NOT_BROWSER(X)
 #undef X
 };
-static const char *const job_names[] = {
+const char *const sender_who_job_names[SENDER_JOB_COUNT] = {
 #define X(name, wire) wire,
     AGENT_JOB_KINDS(X)
 #undef X
@@ -32,7 +32,7 @@ static const char *const job_names[] = {
 
 const char *sender_borrowed_name(enum sender_borrowed b)
 {
-    return borrowed_names[b];
+    return sender_who_borrowed_names[b];
 }
 
 const char *sender_borrowed_text(enum sender_borrowed b)
@@ -74,7 +74,8 @@ static void write_browser(const struct sender_who *w, struct json *j)
     json_object(j, "browser");
     json_str(j, "name", w->browser);
     json_bool(j, "genuine", w->not_browser == 0);
-    write_set(j, "why", w->not_browser, not_browser_names, ARRAY_LEN(not_browser_names));
+    write_set(j, "why", w->not_browser, sender_who_not_browser_names,
+              ARRAY_LEN(sender_who_not_browser_names));
     json_end_object(j);
 }
 
@@ -85,7 +86,7 @@ static void write_job(const struct sender_job *job, struct json *j)
         return;
     }
     json_object(j, "job");
-    json_str(j, "kind", job_names[job->kind]);
+    json_str(j, "kind", sender_who_job_names[job->kind]);
     json_str(j, "name", job->name);
     json_str(j, "file", job->file);
     json_str(j, "sha256", job->sha256);
@@ -123,12 +124,14 @@ static void write_responsible(const struct sender_who *w, struct json *j)
 void sender_who_write(const struct sender_who *w, struct json *j)
 {
     if (w->borrowed_known)
-        write_set(j, "borrowed", w->borrowed, borrowed_names, ARRAY_LEN(borrowed_names));
+        write_set(j, "borrowed", w->borrowed, sender_who_borrowed_names,
+                  ARRAY_LEN(sender_who_borrowed_names));
     else
         json_null(j, "borrowed");
     json_str(j, "borrowed_why", w->borrowed_why);
-    write_set(j, "path_class", w->path_class, path_names, ARRAY_LEN(path_names));
-    write_set(j, "script_path_class", w->script_path_class, path_names, ARRAY_LEN(path_names));
+    write_set(j, "path_class", w->path_class, sender_who_path_names, ARRAY_LEN(sender_who_path_names));
+    write_set(j, "script_path_class", w->script_path_class, sender_who_path_names,
+              ARRAY_LEN(sender_who_path_names));
     write_known_int(j, "first_seen_ms", w->first_seen_ms);
     write_known_int(j, "first_seen_by_user_ms", w->first_seen_by_user_ms);
     write_browser(w, j);
@@ -153,8 +156,8 @@ static int name_set(struct sender_names *names, uint32_t set, const char *const 
 
 int sender_who_name_all(struct sender_who *w, struct arena *arena)
 {
-    if (name_set(&w->borrowed_names, w->borrowed, borrowed_names, arena) != 0 ||
-        name_set(&w->path_class_names, w->path_class, path_names, arena) != 0)
+    if (name_set(&w->borrowed_names, w->borrowed, sender_who_borrowed_names, arena) != 0 ||
+        name_set(&w->path_class_names, w->path_class, sender_who_path_names, arena) != 0)
         return -1;
-    return name_set(&w->not_browser_names, w->not_browser, not_browser_names, arena);
+    return name_set(&w->not_browser_names, w->not_browser, sender_who_not_browser_names, arena);
 }

@@ -74,6 +74,11 @@ void sender_who_read(struct sender_who *w, struct arena *arena, const struct jso
 int sender_who_name_all(struct sender_who *w, struct arena *arena); /* 0, or -1 without memory */
 
 /* NULL when no such name is known. */
+/* The words of the protocol, by enum: what sender_who_decode.c reads is what sender_who.c writes. */
+extern const char *const sender_who_borrowed_names[SENDER_BORROWED_COUNT];
+extern const char *const sender_who_path_names[SENDER_PATH_COUNT];
+extern const char *const sender_who_not_browser_names[SENDER_NOT_BROWSER_COUNT];
+extern const char *const sender_who_job_names[SENDER_JOB_COUNT];
 const char *sender_borrowed_name(enum sender_borrowed b);
 const char *sender_borrowed_text(enum sender_borrowed b); /* for people */
 

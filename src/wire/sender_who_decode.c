@@ -1,45 +1,9 @@
 /* sender_who_decode.c: the reading half of sender_who.h. Names that a newer agent may use fall to what approves least. Pure. */
-#include <jansson.h>
+#include "wire/member.h"
 
 #include "wire/sender_who.h"
 
 #include "base/must.h"
-
-static const char *const borrowed_names[] = {
-#define X(name, wire, text) wire,
-    AGENT_BORROWED(X)
-#undef X
-};
-static const char *const path_names[] = {
-#define X(name, wire) wire,
-    AGENT_PATH_CLASSES(X)
-#undef X
-};
-static const char *const not_browser_names[] = {
-#define X(name, wire, text) wire,
-    AGENT_NOT_BROWSER(X)
-#undef X
-};
-static const char *const job_names[] = {
-#define X(name, wire) wire,
-    AGENT_JOB_KINDS(X)
-#undef X
-};
-
-static const json_t *member(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_null(value) ? NULL : value;
-}
-
-static int index_of(const char *const *names, size_t count, const json_t *value)
-{
-    const char *text = json_string_value(value);
-    for (size_t i = 0; text && i < count; i++)
-        if (strcmp(names[i], text) == 0)
-            return (int)i;
-    return -1;
-}
 
 /* A name that is in no table counts as `unknown`. */
 static uint32_t read_set(const json_t *list, const char *const *names, size_t count, uint32_t unknown,
@@ -52,7 +16,7 @@ static uint32_t read_set(const json_t *list, const char *const *names, size_t co
         *bad = true;
     json_array_foreach(list, i, value)
     {
-        int which = index_of(names, count, value);
+        int which = member_index(names, count, value);
         set |= which < 0 ? unknown : 1u << which;
     }
     return set;
@@ -60,7 +24,7 @@ static uint32_t read_set(const json_t *list, const char *const *names, size_t co
 
 static const char *read_text(struct arena *arena, const json_t *object, const char *key, bool *bad)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     if (!value)
         return NULL;
     size_t len = json_string_length(value);
@@ -74,7 +38,7 @@ static const char *read_text(struct arena *arena, const json_t *object, const ch
 
 static int64_t read_int(const json_t *object, const char *key, bool *bad)
 {
-    const json_t *value = member(object, key);
+    const json_t *value = member_get(object, key);
     json_int_t n = json_integer_value(value);
     if (!value)
         return -1;
@@ -89,15 +53,17 @@ static void read_browser(struct sender_who *w, struct arena *arena, const json_t
         return;
     const uint32_t unknown = 1u << SENDER_NOT_BROWSER_HEADLESS;
     w->browser = read_text(arena, browser, "name", bad);
-    w->not_browser =
-        read_set(member(browser, "why"), not_browser_names, ARRAY_LEN(not_browser_names), unknown, bad);
+    w->not_browser = read_set(member_get(browser, "why"), sender_who_not_browser_names,
+                              ARRAY_LEN(sender_who_not_browser_names), unknown, bad);
     if (!w->browser)
         *bad = true;
 }
 
 static void read_job(struct sender_job *job, struct arena *arena, const json_t *object, bool *bad)
 {
-    int kind = object ? index_of(job_names, ARRAY_LEN(job_names), member(object, "kind")) : -1;
+    int kind = object ? member_index(sender_who_job_names, ARRAY_LEN(sender_who_job_names),
+                                     member_get(object, "kind"))
+                      : -1;
     if (kind <= SENDER_JOB_NONE)
         return;
     job->kind = (enum sender_job_kind)kind;
@@ -114,26 +80,29 @@ static void read_job(struct sender_job *job, struct arena *arena, const json_t *
 
 static void read_signature(struct sender_who *w, struct arena *arena, const json_t *object, bool *bad)
 {
-    const json_t *signature = member(object, "signature"), *responsible = member(object, "responsible");
+    const json_t *signature = member_get(object, "signature"),
+                 *responsible = member_get(object, "responsible");
     w->signer = signature ? read_text(arena, signature, "signer", bad) : NULL;
-    w->signature_valid = w->signer && json_is_true(member(signature, "valid"));
+    w->signature_valid = w->signer && json_is_true(member_get(signature, "valid"));
     w->responsible_pid = responsible ? read_int(responsible, "pid", bad) : -1;
     w->responsible_path = responsible ? read_text(arena, responsible, "executable", bad) : NULL;
 }
 
 void sender_who_read(struct sender_who *w, struct arena *arena, const struct json_t *object, bool *bad)
 {
-    const json_t *borrowed = member(object, "borrowed");
+    const json_t *borrowed = member_get(object, "borrowed");
     const uint32_t unobserved = 1u << SENDER_BORROWED_UNOBSERVED, other = 1u << SENDER_PATH_OTHER;
     w->borrowed_known = borrowed != NULL;
-    w->borrowed = read_set(borrowed, borrowed_names, ARRAY_LEN(borrowed_names), unobserved, bad);
+    w->borrowed =
+        read_set(borrowed, sender_who_borrowed_names, ARRAY_LEN(sender_who_borrowed_names), unobserved, bad);
     w->borrowed_why = read_text(arena, object, "borrowed_why", bad);
-    w->path_class = read_set(member(object, "path_class"), path_names, ARRAY_LEN(path_names), other, bad);
-    w->script_path_class =
-        read_set(member(object, "script_path_class"), path_names, ARRAY_LEN(path_names), other, bad);
+    w->path_class = read_set(member_get(object, "path_class"), sender_who_path_names,
+                             ARRAY_LEN(sender_who_path_names), other, bad);
+    w->script_path_class = read_set(member_get(object, "script_path_class"), sender_who_path_names,
+                                    ARRAY_LEN(sender_who_path_names), other, bad);
     w->first_seen_ms = read_int(object, "first_seen_ms", bad);
     w->first_seen_by_user_ms = read_int(object, "first_seen_by_user_ms", bad);
-    read_browser(w, arena, member(object, "browser"), bad);
-    read_job(&w->job, arena, member(object, "job"), bad);
+    read_browser(w, arena, member_get(object, "browser"), bad);
+    read_job(&w->job, arena, member_get(object, "job"), bad);
     read_signature(w, arena, object, bad);
 }
