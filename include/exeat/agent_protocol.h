@@ -32,6 +32,7 @@
  *   Two more capabilities are optional: "platform":"linux" (linux, macos or windows), and
  *   "not_observable":["public_key_outside_tls"], the kinds of history (below) that this agent will never see, all of them where it
  *   keeps none. Absent: it doesn't say, and each answer's history does.
+ *   A third is "keep":64, how many lineages' histories it keeps at most when it is asked to (see keep). Absent or 0: it doesn't know "keep".
  *
  * ask     proxy -> agent, only after its hello.
  *   {"v":1,"type":"ask","id":7,"nonce":"0123456789abcdef","proto":"tcp","client":"127.0.0.1:40000",
@@ -149,6 +150,21 @@
  *   is no change; that the lineage did something of another kind or class is one, and `history` says it. Confidence may rise again (who took the socket gave it back); what a proxy decided need not.
  * done    proxy -> agent: {"v":1,"type":"done","id":7}: the watched connection is over. So it is with the end of the link.
  *
+ * keep    proxy -> agent, after both hellos, and only where the agent's hello has the capability "keep": a finding is about this sender, so
+ *   what its lineage did is not to be forgotten as it ages. An agent without the capability need not know the message.
+ *   {"v":1,"type":"keep","id":9,"nonce":"0123456789abcdef","sender_ref":"4242.918273.17","seconds":604800}
+ *   `id` and `nonce` are fresh and echoed, as an ask's; the ids of asks and of keeps under way are different ones. `sender_ref` was said by
+ *   this agent, on this link or, to a proxy of the same user, on another one. `seconds`: from now on, at most
+ *   AGENT_KEEP_SECONDS_MAX; what is kept longer already is not shortened. 0: nothing is to be kept, the history is asked for.
+ *   At most AGENT_KEEPS_MAX may be under way on a link. Nothing waits for the answer.
+ * kept    agent -> proxy: what became of a keep.
+ *   {"v":1,"type":"kept","id":9,"nonce":"0123456789abcdef","host":"ws-17","sender_ref":"4242.918273.17","outcome":"kept",
+ *    "until_ms":1790000000000,"history":{...}}
+ *   outcome: a name from AGENT_KEEP_OUTCOMES; one that isn't known counts as "unknown". `until_ms` (Unix time): with "kept", and
+ *   only then; it may be less than was asked for. `history`: as in an answer, what is known of the lineage by now, what is kept and what was
+ *   seen since; its window_s is then how far back it reaches. Always with "kept" and "not_kept" where there is any, never "same".
+ *   Nothing outlives the agent.
+ *
  * around  agent -> proxy, unasked, at most every few seconds: what goes around the proxy, when something new was counted or the lock
  *   changed; the same members as an object `around` in the agent's hello (optional there).
  *   {"v":1,"type":"around","lock":false,"observed":true,"why_not":null,"tcp":12,"udp":3,"senders":[{"name":"x",
@@ -185,6 +201,9 @@
 #define AGENT_PEERS_MAX        8   /* processes that a sender may speak for */
 #define AGENT_PEER_PATH_BYTES  256 /* path of such a one, NUL included; longer ones are cut */
 #define AGENT_HISTORY_ROWS_MAX 24  /* things seen, in one answer */
+
+#define AGENT_KEEPS_MAX        16               /* keeps under way on a link */
+#define AGENT_KEEP_SECONDS_MAX (90 * 24 * 3600) /* and no longer */
 
 #define AGENT_SOCKET_DEFAULT   "/run/exeat/agent/agent.sock"
 
@@ -319,6 +338,13 @@
     X(CRYPTO_LIBRARY, "crypto_library", "a library of ciphers was loaded, or is in the executable")          \
     X(SYMMETRIC_OUTSIDE_TLS, "symmetric_outside_tls", "a cipher was begun, not by a TLS library")            \
     X(PUBLIC_KEY_OUTSIDE_TLS, "public_key_outside_tls", "a key pair was used, not by a TLS library")
+
+/* X(NAME, "name on the wire", "what it means, for people") */
+#define AGENT_KEEP_OUTCOMES(X)                                                                               \
+    X(UNKNOWN, "unknown", "the agent knows nothing of that process any more")                                \
+    X(KEPT, "kept", "the agent keeps it")                                                                    \
+    X(NOT_KEPT, "not_kept", "the agent was not asked to keep it, and knows it still")                        \
+    X(FULL, "full", "the agent keeps as much as it may: this is forgotten as it ages")
 
 #define AGENT_PEER_VIAS(X)                                                                                   \
     X(UNIX, "unix")                                                                                          \

@@ -488,10 +488,22 @@ static void count(struct agent *a, const struct agent_link *link, const struct p
         platform_count(a->platform, p->sender, counted->proxy_cookie);
 }
 
+/* Nothing is kept yet, and the hello doesn't promise it. */
+static void take_keep(struct agent *a, struct agent_link *link, const struct agent_keep *keep)
+{
+    struct agent_kept kept = {.id = keep->id, .outcome = AGENT_KEEP_UNKNOWN};
+    memcpy(kept.nonce, keep->nonce, sizeof kept.nonce);
+    memcpy(kept.host, a->hello.host_name, sizeof kept.host);
+    memcpy(kept.sender_ref, keep->sender_ref, sizeof kept.sender_ref);
+    link_kept(link, &kept);
+}
+
 static void on_link_packet(struct agent *a, struct agent_link *link, const struct packet *p)
 {
     if (p->kind == PACKET_ASK)
         take_ask(a, link, &p->u.ask);
+    else if (p->kind == PACKET_KEEP)
+        take_keep(a, link, &p->u.keep);
     else if (p->kind == PACKET_DONE)
         watches_done(a->watches, link, p->u.done);
     else if (p->kind == PACKET_COUNTED)

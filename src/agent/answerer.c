@@ -252,6 +252,23 @@ static void take_hello(struct asker *k, const struct agent_hello *hello)
         close_asker(k);
 }
 
+/* A full queue: it is as full as what it would ask for. */
+static void take_keep(struct asker *k, const struct agent_keep *keep)
+{
+    struct packet p = {.kind = PACKET_KEEP, .u.keep = *keep};
+    struct agent_kept kept = {.id = keep->id, .outcome = AGENT_KEEP_FULL};
+    if (!k->greeted) {
+        struct agent_error e = {
+            .has_id = true, .id = keep->id, .code = AGENT_ERROR_NO_HELLO, .text = "hello first"};
+        send_error(k, &e);
+    } else if (tell(k, &p) != 0) {
+        memcpy(kept.nonce, keep->nonce, sizeof kept.nonce);
+        memcpy(kept.host, k->answerer->host, sizeof kept.host);
+        memcpy(kept.sender_ref, keep->sender_ref, sizeof kept.sender_ref);
+        check_queue(k, agent_kept_write(&k->out, &kept));
+    }
+}
+
 static void take_line(struct asker *k, struct span line)
 {
     static struct agent_message m;
@@ -269,7 +286,10 @@ static void take_line(struct asker *k, struct span line)
         done.u.done = m.u.done;
         if (tell(k, &done) != 0)
             close_asker(k);
-    } else if (m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) {
+    } else if (m.type == AGENT_MESSAGE_KEEP) {
+        take_keep(k, &m.u.keep);
+    } else if (m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_KEPT ||
+               m.type == AGENT_MESSAGE_CHANGED) {
         e = (struct agent_error){.code = AGENT_ERROR_UNKNOWN_TYPE, .text = "an agent takes no answers"};
         send_error(k, &e);
     }

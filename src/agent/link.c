@@ -159,6 +159,11 @@ void link_around(struct agent_link *link, const struct agent_around *around)
     append(link, agent_around_message_write(&link->out, around));
 }
 
+void link_kept(struct agent_link *link, const struct agent_kept *kept)
+{
+    append(link, agent_kept_write(&link->out, kept));
+}
+
 /* ---- grants ---- */
 
 static bool may_say_the_same(const struct agent_link *link, const struct process *p,

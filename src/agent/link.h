@@ -26,6 +26,9 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
 /* What goes around the proxy, unasked. */
 void link_around(struct agent_link *link, const struct agent_around *around);
 
+/* What became of a keep. */
+void link_kept(struct agent_link *link, const struct agent_kept *kept);
+
 /* The answerer may answer for this caller's next connections on this link himself, for a moment: if the process was told of with all that
  * belongs to it. The link refers to the process as long as he may count for it. */
 void link_grant(struct agent_link *link, struct channel *c, const struct attribution *said, uint64_t turn,

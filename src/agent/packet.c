@@ -46,6 +46,13 @@ struct counted_body {
     uint64_t serial, proxy_cookie;
 };
 
+struct keep_body {
+    uint64_t id;
+    uint32_t seconds, zero;
+    char nonce[AGENT_NONCE_BYTES + 7];
+    char ref[AGENT_REF_BYTES];
+};
+
 _Static_assert(sizeof(struct head) == PACKET_HEAD_BYTES, "as packet.h says");
 
 /* ---- out ---- */
@@ -107,6 +114,14 @@ static int write_counted(struct buf *out, const struct packet_counted *c)
     return buf_append(out, &body, sizeof body);
 }
 
+static int write_keep(struct buf *out, const struct agent_keep *k)
+{
+    struct keep_body body = {.id = k->id, .seconds = k->seconds};
+    memcpy(body.nonce, k->nonce, sizeof k->nonce);
+    memcpy(body.ref, k->sender_ref, sizeof body.ref);
+    return buf_append(out, &body, sizeof body);
+}
+
 int packet_write(struct buf *out, const struct packet *p)
 {
     struct head head = {.kind = p->kind, .link = p->link};
@@ -121,6 +136,8 @@ int packet_write(struct buf *out, const struct packet *p)
         write_grant(out, &p->u.grant);
     else if (p->kind == PACKET_COUNTED)
         write_counted(out, &p->u.counted);
+    else if (p->kind == PACKET_KEEP)
+        write_keep(out, &p->u.keep);
     else if (p->kind == PACKET_DONE)
         buf_append(out, &p->u.done, sizeof p->u.done);
     else if (p->kind == PACKET_LINES)
@@ -155,6 +172,11 @@ static bool read_proxies(struct span bytes, struct packet_proxies *ret)
     return true;
 }
 
+static bool nonce_is_valid(const char *nonce)
+{
+    return nonce[AGENT_NONCE_BYTES - 1] == 0 && strspn(nonce, "0123456789abcdef") == AGENT_NONCE_BYTES - 1;
+}
+
 static bool read_ask(struct span bytes, struct agent_ask *ret)
 {
     struct ask_body body;
@@ -170,10 +192,9 @@ static bool read_ask(struct span bytes, struct agent_ask *ret)
                               .brief = (body.flags & ASK_BRIEF) != 0,
                               .hash_wait_ms = body.hash_wait_ms};
     memcpy(ret->nonce, body.nonce, sizeof ret->nonce);
-    return body.nonce[AGENT_NONCE_BYTES - 1] == 0 &&
-           strspn(body.nonce, "0123456789abcdef") == AGENT_NONCE_BYTES - 1 &&
-           body.hash_wait_ms <= AGENT_HASH_WAIT_MAX_MS && body.age_ms >= -1 && body.age_ms <= AGE_MAX_MS &&
-           read_address(&body.client, &ret->client) && read_address(&body.proxy, &ret->proxy);
+    return nonce_is_valid(body.nonce) && body.hash_wait_ms <= AGENT_HASH_WAIT_MAX_MS && body.age_ms >= -1 &&
+           body.age_ms <= AGE_MAX_MS && read_address(&body.client, &ret->client) &&
+           read_address(&body.proxy, &ret->proxy);
 }
 
 static bool read_peer(struct span bytes, struct packet_peer *ret)
@@ -226,6 +247,19 @@ static bool read_counted(struct span bytes, struct packet_counted *ret)
     return true;
 }
 
+static bool read_keep(struct span bytes, struct agent_keep *ret)
+{
+    struct keep_body body;
+    if (bytes.len != sizeof body)
+        return false;
+    memcpy(&body, bytes.data, sizeof body);
+    *ret = (struct agent_keep){.id = body.id, .seconds = body.seconds};
+    memcpy(ret->nonce, body.nonce, sizeof ret->nonce);
+    memcpy(ret->sender_ref, body.ref, sizeof ret->sender_ref);
+    return nonce_is_valid(body.nonce) && body.ref[0] && memchr(body.ref, 0, sizeof body.ref) &&
+           body.seconds <= AGENT_KEEP_SECONDS_MAX;
+}
+
 static bool read_body(struct span bytes, struct packet *p)
 {
     switch (p->kind) {
@@ -241,6 +275,8 @@ static bool read_body(struct span bytes, struct packet *p)
         return read_grant(bytes, &p->u.grant);
     case PACKET_COUNTED:
         return read_counted(bytes, &p->u.counted);
+    case PACKET_KEEP:
+        return read_keep(bytes, &p->u.keep);
     case PACKET_LINES:
         p->u.lines = bytes;
         return bytes.len > 0 && bytes.len <= PACKET_LINES_MAX;

@@ -17,6 +17,7 @@ enum packet_kind {
     PACKET_DONE,    /* a watched connection is over */
     PACKET_CLOSED,  /* the link is */
     PACKET_COUNTED, /* a connection was answered for by a grant */
+    PACKET_KEEP,    /* a finding is about a sender */
     /* to the answerer */
     PACKET_READY, /* the collector takes links from here on; channel.h: with two descriptors */
     PACKET_GRANT, /* whose connections the answerer may answer for himself, for a moment */
@@ -56,6 +57,7 @@ struct packet {
             size_t count;
         } proxies;
         struct agent_ask ask;
+        struct agent_keep keep;
         uint64_t done;
         struct packet_grant grant;
         struct packet_counted {

@@ -30,6 +30,27 @@ static const char *const error_names[] = {
 #undef X
 };
 
+static const char *const outcome_names[] = {
+#define X(name, text, doc) text,
+    AGENT_KEEP_OUTCOMES(X)
+#undef X
+};
+static const char *const outcome_texts[] = {
+#define X(name, text, doc) doc,
+    AGENT_KEEP_OUTCOMES(X)
+#undef X
+};
+
+const char *agent_keep_outcome_name(enum agent_keep_outcome o)
+{
+    return outcome_names[o];
+}
+
+const char *agent_keep_outcome_text(enum agent_keep_outcome o)
+{
+    return outcome_texts[o];
+}
+
 const char *agent_confidence_name(enum agent_confidence c)
 {
     return confidence_names[c];
@@ -96,6 +117,8 @@ static void write_capabilities(struct json *j, const struct agent_hello *h)
         json_str(j, "platform", h->platform);
     if (h->tells_observable)
         agent_history_write_kinds(h->not_observable, j, "not_observable");
+    if (h->keep > 0)
+        json_int(j, "keep", h->keep);
     json_end_object(j);
 }
 
@@ -230,6 +253,35 @@ int agent_around_message_write(struct buf *out, const struct agent_around *a)
     struct json j;
     begin(&line, &j, "around");
     agent_around_write(a, &j);
+    return finish(&line, &j, out);
+}
+
+int agent_keep_write(struct buf *out, const struct agent_keep *k)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "keep");
+    json_int(&j, "id", (int64_t)k->id);
+    json_str(&j, "nonce", k->nonce);
+    json_str(&j, "sender_ref", k->sender_ref);
+    json_int(&j, "seconds", k->seconds);
+    return finish(&line, &j, out);
+}
+
+int agent_kept_write(struct buf *out, const struct agent_kept *k)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "kept");
+    json_int(&j, "id", (int64_t)k->id);
+    json_str(&j, "nonce", k->nonce);
+    json_str(&j, "host", k->host);
+    json_str(&j, "sender_ref", k->sender_ref);
+    json_str(&j, "outcome", agent_keep_outcome_name(k->outcome));
+    if (k->outcome == AGENT_KEEP_KEPT)
+        json_int(&j, "until_ms", k->until_ms);
+    if (k->history)
+        agent_history_write(k->history, &j, "history");
     return finish(&line, &j, out);
 }
 

@@ -38,6 +38,13 @@ enum agent_error_code {
         AGENT_ERROR_COUNT
 };
 
+enum agent_keep_outcome {
+#define X(name, text, doc) AGENT_KEEP_##name,
+    AGENT_KEEP_OUTCOMES(X)
+#undef X
+        AGENT_KEEP_OUTCOME_COUNT
+};
+
 enum {
     AGENT_NONCE_BYTES = 17,
     AGENT_NAME_BYTES = 256,
@@ -54,6 +61,7 @@ struct agent_hello {
     char platform[16];       /* "linux"; "" when not told */
     bool tells_observable;   /* then: */
     unsigned not_observable; /* a bit for each enum agent_history_kind */
+    unsigned keep;           /* lineages that it keeps at most; 0: it doesn't know the message */
     char degraded[AGENT_DEGRADED_MAX][AGENT_TEXT_BYTES];
     size_t degraded_count;
     struct endpoint proxies[AGENT_PROXIES_MAX];
@@ -97,6 +105,23 @@ struct agent_answer {
     struct agent_history *history; /* decoded: counted; to be written: borrowed for the call. NULL: none */
 };
 
+struct agent_keep {
+    uint64_t id; /* below 2^53 */
+    char nonce[AGENT_NONCE_BYTES];
+    char sender_ref[AGENT_REF_BYTES];
+    unsigned seconds; /* at most AGENT_KEEP_SECONDS_MAX */
+};
+
+struct agent_kept {
+    uint64_t id;
+    char nonce[AGENT_NONCE_BYTES];
+    char host[AGENT_NAME_BYTES];
+    char sender_ref[AGENT_REF_BYTES];
+    enum agent_keep_outcome outcome;
+    int64_t until_ms;              /* Unix time; 0 unless KEPT */
+    struct agent_history *history; /* decoded: counted; to be written: borrowed for the call. NULL: none */
+};
+
 struct agent_error {
     bool has_id;
     uint64_t id;
@@ -111,7 +136,9 @@ enum agent_message_type {
     AGENT_MESSAGE_CHANGED,
     AGENT_MESSAGE_DONE,
     AGENT_MESSAGE_ERROR,
-    AGENT_MESSAGE_AROUND
+    AGENT_MESSAGE_AROUND,
+    AGENT_MESSAGE_KEEP,
+    AGENT_MESSAGE_KEPT
 };
 
 struct agent_message {
@@ -123,6 +150,8 @@ struct agent_message {
         uint64_t done;              /* the ask's id */
         struct agent_error error;
         struct agent_around around;
+        struct agent_keep keep;
+        struct agent_kept kept;
     } u;
 };
 
@@ -134,7 +163,7 @@ enum parse agent_line_next(struct span received, struct span *ret_line, size_t *
 /* One line without its LF. 0 fills *ret, which agent_message_free() must see. -1 fills *ret_error, ready to be
  * sent back with agent_error_write(); *ret is untouched then. */
 int agent_message_decode(struct span line, struct agent_message *ret, struct agent_error *ret_error);
-void agent_message_free(struct agent_message *m); /* drops an answer's references */
+void agent_message_free(struct agent_message *m); /* drops an answer's (or a kept's) references */
 
 /* Each appends one line with its LF. 0, or -1 (nothing appended) when it does not fit into `out` or AGENT_LINE_BYTES. */
 int agent_hello_write(struct buf *out, const struct agent_hello *h);
@@ -143,10 +172,14 @@ int agent_answer_write(struct buf *out, const struct agent_answer *a); /* in ful
 int agent_changed_write(struct buf *out, const struct agent_answer *a);
 int agent_done_write(struct buf *out, uint64_t id);
 int agent_around_message_write(struct buf *out, const struct agent_around *a);
+int agent_keep_write(struct buf *out, const struct agent_keep *k);
+int agent_kept_write(struct buf *out, const struct agent_kept *k);
 int agent_error_write(struct buf *out, const struct agent_error *e);
 
 const char *agent_confidence_name(enum agent_confidence c);
 const char *agent_reason_name(enum agent_reason r);
 const char *agent_reason_text(enum agent_reason r); /* for people; "" for NONE */
+const char *agent_keep_outcome_name(enum agent_keep_outcome o);
+const char *agent_keep_outcome_text(enum agent_keep_outcome o); /* for people */
 
 #endif

@@ -103,6 +103,8 @@ static int decode_hello(const json_t *object, struct agent_hello *h, struct agen
         h->platform[0] = '\0'; /* one that we don't know */
     h->tells_observable = json_is_array(member_get(capabilities, "not_observable"));
     h->not_observable = agent_history_decode_kinds(member_get(capabilities, "not_observable"));
+    int64_t keep;
+    h->keep = int_member(capabilities, "keep", 0, &keep) == 0 && keep <= INT32_MAX ? (unsigned)keep : 0;
     const json_t *around = member_get(object, "around");
     h->has_around = around && agent_around_read(around, &h->around) == 0;
     if (decode_proxies(member_get(object, "proxies"), h) != 0)
@@ -439,6 +441,46 @@ static int decode_error(const json_t *object, struct agent_error *error, struct 
     return 0;
 }
 
+/* ---- keep, kept ---- */
+
+static const char *const outcome_names[] = {
+#define X(name, text, doc) text,
+    AGENT_KEEP_OUTCOMES(X)
+#undef X
+};
+
+static int decode_keep(const json_t *object, struct agent_keep *k, struct agent_error *e)
+{
+    int64_t seconds;
+    if (decode_ids(object, &k->id, k->nonce) != 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "id or nonce: missing or malformed");
+    if (text_member(object, "sender_ref", k->sender_ref, sizeof k->sender_ref) != 0 || !k->sender_ref[0])
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "sender_ref: missing or too long");
+    if (int_member(object, "seconds", 0, &seconds) != 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "seconds: not a number");
+    k->seconds = (unsigned)(seconds < AGENT_KEEP_SECONDS_MAX ? seconds : AGENT_KEEP_SECONDS_MAX);
+    return 0;
+}
+
+static int decode_kept(const json_t *object, struct agent_kept *k, struct agent_error *e)
+{
+    const json_t *history = member_get(object, "history");
+    int outcome = member_index(outcome_names, AGENT_KEEP_OUTCOME_COUNT, member_get(object, "outcome"));
+    if (decode_ids(object, &k->id, k->nonce) != 0)
+        return fail(e, AGENT_ERROR_BAD_ANSWER, "id or nonce: missing or malformed");
+    if (text_member(object, "host", k->host, sizeof k->host) != 0 ||
+        text_member(object, "sender_ref", k->sender_ref, sizeof k->sender_ref) != 0)
+        return fail(e, AGENT_ERROR_BAD_ANSWER, "host or sender_ref: not a string or too long");
+    k->outcome = outcome < 0 ? AGENT_KEEP_UNKNOWN : (enum agent_keep_outcome)outcome;
+    if (int_member(object, "until_ms", 0, &k->until_ms) != 0 ||
+        (k->outcome == AGENT_KEEP_KEPT) != (k->until_ms > 0))
+        return fail(e, AGENT_ERROR_BAD_ANSWER, "until_ms: there with what is kept, and only then");
+    k->history = history ? agent_history_decode(history) : NULL;
+    if (history && !k->history)
+        return fail(e, AGENT_ERROR_BAD_ANSWER, "history: a member has a wrong type or is too long");
+    return 0;
+}
+
 /* ---- any message ---- */
 
 static int decode_typed(const json_t *object, const char *type, struct agent_message *m,
@@ -459,6 +501,10 @@ static int decode_typed(const json_t *object, const char *type, struct agent_mes
                agent_around_read(object, &m->u.around) == 0
                    ? 0
                    : fail(e, AGENT_ERROR_BAD_MESSAGE, "around: a member is missing or malformed");
+    if (strcmp(type, "keep") == 0)
+        return m->type = AGENT_MESSAGE_KEEP, decode_keep(object, &m->u.keep, e);
+    if (strcmp(type, "kept") == 0)
+        return m->type = AGENT_MESSAGE_KEPT, decode_kept(object, &m->u.kept, e);
     if (strcmp(type, "error") == 0)
         return m->type = AGENT_MESSAGE_ERROR, decode_error(object, &m->u.error, e);
     return fail(e, AGENT_ERROR_UNKNOWN_TYPE, "no such type of message");
@@ -504,6 +550,10 @@ int agent_message_decode(struct span line, struct agent_message *ret, struct age
 
 void agent_message_free(struct agent_message *m)
 {
+    if (m->type == AGENT_MESSAGE_KEPT) {
+        agent_history_unref(m->u.kept.history);
+        m->u.kept.history = NULL;
+    }
     if (m->type != AGENT_MESSAGE_ANSWER && m->type != AGENT_MESSAGE_CHANGED)
         return;
     sender_unref(m->u.answer.sender);

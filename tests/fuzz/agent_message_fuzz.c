@@ -20,6 +20,10 @@ static int write_again(struct buf *out, const struct agent_message *m)
         return agent_error_write(out, &m->u.error);
     case AGENT_MESSAGE_AROUND:
         return agent_around_message_write(out, &m->u.around);
+    case AGENT_MESSAGE_KEEP:
+        return agent_keep_write(out, &m->u.keep);
+    case AGENT_MESSAGE_KEPT:
+        return agent_kept_write(out, &m->u.kept);
     }
     return -1;
 }
@@ -40,6 +44,13 @@ static void check_again(const struct agent_message *first)
             must(second.u.answer.id == first->u.answer.id &&
                  !second.u.answer.sender == !first->u.answer.sender &&
                  !second.u.answer.history == !first->u.answer.history);
+        if (first->type == AGENT_MESSAGE_KEEP)
+            must(second.u.keep.id == first->u.keep.id && second.u.keep.seconds == first->u.keep.seconds &&
+                 strcmp(second.u.keep.sender_ref, first->u.keep.sender_ref) == 0);
+        if (first->type == AGENT_MESSAGE_KEPT)
+            must(second.u.kept.id == first->u.kept.id && second.u.kept.outcome == first->u.kept.outcome &&
+                 second.u.kept.until_ms == first->u.kept.until_ms &&
+                 !second.u.kept.history == !first->u.kept.history);
         agent_message_free(&second);
     }
     buf_free(&out);

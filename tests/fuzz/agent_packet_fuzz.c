@@ -32,6 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
              memcmp(first.u.lines.data, second.u.lines.data, first.u.lines.len) == 0);
     else if (first.kind == PACKET_DONE)
         must(first.u.done == second.u.done);
+    else if (first.kind == PACKET_KEEP)
+        must(first.u.keep.id == second.u.keep.id && first.u.keep.seconds == second.u.keep.seconds &&
+             strcmp(first.u.keep.nonce, second.u.keep.nonce) == 0 &&
+             strcmp(first.u.keep.sender_ref, second.u.keep.sender_ref) == 0);
     buf_free(&out);
     return 0;
 }

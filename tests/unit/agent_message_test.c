@@ -2,6 +2,7 @@
  * protocol is refused with a reason; a sender's OCSF form is what the schema wants. */
 #include <jansson.h>
 
+#include "base/must.h"
 #include "wire/agent_message.h"
 
 #include <setjmp.h>
@@ -89,6 +90,7 @@ static void hello_goes_round(void **state)
                                    .platform = "linux",
                                    .tells_observable = true,
                                    .not_observable = 1u << AGENT_HISTORY_SENSITIVE_ACCESS,
+                                   .keep = 64,
                                    .bpf = true};
     h.proxies[0] = endpoint("127.0.0.1:3128");
     h.proxies[1] = endpoint("[::1]:3128");
@@ -106,6 +108,7 @@ static void hello_goes_round(void **state)
     assert_string_equal(m.u.hello.platform, "linux");
     assert_true(m.u.hello.tells_observable);
     assert_int_equal(m.u.hello.not_observable, 1u << AGENT_HISTORY_SENSITIVE_ACCESS);
+    assert_int_equal(m.u.hello.keep, 64);
     assert_int_equal(m.u.hello.proxy_count, 2);
     assert_int_equal(m.u.hello.proxies[1].ip.version, 6);
     assert_string_equal(m.u.hello.host_id, "");
@@ -240,6 +243,60 @@ static void ambiguous_answer_goes_round(void **state)
     "{\"v\":1,\"type\":\"answer\",\"id\":1,\"nonce\":\"0123456789abcdef\",\"basis\":\"holder_now\"," rest "}"
 #define TUPLE "\"proto\":\"tcp\",\"client\":\"1.2.3.4:5\",\"proxy\":\"1.2.3.4:6\""
 #define IDS   "\"id\":1,\"nonce\":\"0123456789abcdef\","
+
+static void keep_and_kept_go_round(void **state)
+{
+    (void)state;
+    struct buf out;
+    struct agent_error e;
+    static struct agent_message m;
+    const struct agent_keep k = {9, "0123456789abcdef", "42.1000.7", 3600};
+    static struct agent_history history = {
+        .window_s = 7200, .rows = {{.kind = AGENT_HISTORY_EXEC_ARCHIVER, .count = 3}}, .row_count = 1};
+    struct agent_kept kept = {.id = 9,
+                              .nonce = "0123456789abcdef",
+                              .host = "ws",
+                              .sender_ref = "42.1000.7",
+                              .outcome = AGENT_KEEP_KEPT,
+                              .until_ms = 1790000000000,
+                              .history = &history};
+    buf_init(&out, 10000);
+    assert_int_equal(agent_keep_write(&out, &k), 0);
+    assert_int_equal(decode(&out, &m, &e), 0);
+    assert_int_equal(m.type, AGENT_MESSAGE_KEEP);
+    assert_true(m.u.keep.id == 9 && m.u.keep.seconds == 3600);
+    assert_string_equal(m.u.keep.sender_ref, "42.1000.7");
+    assert_int_equal(agent_kept_write(&out, &kept), 0);
+    assert_int_equal(decode(&out, &m, &e), 0);
+    assert_int_equal(m.type, AGENT_MESSAGE_KEPT);
+    assert_true(m.u.kept.outcome == AGENT_KEEP_KEPT && m.u.kept.until_ms == 1790000000000);
+    assert_true(m.u.kept.history && m.u.kept.history->rows[0].count == 3);
+    agent_message_free(&m);
+    kept = (struct agent_kept){.id = 9, .nonce = "0123456789abcdef", .outcome = AGENT_KEEP_FULL};
+    assert_int_equal(agent_kept_write(&out, &kept), 0);
+    assert_int_equal(decode(&out, &m, &e), 0);
+    assert_true(m.u.kept.outcome == AGENT_KEEP_FULL && m.u.kept.until_ms == 0 && !m.u.kept.history);
+    buf_free(&out);
+}
+
+/* What is kept has an end, no time is longer than the longest, a newer agent's outcome promises nothing. */
+static void keep_is_judged(void **state)
+{
+    (void)state;
+    struct agent_error e;
+    static struct agent_message m;
+#define KEEP "{\"v\":1,\"type\":\"keep\",\"id\":1,\"nonce\":\"0123456789abcdef\""
+#define KEPT "{\"v\":1,\"type\":\"kept\",\"id\":1,\"nonce\":\"0123456789abcdef\",\"outcome\":"
+    static const char *const wrong[] = {
+        KEEP ",\"seconds\":1}", KEEP ",\"sender_ref\":\"1.2.3\",\"seconds\":-1}", KEPT "\"kept\"}",
+        KEPT "\"full\",\"until_ms\":1}", KEPT "\"not_kept\",\"history\":\"same\"}"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_int_equal(decode_text(wrong[i], &m, &e), -1);
+    assert_int_equal(decode_text(KEEP ",\"sender_ref\":\"1.2.3\",\"seconds\":999999999}", &m, &e), 0);
+    assert_int_equal(m.u.keep.seconds, AGENT_KEEP_SECONDS_MAX);
+    assert_int_equal(decode_text(KEPT "\"for_ever\"}", &m, &e), 0);
+    assert_int_equal(m.u.kept.outcome, AGENT_KEEP_UNKNOWN);
+}
 
 static void malformed_is_refused(void **state)
 {
@@ -379,6 +436,7 @@ int main(void)
         cmocka_unit_test(full_answer_goes_round), cmocka_unit_test(ambiguous_answer_goes_round),
         cmocka_unit_test(malformed_is_refused),   cmocka_unit_test(future_names_fall_to_the_careful_side),
         cmocka_unit_test(lines_have_an_end),      cmocka_unit_test(what_does_not_fit_leaves_nothing),
+        cmocka_unit_test(keep_and_kept_go_round), cmocka_unit_test(keep_is_judged),
         cmocka_unit_test(ocsf_passes_the_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

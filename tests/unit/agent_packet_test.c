@@ -61,6 +61,23 @@ static void test_an_age_is_bounded(void **state)
     assert_true(read_back.u.ask.age_ms == INT32_MAX);
 }
 
+static void test_a_keep(void **state)
+{
+    (void)state;
+    struct packet p = {.kind = PACKET_KEEP, .link = 7, .u.keep = {9, "0123456789abcdef", "4242.9.17", 3600}};
+    write_packet(&p);
+    assert_true(packet_read(buf_span(&bytes), &read_back));
+    assert_true(read_back.u.keep.id == 9 && read_back.u.keep.seconds == 3600);
+    assert_string_equal(read_back.u.keep.sender_ref, "4242.9.17");
+    p.u.keep.seconds = AGENT_KEEP_SECONDS_MAX + 1;
+    write_packet(&p);
+    assert_false(packet_read(buf_span(&bytes), &read_back));
+    p.u.keep.seconds = 1;
+    memset(p.u.keep.sender_ref, 'x', sizeof p.u.keep.sender_ref); /* no end */
+    write_packet(&p);
+    assert_false(packet_read(buf_span(&bytes), &read_back));
+}
+
 static void test_what_is_no_packet(void **state)
 {
     (void)state;
@@ -163,9 +180,8 @@ static void test_confined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_ask),
-        cmocka_unit_test(test_an_age_is_bounded),
-        cmocka_unit_test(test_what_is_no_packet),
+        cmocka_unit_test(test_an_ask),   cmocka_unit_test(test_an_age_is_bounded),
+        cmocka_unit_test(test_a_keep),   cmocka_unit_test(test_what_is_no_packet),
         cmocka_unit_test(test_confined),
     };
     buf_init(&bytes, PACKET_BYTES_MAX);
