@@ -1,6 +1,8 @@
 /* admin_client.c: see admin_client.h. HTTP/1.0 over a Unix socket: one request, the answer until its end. */
 #include "cmd/admin_client.h"
 
+#include "base/buf.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,10 +11,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int open_socket(const char *path, bool *ret_absent, struct err *reterr)
+enum { WAIT_MS = 5000, ANSWER_BYTES = 16 * 1024 * 1024 };
+
+static int open_socket(const char *path, struct err *reterr)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    *ret_absent = false;
     if (strlen(path) >= sizeof address.sun_path)
         return err_set(reterr, path, 0, 0, "a Unix socket's path cannot be that long");
     memcpy(address.sun_path, path, strlen(path) + 1);
@@ -20,11 +23,11 @@ static int open_socket(const char *path, bool *ret_absent, struct err *reterr)
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int error = errno;
-    *ret_absent = error == ENOENT || error == ECONNREFUSED;
+    bool absent = error == ENOENT || error == ECONNREFUSED;
     if (fd >= 0)
         close(fd);
-    return err_set(reterr, path, 0, 0, "%s: %s",
-                   *ret_absent ? "no exeatd is running here" : "cannot be asked", strerror(error));
+    return err_set(reterr, path, 0, 0, "%s: %s", absent ? "no exeatd is running here" : "cannot be asked",
+                   strerror(error));
 }
 
 static int receive_all(int fd, struct buf *b)
@@ -33,7 +36,7 @@ static int receive_all(int fd, struct buf *b)
     for (;;) {
         size_t room;
         uint8_t *at = buf_reserve(b, 65536, &room);
-        int ready = at ? poll(&p, 1, ADMIN_CLIENT_WAIT_MS) : 0;
+        int ready = at ? poll(&p, 1, WAIT_MS) : 0;
         if (ready <= 0)
             return errno = at ? ETIMEDOUT : EMSGSIZE, -1;
         ssize_t n = recv(fd, at, room, 0);
@@ -58,33 +61,36 @@ static int take_body(struct buf *b, const char *socket_path, struct err *reterr)
                 : err_set(reterr, socket_path, 0, 0, "refused: %.*s", (int)body.len, (const char *)body.data);
 }
 
-static int ask(const char *socket_path, const char *method, const char *path, struct buf *ret,
-               bool *ret_absent, struct err *reterr)
+/* The answer's body, in b. */
+static int exchange(const char *method, const char *socket_path, const char *path, struct buf *b,
+                    struct err *reterr)
 {
-    struct buf answer;
     char request[256];
-    int fd = open_socket(socket_path, ret_absent, reterr);
+    int fd = open_socket(socket_path, reterr);
     if (fd < 0)
         return -1;
-    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
     int len = snprintf(request, sizeof request, "%s %s HTTP/1.0\r\n\r\n", method, path), result = -1;
-    if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len || receive_all(fd, &answer) != 0)
+    if (send(fd, request, (size_t)len, MSG_NOSIGNAL) != len || receive_all(fd, b) != 0)
         err_set(reterr, socket_path, 0, 0, "no answer: %s", strerror(errno));
-    else if (take_body(&answer, socket_path, reterr) == 0)
-        result = buf_append(ret, buf_span(&answer).data, buf_len(&answer));
+    else
+        result = take_body(b, socket_path, reterr);
     close(fd);
-    buf_free(&answer);
     return result;
 }
 
-int admin_client_get(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
-                     struct err *reterr)
+json_t *admin_client_ask(const char *method, const char *socket_path, const char *path, struct err *reterr)
 {
-    return ask(socket_path, "GET", path, ret, ret_absent, reterr);
-}
-
-int admin_client_post(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
-                      struct err *reterr)
-{
-    return ask(socket_path, "POST", path, ret, ret_absent, reterr);
+    struct buf body;
+    json_t *o = NULL;
+    buf_init(&body, ANSWER_BYTES);
+    if (exchange(method, socket_path, path, &body, reterr) == 0) {
+        o = json_loadb((const char *)buf_span(&body).data, buf_len(&body), 0, NULL);
+        if (!json_is_object(o)) {
+            err_set(reterr, socket_path, 0, 0, "the answer is not understood");
+            json_decref(o);
+            o = NULL;
+        }
+    }
+    buf_free(&body);
+    return o;
 }

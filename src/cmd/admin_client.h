@@ -2,16 +2,12 @@
 #ifndef EXEAT_CMD_ADMIN_CLIENT_H
 #define EXEAT_CMD_ADMIN_CLIENT_H
 
-#include "base/buf.h"
+#include <jansson.h>
+
 #include "base/err.h"
 
-enum { ADMIN_CLIENT_WAIT_MS = 5000, ADMIN_CLIENT_ANSWER_BYTES = 16 * 1024 * 1024 };
-
-/* The body of a 200 answer to `GET path`, appended to ret. -1 fills reterr; *ret_absent says that nobody listens there. */
-int admin_client_get(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
-                     struct err *reterr);
-/* The same for `POST path`, which has no body. */
-int admin_client_post(const char *socket_path, const char *path, struct buf *ret, bool *ret_absent,
-                      struct err *reterr);
+/* The JSON object that a 200 answer to `method path` carries; the caller's. NULL fills reterr: nobody listens there, or what does answers
+ * otherwise. Requests have no body. */
+json_t *admin_client_ask(const char *method, const char *socket_path, const char *path, struct err *reterr);
 
 #endif

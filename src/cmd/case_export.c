@@ -323,15 +323,8 @@ static int add_versions(struct export *e)
 /* NULL: it is not running, or does not answer. */
 static json_t *ask(const struct export *e, const char *path)
 {
-    struct buf answer;
     struct err why = {0};
-    bool absent;
-    json_t *o = NULL;
-    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
-    if (admin_client_get(e->conf->admin.socket, path, &answer, &absent, &why) == 0)
-        o = json_loadb((const char *)buf_span(&answer).data, buf_len(&answer), 0, NULL);
-    buf_free(&answer);
-    return o;
+    return admin_client_ask("GET", e->conf->admin.socket, path, &why);
 }
 
 static int add_coverage(struct export *e)
@@ -454,26 +447,19 @@ static int export_finding(const struct conf *conf, const struct finding *f, cons
     return result;
 }
 
+static int export(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
+{
+    struct findings_list list;
+    if (findings_list_read(conf, &list, reterr) != 0)
+        return -1;
+    const struct finding *f = findings_list_find(&list, a->id, reterr);
+    int result = f ? export_finding(conf, f, a->out, reterr) : -1;
+    findings_list_free(&list);
+    return result;
+}
+
 int cmd_case_export(int argc, char **argv)
 {
-    static const char words[] = "case export";
-    struct findings_arguments a;
-    struct findings_list list;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, words, help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count != 1)
-        return cmd_usage(words, "one ID is expected");
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = findings_list_read(conf, &list, &err);
-    if (code == 0) {
-        const struct finding *f = findings_list_find(&list, a.rest[0], &err);
-        code = f ? export_finding(conf, f, a.out, &err) : -1;
-        findings_list_free(&list);
-    }
-    conf_free(conf);
-    return code == 0 ? CMD_OK : cmd_fail(&err, CMD_FAILED);
+    static const struct findings_command command = {"case export", help, "O", true, export};
+    return findings_run(argc, argv, &command);
 }

@@ -196,8 +196,9 @@ static void print_whole(const struct finding *f)
 
 /* ---- the commands ---- */
 
-int findings_arguments(int argc, char **argv, const char *words, const char *help,
-                       struct findings_arguments *ret)
+/* -1: go on; else the exit code: help was asked for, or the usage is wrong. */
+static int read_arguments(int argc, char **argv, const struct findings_command *command,
+                          struct findings_arguments *ret)
 {
     static const struct option options[] = {
         {"all", no_argument, NULL, 'a'},          {"json", no_argument, NULL, 'j'},
@@ -219,78 +220,81 @@ int findings_arguments(int argc, char **argv, const char *words, const char *hel
                           : c == 'O' ? &ret->out
                                      : NULL;
         if (c == 'h')
-            return fputs(help, stdout), CMD_OK;
+            return fputs(command->help, stdout), CMD_OK;
         if (c == '?')
-            return cmd_bad_option(words, argc, argv);
+            return cmd_bad_option(command->words, argc, argv);
+        if (!strchr("sc", c) && !strchr(command->options, c))
+            return cmd_usage(command->words, "unknown option: %s",
+                             argv[optind - (to && optarg == argv[optind - 1] ? 2 : 1)]);
         if (to)
             *to = optarg;
         ret->all |= c == 'a';
         ret->json |= c == 'j';
     }
-    ret->rest = argv + optind;
-    ret->rest_count = argc - optind;
+    if (!command->wants_id && optind < argc)
+        return cmd_usage(command->words, "unexpected: %s", argv[optind]);
+    if (optind + command->wants_id != argc)
+        return cmd_usage(command->words, "one ID is expected");
+    ret->id = argv[optind];
     return -1;
 }
 
-struct conf *findings_conf(const struct findings_arguments *a, struct err *reterr)
+int findings_run(int argc, char **argv, const struct findings_command *c)
 {
     char path[PLACE_PATH_BYTES];
-    return conf_load(place_config(a->config, a->state, path), reterr);
-}
-
-int cmd_findings_list(int argc, char **argv)
-{
     struct findings_arguments a;
-    struct findings_list list;
     struct err err = {0};
-    int code = findings_arguments(argc, argv, "findings list", list_help, &a);
+    int code = read_arguments(argc, argv, c, &a);
     if (code >= 0)
         return code;
-    if (a.rest_count > 0)
-        return cmd_usage("findings list", "unexpected: %s", a.rest[0]);
-    struct conf *conf = findings_conf(&a, &err);
+    struct conf *conf = conf_load(place_config(a.config, a.state, path), &err);
     if (!conf)
         return cmd_fail(&err, CMD_USAGE);
-    code = findings_list_read(conf, &list, &err);
+    code = c->run(conf, &a, &err);
     conf_free(conf);
-    if (code != 0)
-        return cmd_fail(&err, CMD_FAILED);
-    for (size_t i = 0; i < list.count; i++) {
-        const struct finding *f = &list.items[i];
-        if (!a.all && (f->status == FINDING_RESOLVED || f->status == FINDING_SUPPRESSED))
+    return code < 0 ? cmd_fail(&err, CMD_FAILED) : code;
+}
+
+static int list(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
+{
+    struct findings_list l;
+    if (findings_list_read(conf, &l, reterr) != 0)
+        return -1;
+    for (size_t i = 0; i < l.count; i++) {
+        const struct finding *f = &l.items[i];
+        if (!a->all && (f->status == FINDING_RESOLVED || f->status == FINDING_SUPPRESSED))
             continue;
-        if (a.json)
+        if (a->json)
             print_json(f);
         else
             print_line(f);
     }
-    findings_list_free(&list);
+    findings_list_free(&l);
     return CMD_OK;
+}
+
+int cmd_findings_list(int argc, char **argv)
+{
+    static const struct findings_command command = {"findings list", list_help, "aj", false, list};
+    return findings_run(argc, argv, &command);
+}
+
+static int show(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
+{
+    struct findings_list l;
+    if (findings_list_read(conf, &l, reterr) != 0)
+        return -1;
+    const struct finding *f = findings_list_find(&l, a->id, reterr);
+    if (f && a->json)
+        print_json(f);
+    else if (f)
+        print_whole(f);
+    findings_list_free(&l);
+    return f ? CMD_OK : -1;
 }
 
 int cmd_findings_show(int argc, char **argv)
 {
-    struct findings_arguments a;
-    struct findings_list list;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, "findings show", show_help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count != 1)
-        return cmd_usage("findings show", "one ID is expected");
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = findings_list_read(conf, &list, &err);
-    conf_free(conf);
-    if (code != 0)
-        return cmd_fail(&err, CMD_FAILED);
-    const struct finding *f = findings_list_find(&list, a.rest[0], &err);
-    code = f ? CMD_OK : cmd_fail(&err, CMD_FAILED);
-    if (f && a.json)
-        print_json(f);
-    else if (f)
-        print_whole(f);
-    findings_list_free(&list);
-    return code;
+    static const struct findings_command command = {"findings show", show_help, "j", true, show};
+    return findings_run(argc, argv, &command);
 }

@@ -9,15 +9,19 @@ struct findings_arguments {
     const char *state, *config, *by, *owner, *ticket, *expires, *reason,
         *out; /* views into argv; NULL when not given */
     bool all, json;
-    char **rest;
-    int rest_count;
+    const char *id; /* likewise; there where the command wants one */
 };
 
-/* -1: go on; else the exit code: help was asked for, or the usage is wrong. */
-int findings_arguments(int argc, char **argv, const char *words, const char *help,
-                       struct findings_arguments *ret);
-/* The configuration they name; NULL fills reterr. */
-struct conf *findings_conf(const struct findings_arguments *a, struct err *reterr);
+/* One of the commands about findings, as findings_run() leads it in. */
+struct findings_command {
+    const char *words, *help;
+    const char *options; /* letters of the options that it reads, beside s, c and h: others are refused */
+    bool wants_id;
+    /* An exit code, or -1 with reterr filled: that is said, and CMD_FAILED. */
+    int (*run)(const struct conf *conf, const struct findings_arguments *a, struct err *reterr);
+};
+/* Reads the arguments and the configuration that they name, and runs it. The exit code. */
+int findings_run(int argc, char **argv, const struct findings_command *c);
 
 struct findings_list {
     struct finding *items; /* owned, the latest first */

@@ -1,5 +1,7 @@
 /* findings_act.c: `exeat findings ack|close|suppress`: what people say of a finding. The first two ask the running proxy; a suppression is an
  * entry in the policy's file, which a reload brings into force. */
+#include <jansson.h>
+
 #include "base/must.h"
 #include "base/rfc3339.h"
 #include "base/yaml.h"
@@ -71,49 +73,43 @@ static int tell(const struct conf *conf, const struct findings_arguments *a, con
                 struct err *reterr)
 {
     struct findings_list list;
-    struct buf answer;
     char path[192];
-    bool absent;
     if (findings_list_read(conf, &list, reterr) != 0)
         return -1;
-    const struct finding *f = findings_list_find(&list, a->rest[0], reterr);
+    const struct finding *f = findings_list_find(&list, a->id, reterr);
     int result = f ? 0 : -1;
-    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
     if (f &&
         snprintf(path, sizeof path, "/findings/%s/%s?by=%s", f->uid, verb, person(a)) >= (int)sizeof path)
         result = err_set(reterr, NULL, 0, 0, "the name is too long: %.32s...", person(a));
-    if (result == 0)
-        result = admin_client_post(conf->admin.socket, path, &answer, &absent, reterr);
-    buf_free(&answer);
+    if (result == 0) {
+        json_t *answer = admin_client_ask("POST", conf->admin.socket, path, reterr);
+        result = answer ? 0 : -1;
+        json_decref(answer);
+    }
     findings_list_free(&list);
     return result;
 }
 
-static int say_of_finding(int argc, char **argv, const char *words, const char *help, const char *verb)
+static int acknowledge(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
 {
-    struct findings_arguments a;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, words, help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count != 1)
-        return cmd_usage(words, "one ID is expected");
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = tell(conf, &a, verb, &err) == 0 ? CMD_OK : cmd_fail(&err, CMD_FAILED);
-    conf_free(conf);
-    return code;
+    return tell(conf, a, "acknowledge", reterr);
+}
+
+static int close_finding(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
+{
+    return tell(conf, a, "close", reterr);
 }
 
 int cmd_findings_ack(int argc, char **argv)
 {
-    return say_of_finding(argc, argv, "findings ack", ack_help, "acknowledge");
+    static const struct findings_command command = {"findings ack", ack_help, "b", true, acknowledge};
+    return findings_run(argc, argv, &command);
 }
 
 int cmd_findings_close(int argc, char **argv)
 {
-    return say_of_finding(argc, argv, "findings close", close_help, "close");
+    static const struct findings_command command = {"findings close", close_help, "b", true, close_finding};
+    return findings_run(argc, argv, &command);
 }
 
 /* ---- suppress ---- */
@@ -189,12 +185,14 @@ static int suppress(const struct conf *conf, const struct findings_arguments *a,
     struct findings_list list;
     int64_t expires_s;
     const char *path = conf->findings.suppressions;
+    if (!a->owner || !a->ticket || !a->expires)
+        return cmd_usage("findings suppress", "--owner, --ticket and --expires are needed");
     if (!path)
         return err_set(reterr, conf->file, 0, 0,
                        "findings.suppressions is not set: say which file suppressions stand in");
     if (read_expiry(a->expires, &expires_s, reterr) != 0 || findings_list_read(conf, &list, reterr) != 0)
         return -1;
-    const struct finding *f = findings_list_find(&list, a->rest[0], reterr);
+    const struct finding *f = findings_list_find(&list, a->id, reterr);
     int result = f ? add_entry(path, f, a, expires_s, reterr) : -1;
     if (result == 0)
         printf("%s: added. Reload exeatd to bring it into force: systemctl reload exeatd, or kill -HUP\n",
@@ -205,20 +203,7 @@ static int suppress(const struct conf *conf, const struct findings_arguments *a,
 
 int cmd_findings_suppress(int argc, char **argv)
 {
-    static const char words[] = "findings suppress";
-    struct findings_arguments a;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, words, suppress_help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count != 1)
-        return cmd_usage(words, "one ID is expected");
-    if (!a.owner || !a.ticket || !a.expires)
-        return cmd_usage(words, "--owner, --ticket and --expires are needed");
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = suppress(conf, &a, &err) == 0 ? CMD_OK : cmd_fail(&err, CMD_FAILED);
-    conf_free(conf);
-    return code;
+    static const struct findings_command command = {"findings suppress", suppress_help, "oter", true,
+                                                    suppress};
+    return findings_run(argc, argv, &command);
 }

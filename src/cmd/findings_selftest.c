@@ -85,46 +85,22 @@ static void print_report(const json_t *o)
     }
 }
 
-static int ask(const struct conf *conf, bool json, struct err *reterr)
+static int selftest(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
 {
-    struct buf answer;
-    bool absent;
-    int code = CMD_FAILED;
-    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
-    if (admin_client_post(conf->admin.socket, "/findings/selftest", &answer, &absent, reterr) != 0) {
-        buf_free(&answer);
-        return cmd_fail(reterr, CMD_FAILED);
-    }
-    json_t *o = json_loadb((const char *)buf_span(&answer).data, buf_len(&answer), 0, NULL);
-    if (!json_is_object(o))
-        code =
-            cmd_fail((err_set(reterr, conf->admin.socket, 0, 0, "the answer cannot be understood"), reterr),
-                     CMD_FAILED);
-    else
-        code = json_is_true(json_object_get(o, "passed")) ? CMD_OK : CMD_FAILED;
-    if (o && json)
-        printf("%.*s", (int)buf_len(&answer), (const char *)buf_span(&answer).data);
-    else if (o)
+    json_t *o = admin_client_ask("POST", conf->admin.socket, "/findings/selftest", reterr);
+    if (!o)
+        return -1;
+    int code = json_is_true(json_object_get(o, "passed")) ? CMD_OK : CMD_FAILED;
+    if (!a->json)
         print_report(o);
+    else if (json_dumpf(o, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF)
+        code = CMD_FAILED;
     json_decref(o);
-    buf_free(&answer);
     return code;
 }
 
 int cmd_findings_selftest(int argc, char **argv)
 {
-    static const char words[] = "findings selftest";
-    struct findings_arguments a;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, words, help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count > 0)
-        return cmd_usage(words, "unexpected: %s", a.rest[0]);
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = ask(conf, a.json, &err);
-    conf_free(conf);
-    return code;
+    static const struct findings_command command = {"findings selftest", help, "j", false, selftest};
+    return findings_run(argc, argv, &command);
 }

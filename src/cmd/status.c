@@ -365,30 +365,11 @@ struct request {
     bool flows, json;
 };
 
-static json_t *ask(const char *socket, const char *path, struct err *reterr)
-{
-    struct buf body;
-    bool absent;
-    json_t *answer = NULL;
-    buf_init(&body, ADMIN_CLIENT_ANSWER_BYTES);
-    if (admin_client_get(socket, path, &body, &absent, reterr) == 0) {
-        json_error_t error;
-        answer = json_loadb((const char *)buf_span(&body).data, buf_len(&body), 0, &error);
-        if (!json_is_object(answer)) {
-            err_set(reterr, socket, 0, 0, "the answer is not understood");
-            json_decref(answer);
-            answer = NULL;
-        }
-    }
-    buf_free(&body);
-    return answer;
-}
-
 static int show(const char *socket, const struct request *r)
 {
     struct err err = {0};
-    json_t *s = ask(socket, "/status", &err);
-    json_t *f = s && r->flows ? ask(socket, "/flows?most=1000", &err) : NULL;
+    json_t *s = admin_client_ask("GET", socket, "/status", &err);
+    json_t *f = s && r->flows ? admin_client_ask("GET", socket, "/flows?most=1000", &err) : NULL;
     int code;
     if (!s || (r->flows && !f)) {
         code = cmd_fail(&err, CMD_FAILED);

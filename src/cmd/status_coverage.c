@@ -152,45 +152,22 @@ static void print_report(const json_t *o, bool all)
            number(o, "min_days"), number(o, "min_hosts"));
 }
 
-static int show(const struct conf *conf, const struct findings_arguments *a)
+static int show(const struct conf *conf, const struct findings_arguments *a, struct err *reterr)
 {
-    struct buf answer;
-    struct err err = {0};
-    bool absent;
     int code = CMD_OK;
-    buf_init(&answer, ADMIN_CLIENT_ANSWER_BYTES);
-    if (admin_client_get(conf->admin.socket, "/coverage", &answer, &absent, &err) != 0) {
-        buf_free(&answer);
-        return cmd_fail(&err, CMD_FAILED);
-    }
-    json_t *o = json_loadb((const char *)buf_span(&answer).data, buf_len(&answer), 0, NULL);
-    if (!json_is_object(o)) {
-        err_set(&err, conf->admin.socket, 0, 0, "the answer is not understood");
-        code = cmd_fail(&err, CMD_FAILED);
-    } else if (a->json) {
-        printf("%.*s", (int)buf_len(&answer), (const char *)buf_span(&answer).data);
-    } else {
+    json_t *o = admin_client_ask("GET", conf->admin.socket, "/coverage", reterr);
+    if (!o)
+        return -1;
+    if (!a->json)
         print_report(o, a->all);
-    }
+    else if (json_dumpf(o, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF)
+        code = CMD_FAILED;
     json_decref(o);
-    buf_free(&answer);
     return code;
 }
 
 int cmd_status_coverage(int argc, char **argv)
 {
-    static const char words[] = "status coverage";
-    struct findings_arguments a;
-    struct err err = {0};
-    int code = findings_arguments(argc, argv, words, help, &a);
-    if (code >= 0)
-        return code;
-    if (a.rest_count > 0)
-        return cmd_usage(words, "unexpected: %s", a.rest[0]);
-    struct conf *conf = findings_conf(&a, &err);
-    if (!conf)
-        return cmd_fail(&err, CMD_USAGE);
-    code = show(conf, &a);
-    conf_free(conf);
-    return code;
+    static const struct findings_command command = {"status coverage", help, "aj", false, show};
+    return findings_run(argc, argv, &command);
 }

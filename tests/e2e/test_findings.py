@@ -192,3 +192,10 @@ def test_many_matches_are_one_finding_and_people_say(dns, https, name, tmp_path)
         exeat(p, "findings", "close", "--config", str(p.config_path), uid, code=1)
         exeat(p, "findings", "suppress", "--owner", "a", "--ticket", "b", "--expires", "9999d", "--config", str(p.config_path), uid,
               code=1)
+
+
+@pytest.mark.parametrize("words", [["list", "--owner", "x"], ["list", "5a"], ["show"], ["show", "--all", "5a"], ["ack", "--json", "5a"],
+                                   ["suppress", "--by", "x", "5a"], ["selftest", "--all"]], ids=" ".join)
+def test_what_a_command_does_not_read_it_refuses(words):
+    r = subprocess.run([str(BUILD / "exeat"), "findings", *words], capture_output=True, text=True)
+    assert r.returncode == 2 and r.stdout == "" and "--help" in r.stderr, r
