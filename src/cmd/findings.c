@@ -196,9 +196,9 @@ static void print_whole(const struct finding *f)
 
 /* ---- the commands ---- */
 
-/* -1: go on; else the exit code: help was asked for, or the usage is wrong. */
-static int read_arguments(int argc, char **argv, const struct findings_command *command,
-                          struct findings_arguments *ret)
+/* false: that was all, and *ret_code is the exit code: help was asked for, or the usage is wrong. */
+static bool read_arguments(int argc, char **argv, const struct findings_command *command,
+                           struct findings_arguments *ret, int *ret_code)
 {
     static const struct option options[] = {
         {"all", no_argument, NULL, 'a'},          {"json", no_argument, NULL, 'j'},
@@ -220,23 +220,24 @@ static int read_arguments(int argc, char **argv, const struct findings_command *
                           : c == 'O' ? &ret->out
                                      : NULL;
         if (c == 'h')
-            return fputs(command->help, stdout), CMD_OK;
+            return fputs(command->help, stdout), *ret_code = CMD_OK, false;
         if (c == '?')
-            return cmd_bad_option(command->words, argc, argv);
+            return *ret_code = cmd_bad_option(command->words, argc, argv), false;
         if (!strchr("sc", c) && !strchr(command->options, c))
-            return cmd_usage(command->words, "unknown option: %s",
-                             argv[optind - (to && optarg == argv[optind - 1] ? 2 : 1)]);
+            return *ret_code = cmd_usage(command->words, "unknown option: %s",
+                                         argv[optind - (to && optarg == argv[optind - 1] ? 2 : 1)]),
+                   false;
         if (to)
             *to = optarg;
         ret->all |= c == 'a';
         ret->json |= c == 'j';
     }
     if (!command->wants_id && optind < argc)
-        return cmd_usage(command->words, "unexpected: %s", argv[optind]);
+        return *ret_code = cmd_usage(command->words, "unexpected: %s", argv[optind]), false;
     if (optind + command->wants_id != argc)
-        return cmd_usage(command->words, "one ID is expected");
+        return *ret_code = cmd_usage(command->words, "one ID is expected"), false;
     ret->id = argv[optind];
-    return -1;
+    return true;
 }
 
 int findings_run(int argc, char **argv, const struct findings_command *c)
@@ -244,8 +245,8 @@ int findings_run(int argc, char **argv, const struct findings_command *c)
     char path[PLACE_PATH_BYTES];
     struct findings_arguments a;
     struct err err = {0};
-    int code = read_arguments(argc, argv, c, &a);
-    if (code >= 0)
+    int code = CMD_USAGE;
+    if (!read_arguments(argc, argv, c, &a, &code))
         return code;
     struct conf *conf = conf_load(place_config(a.config, a.state, path), &err);
     if (!conf)
