@@ -2,7 +2,6 @@
  * history's database, the ledger, the policy's files, the admin socket, the signing key beside the configuration, and the bundle. */
 #include <jansson.h>
 
-#include "base/base64.h"
 #include "base/hex.h"
 #include "base/must.h"
 #include "base/rfc3339.h"
@@ -11,6 +10,7 @@
 #include "cmd/case_records.h"
 #include "cmd/cmd.h"
 #include "cmd/findings.h"
+#include "cmd/pem.h"
 #include "cmd/recorded.h"
 #include "conf/file.h"
 #include "store/store.h"
@@ -176,21 +176,6 @@ static bool read_digest(const char *hex, uint8_t ret[SHA256_BYTES])
     return true;
 }
 
-/* RFC 7468. */
-static int write_pem(struct span der, struct buf *out)
-{
-    enum { LINE_BYTES = 48, LINE_DIGITS = 64 };
-    char line[LINE_DIGITS + 1];
-    buf_append_str(out, "-----BEGIN CERTIFICATE-----\n");
-    for (size_t at = 0; at < der.len; at += LINE_BYTES) {
-        size_t len = der.len - at < LINE_BYTES ? der.len - at : LINE_BYTES;
-        if (base64_encode(span_of(der.data + at, len), line, sizeof line) != 0)
-            return -1;
-        buf_printf(out, "%s\n", line);
-    }
-    return buf_append_str(out, "-----END CERTIFICATE-----\n");
-}
-
 static int add_certificate(struct export *e, struct store *s, const char *hex)
 {
     uint8_t digest[SHA256_BYTES];
@@ -205,7 +190,7 @@ static int add_certificate(struct export *e, struct store *s, const char *hex)
     }
     buf_init(&pem, FILE_BYTES_MAX);
     snprintf(name, sizeof name, "chains/%.40s.pem", hex);
-    int result = write_pem(found.der, &pem) == 0 ? bundle_add(e->bundle, name, buf_span(&pem), e->err)
+    int result = pem_write(&pem, found.der) == 0 ? bundle_add(e->bundle, name, buf_span(&pem), e->err)
                                                  : err_set(e->err, name, 0, 0, "no memory");
     buf_free(&pem);
     return result;

@@ -257,7 +257,7 @@ static void write_key(struct json *j, const struct chain_certificate *f)
     json_end_object(j);
 }
 
-static void write_certificate(struct json *j, const struct chain_certificate *f)
+void inspect_chain_write_certificate(struct json *j, const struct chain_certificate *f)
 {
     char time[RFC3339_TEXT_BYTES];
     json_object(j, NULL);
@@ -313,7 +313,7 @@ static void write_report(struct json *j, const struct chain *c, const struct cha
     json_end_array(j);
     json_array(j, "chain");
     for (size_t i = 0; i < chain_count(c); i++)
-        write_certificate(j, chain_certificate_at(c, i));
+        inspect_chain_write_certificate(j, chain_certificate_at(c, i));
     json_end_array(j);
     json_end_object(j);
 }

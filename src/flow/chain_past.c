@@ -13,6 +13,7 @@
 enum {
     STORE_AGAIN_S = 600,
     NAME_BYTES = 512,
+    FOUND_BYTES_MAX = 4096,
     DIGEST_BYTES = 8,
     ISSUER_COMMON = 3, /* destinations that make an issuer one that isn't rare */
     VERSION_LIFE_S = SIGHTINGS_WINDOW_DAYS * 86400,
@@ -188,12 +189,41 @@ static void read_sha256(const char *hex, uint8_t ret[STORE_SHA256_BYTES])
         ret[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
 }
 
+/* Ids of a fact, each with a blank behind it. */
+static void list_found(const struct flow *f, enum fact fact, struct buf *out)
+{
+    const struct fact_value *v = &f->x->facts.values[fact];
+    for (uint32_t i = 0; v->state == FACT_KNOWN && i < v->count; i++)
+        buf_printf(out, "%s%.*s", buf_len(out) ? " " : "", (int)v->as.items[i].len,
+                   (const char *)v->as.items[i].data);
+}
+
+static void put_chain(const struct flow *f, struct span sha256s)
+{
+    char name[NAME_BYTES], source[16], class[32];
+    const struct fact_value *from = &f->x->facts.values[FACT_chain_source];
+    const struct fact_value *is = &f->x->facts.values[FACT_chain_class];
+    struct buf found;
+    buf_init(&found, FOUND_BYTES_MAX);
+    list_found(f, FACT_chain_errors, &found);
+    list_found(f, FACT_chain_anomalies, &found);
+    buf_append(&found, "", 1);
+    destination(f, NULL, name);
+    snprintf(source, sizeof source, "%.*s", (int)from->count, from->state == FACT_KNOWN ? from->as.text : "");
+    snprintf(class, sizeof class, "%.*s", (int)is->count, is->state == FACT_KNOWN ? is->as.text : "");
+    const struct store_chain chain = {.destination = name,
+                                      .source = source,
+                                      .class = class,
+                                      .found = found.failed ? "" : (const char *)buf_span(&found).data,
+                                      .sha256 = sha256s};
+    store_put_chain(f->env->store, &chain, now_s(f));
+    buf_free(&found);
+}
+
 static void keep(const struct flow *f, const struct chain_record *r)
 {
     uint8_t all[STORE_CHAIN_MAX * STORE_SHA256_BYTES];
-    char name[NAME_BYTES], source[16];
     size_t count = 0;
-    const struct fact_value *from = &f->x->facts.values[FACT_chain_source];
     for (size_t i = 0; i < chain_count(r->chain) && count < STORE_CHAIN_MAX; i++) {
         const struct chain_certificate *c = chain_certificate_at(r->chain, i);
         uint8_t *sha256 = all + count * STORE_SHA256_BYTES;
@@ -202,9 +232,27 @@ static void keep(const struct flow *f, const struct chain_record *r)
         if (c->der.len <= STORE_DER_MAX_BYTES)
             store_put_certificate(f->env->store, sha256, c->der, now_s(f));
     }
-    destination(f, NULL, name);
-    snprintf(source, sizeof source, "%.*s", (int)from->count, from->state == FACT_KNOWN ? from->as.text : "");
-    store_put_chain(f->env->store, name, source, span_of(all, count * STORE_SHA256_BYTES), now_s(f));
+    put_chain(f, span_of(all, count * STORE_SHA256_BYTES));
+}
+
+/* The chain and whoever was shown it; what the disk has to know of the chain itself, now and then. */
+static void note_chain(struct flow *f, const struct chain_record *r, const struct chain_certificate *leaf)
+{
+    char name[NAME_BYTES], sender[STABLE_SENDER_BYTES], more[CHAIN_SHA256_TEXT_BYTES + STABLE_SENDER_BYTES];
+    struct sightings *s = f->env->sightings;
+    struct sighting before;
+    int64_t now = now_s(f), kept_s = 0;
+    struct span what = destination(f, leaf->sha256, name);
+    sightings_look(s, SIGHTING_CHAIN, what, NULL, now, &before);
+    if (before.memo_len == sizeof kept_s)
+        memcpy(&kept_s, before.memo, sizeof kept_s);
+    bool keep_now = f->env->store && (kept_s == 0 || now - kept_s >= STORE_AGAIN_S);
+    sightings_note(s, SIGHTING_CHAIN, what, NULL, span_of(&now, keep_now ? sizeof now : 0), now, NULL);
+    stable_sender_name(f->attribution.sender, sender);
+    snprintf(more, sizeof more, "%s\n%s", leaf->sha256, sender);
+    sightings_note(s, SIGHTING_CHAIN_SENDER, destination(f, more, name), NULL, span_of(NULL, 0), now, NULL);
+    if (keep_now)
+        keep(f, r);
 }
 
 void chain_past_note(struct flow *f)
@@ -215,12 +263,10 @@ void chain_past_note(struct flow *f)
     struct sightings *s = f->env->sightings;
     char name[NAME_BYTES];
     uint8_t known_as[DIGEST_BYTES];
-    struct sighting before;
     if (!leaf || !s || !x->decision_recorded || x->verdict.action == VERDICT_BLOCK)
         return;
     struct past now = describe(f, r, leaf);
-    sightings_note(s, SIGHTING_CHAIN, destination(f, leaf->sha256, name), NULL, span_of(NULL, 0), now_s(f),
-                   &before);
+    note_chain(f, r, leaf);
     sightings_note(s, SIGHTING_DESTINATION_CHAIN, destination(f, NULL, name), NULL, span_of(&now, sizeof now),
                    now_s(f), NULL);
     sightings_note(s, SIGHTING_DESTINATION_ISSUER, destination(f, leaf->issuer, name), NULL, span_of(NULL, 0),
@@ -235,8 +281,6 @@ void chain_past_note(struct flow *f)
         sightings_note(s, SIGHTING_KEY, span_str(leaf->key_sha256), NULL,
                        key.known ? span_of(NULL, 0) : span_of(known_as, sizeof known_as), now_s(f), NULL);
     }
-    if (f->env->store && (!before.known || now_s(f) - before.last_s >= STORE_AGAIN_S))
-        keep(f, r);
 }
 
 /* ---- sessions ---- */

@@ -8,6 +8,7 @@
 #define EXEAT_FLOW_SIGHTINGS_H
 
 #include "flow/table.h"
+#include "store/kinds.h"
 
 struct sightings;
 struct store; /* store/store.h */
@@ -22,7 +23,9 @@ struct store; /* store/store.h */
     X(JA4, 6, "JA4 of a hello")                                                                              \
     X(SENDER_JA4, 7, "stable sender, a line feed, JA4")                                                      \
     X(SENDER_DOMAIN, 8, "stable sender, a line feed, registrable domain")                                    \
-    X(CHAIN, 9, "host:port, a line feed, hexadecimal SHA-256 of the leaf")                                   \
+    X(CHAIN, STORE_KIND_CHAIN,                                                                               \
+      "host:port, a line feed, hexadecimal SHA-256 of the leaf; the memo is when it was kept last")          \
+    X(CHAIN_SENDER, STORE_KIND_CHAIN_SENDER, "the same, a line feed, stable sender")                         \
     X(DESTINATION_CHAIN, 10, "host:port; the memo is what the last chain was like")                          \
     X(DESTINATION_ISSUER, 11, "host:port, a line feed, issuer")                                              \
     X(HANDSHAKE, 13,                                                                                         \

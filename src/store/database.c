@@ -144,6 +144,12 @@ static int make_tables(struct database *db, int64_t version)
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (database_run(db, settings[i]) != 0)
             return sqlite3_errcode(db->handle);
+    for (int64_t i = version; i > 0 && i < SCHEMA_VERSION; i++)
+        if (database_run(db, schema_steps[i]) != 0) {
+            int result = sqlite3_errcode(db->handle);
+            sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+            return result;
+        }
     for (size_t i = 0; schema_tables[i]; i++)
         if (database_run(db, schema_tables[i]) != 0)
             return sqlite3_errcode(db->handle);
@@ -166,6 +172,12 @@ static int try_open(struct database *db, bool keep_secret)
         result = sqlite3_errcode(db->handle);
     if (result == SQLITE_OK && version > SCHEMA_VERSION) {
         snprintf(db->error, sizeof db->error, "it is of a newer version of Exeat (schema %lld)",
+                 (long long)version);
+        return SQLITE_MISMATCH;
+    }
+    if (result == SQLITE_OK && db->to_read && version < SCHEMA_VERSION) {
+        snprintf(db->error, sizeof db->error,
+                 "it is of an older version of Exeat (schema %lld): exeatd renews it when it starts",
                  (long long)version);
         return SQLITE_MISMATCH;
     }

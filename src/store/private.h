@@ -14,6 +14,7 @@ struct store_item {
     enum database_statement what;
     struct store_sighting sighting; /* its spans: views into `bytes`, like all below */
     struct span key, text, blob;    /* certificate: sha256, -, der; chain: destination, source, sha256s */
+    struct span class, found;       /* of a chain */
     int64_t now_s;
     size_t size;
     uint8_t bytes[];

@@ -74,8 +74,10 @@ int store_each_chain(struct store *s, const char *destination, store_each_chain_
                                     .sha256 = blob(st, 2),
                                     .first_s = sqlite3_column_int64(st, 3),
                                     .last_s = sqlite3_column_int64(st, 4),
-                                    .count = (uint64_t)sqlite3_column_int64(st, 5)};
-        if (chain.destination && chain.source)
+                                    .count = (uint64_t)sqlite3_column_int64(st, 5),
+                                    .class = (const char *)sqlite3_column_text(st, 6),
+                                    .found = (const char *)sqlite3_column_text(st, 7)};
+        if (chain.destination && chain.source && chain.class && chain.found)
             each(owner, &chain);
     }
     return walked(s, st, result);

@@ -2,7 +2,7 @@
 #ifndef EXEAT_STORE_SCHEMA_H
 #define EXEAT_STORE_SCHEMA_H
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 /* A list's last is NULL. Times are seconds since 1970. */
 static const char *const schema_tables[] = {
@@ -17,11 +17,21 @@ static const char *const schema_tables[] = {
     "CREATE TABLE IF NOT EXISTS chains(destination TEXT NOT NULL, certificates BLOB NOT NULL, source TEXT "
     "NOT NULL,"
     " first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " class TEXT NOT NULL DEFAULT '', found TEXT NOT NULL DEFAULT '',"
     " PRIMARY KEY(destination, certificates)) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS sightings_last ON sightings(last)",
     "CREATE INDEX IF NOT EXISTS certificates_last ON certificates(last)",
     "CREATE INDEX IF NOT EXISTS chains_last ON chains(last)",
     (const char *)0,
+};
+
+/* What an older version's tables lack; each takes the file one version further, or leaves it as it is. */
+static const char *const schema_steps[SCHEMA_VERSION] = {
+    [1] = "BEGIN IMMEDIATE;"
+          "ALTER TABLE chains ADD COLUMN class TEXT NOT NULL DEFAULT '';"
+          "ALTER TABLE chains ADD COLUMN found TEXT NOT NULL DEFAULT '';"
+          "PRAGMA user_version=2;"
+          "COMMIT",
 };
 
 /* Memory may have forgotten what the database knows: the earlier first and the larger count stay. */
@@ -35,16 +45,16 @@ static const char *const schema_tables[] = {
     "INSERT INTO certificates(sha256, first, last, der) VALUES(?1, ?2, ?2, ?3)"                              \
     " ON CONFLICT(sha256) DO UPDATE SET last = max(last, excluded.last)"
 #define SQL_PUT_CHAIN                                                                                        \
-    "INSERT INTO chains(destination, certificates, source, first, last, count) VALUES(?1, ?2, ?3, ?4, ?4, "  \
-    "1)"                                                                                                     \
+    "INSERT INTO chains(destination, certificates, source, first, last, count, class, found)"                \
+    " VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, ?6)"                                                                 \
     " ON CONFLICT(destination, certificates) DO UPDATE SET last = max(last, excluded.last),"                 \
-    " count = count + 1, source = excluded.source"
+    " count = count + 1, source = excluded.source, class = excluded.class, found = excluded.found"
 
 #define SQL_EACH_SIGHTING                                                                                    \
     "SELECT id, name, first, last, count, state FROM sightings WHERE kind = ?1 ORDER BY last"
 #define SQL_FIND_CERTIFICATE "SELECT first, last, der FROM certificates WHERE sha256 = ?1"
 #define SQL_EACH_CHAIN                                                                                       \
-    "SELECT destination, source, certificates, first, last, count FROM chains"                               \
+    "SELECT destination, source, certificates, first, last, count, class, found FROM chains"                 \
     " WHERE ?1 IS NULL OR destination = ?1 ORDER BY last DESC"
 
 /* What is old goes; what is too much goes from its old end. */

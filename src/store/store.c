@@ -175,18 +175,20 @@ void store_put_certificate(struct store *s, const uint8_t sha256[STORE_SHA256_BY
     put(s, item);
 }
 
-void store_put_chain(struct store *s, const char *destination, const char *source, struct span sha256s,
-                     int64_t now_s)
+void store_put_chain(struct store *s, const struct store_chain *chain, int64_t now_s)
 {
-    struct span name = span_str(destination), from = span_str(source);
+    struct span name = span_str(chain->destination), from = span_str(chain->source);
+    struct span class = span_str(chain->class), found = span_str(chain->found);
     size_t most = (size_t)STORE_CHAIN_MAX * STORE_SHA256_BYTES, at = 0;
-    size_t bytes = sha256s.len < most ? sha256s.len : most;
-    struct store_item *item = new_item(s, PUT_CHAIN, name.len + from.len + bytes);
+    size_t bytes = chain->sha256.len < most ? chain->sha256.len : most;
+    struct store_item *item = new_item(s, PUT_CHAIN, name.len + from.len + class.len + found.len + bytes);
     if (!item)
         return;
     item->key = copy_in(item, &at, name);
     item->text = copy_in(item, &at, from);
-    item->blob = copy_in(item, &at, span_of(sha256s.data, bytes));
+    item->blob = copy_in(item, &at, span_of(chain->sha256.data, bytes));
+    item->class = copy_in(item, &at, class);
+    item->found = copy_in(item, &at, found);
     item->now_s = now_s;
     put(s, item);
 }
@@ -241,6 +243,8 @@ static void write_item(struct store *s, const struct store_item *i)
         bind_blob(st, 2, i->blob);
         bind_text(st, 3, i->text);
         sqlite3_bind_int64(st, 4, i->now_s);
+        bind_text(st, 5, i->class);
+        bind_text(st, 6, i->found);
         step(s, st);
     }
 }

@@ -68,10 +68,16 @@ void store_put_sighting(struct store *s, const struct store_sighting *row);
 
 void store_put_certificate(struct store *s, const uint8_t sha256[STORE_SHA256_BYTES], struct span der,
                            int64_t now_s);
-/* A chain that `destination` ("host:port") showed: the SHA-256 of each certificate, leaf first, STORE_SHA256_BYTES each; at most
- * STORE_CHAIN_MAX are kept. `source` as in the record. */
-void store_put_chain(struct store *s, const char *destination, const char *source, struct span sha256s,
-                     int64_t now_s);
+
+struct store_chain {
+    const char *destination, *source; /* "host:port"; as in the record */
+    const char *class, *found; /* what was last thought of it: as in the record; ids, separated by blanks */
+    struct span sha256;        /* of each certificate, leaf first, STORE_SHA256_BYTES each */
+    int64_t first_s, last_s;
+    uint64_t count;
+};
+/* At most STORE_CHAIN_MAX certificates of it are kept; times and count are looked after here. */
+void store_put_chain(struct store *s, const struct store_chain *chain, int64_t now_s);
 
 struct store_certificate {
     struct span der;
@@ -81,12 +87,6 @@ struct store_certificate {
 bool store_find_certificate(struct store *s, const uint8_t sha256[STORE_SHA256_BYTES],
                             struct store_certificate *ret);
 
-struct store_chain {
-    const char *destination, *source;
-    struct span sha256; /* STORE_SHA256_BYTES each */
-    int64_t first_s, last_s;
-    uint64_t count;
-};
 /* Every chain of a destination (NULL: of all), the latest first. */
 typedef void store_each_chain_fn(void *owner, const struct store_chain *chain);
 int store_each_chain(struct store *s, const char *destination, store_each_chain_fn *each, void *owner);

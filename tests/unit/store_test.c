@@ -142,10 +142,20 @@ static void remember(void *owner, const struct store_chain *chain)
 {
     struct store_chain *last = owner;
     assert_string_equal(chain->destination, "example.com:443");
+    assert_string_equal(chain->source, "probed");
+    assert_string_equal(chain->class, "self_signed");
+    assert_string_equal(chain->found, "C02 P01");
     assert_int_equal(chain->sha256.len, 2 * STORE_SHA256_BYTES);
     last->count += chain->count;
     last->first_s = chain->first_s;
     last->last_s = chain->last_s;
+}
+
+static void count_chain(void *owner, const struct store_chain *chain)
+{
+    assert_string_equal(chain->destination, "example.com:443");
+    assert_string_equal(chain->class, "");
+    ++*(unsigned *)owner;
 }
 
 static void test_certificates_and_chains(void **state)
@@ -159,8 +169,14 @@ static void test_certificates_and_chains(void **state)
     start(s);
     store_put_certificate(s, ids[0], span_of(der, sizeof der), now_s);
     store_put_certificate(s, ids[0], span_of(der, sizeof der), now_s + 5);
-    store_put_chain(s, "example.com:443", "observed", span_of(ids, sizeof ids), now_s);
-    store_put_chain(s, "example.com:443", "probed", span_of(ids, sizeof ids), now_s + 7);
+    struct store_chain put = {.destination = "example.com:443",
+                              .source = "observed",
+                              .class = "public",
+                              .found = "",
+                              .sha256 = span_of(ids, sizeof ids)};
+    store_put_chain(s, &put, now_s);
+    put.source = "probed", put.class = "self_signed", put.found = "C02 P01";
+    store_put_chain(s, &put, now_s + 7);
     assert_true(store_close(s, CLOSE_MS));
 
     s = store_open_to_read(path, &e);
@@ -181,6 +197,33 @@ static void test_certificates_and_chains(void **state)
     assert_int_equal(chain.count, 0);
     assert_int_equal(store_each_chain(s, NULL, remember, &chain), 0);
     assert_int_equal(chain.count, 2);
+    store_close(s, CLOSE_MS);
+}
+
+/* A file of the version before: its chains come along, and what is new of them is empty. Only exeatd renews it. */
+static void test_an_older_version(void **state)
+{
+    (void)state;
+    struct store_chain chain = {
+        .destination = "example.com:443", .source = "probed", .class = "", .found = ""};
+    struct err e = {0};
+    struct store *s = store_open(path);
+    start(s);
+    store_put_chain(s, &chain, now_s);
+    assert_true(store_close(s, CLOSE_MS));
+    in_folder(
+        "python3 -c \"import sqlite3; d = sqlite3.connect('history.db'); d.execute('ALTER TABLE chains DROP "
+        "COLUMN class'); d.execute('ALTER TABLE chains DROP COLUMN found'); d.execute('PRAGMA "
+        "user_version=1')\"");
+    assert_null(store_open_to_read(path, &e));
+    assert_non_null(strstr(e.text, "older version"));
+    s = store_open(path);
+    store_close(s, CLOSE_MS);
+    s = store_open_to_read(path, &e);
+    assert_non_null(s);
+    unsigned count = 0;
+    assert_int_equal(store_each_chain(s, NULL, count_chain, &count), 0);
+    assert_int_equal(count, 1);
     store_close(s, CLOSE_MS);
 }
 
@@ -337,6 +380,7 @@ int main(void)
         TEST(test_rows_come_back),
         TEST(test_the_earliest_first_and_the_largest_count_stay),
         TEST(test_certificates_and_chains),
+        TEST(test_an_older_version),
         TEST(test_a_source_is_asked_at_the_end),
         TEST(test_garbage_is_set_aside),
         TEST(test_a_damaged_page_is_noticed),
