@@ -15,7 +15,6 @@
     R(NONE, "none", 0, "", "No reason: still going")                                                         \
     R(COMPLETED, "completed", 0, "", "Both sides finished")                                                  \
     R(CLIENT_CLOSED, "client_closed", 0, "", "The client closed the connection")                             \
-    R(SERVER_CLOSED, "server_closed", 0, "", "The server closed the connection")                             \
     /* what the client sent */                                                                               \
     R(REQUEST_MALFORMED, "request_malformed", 400, "http_request_error", "The request is malformed")         \
     R(REQUEST_TOO_LARGE, "request_too_large", 431, "http_request_error", "The request head is too large")    \
@@ -108,8 +107,6 @@
       "The server closed inside its response")                                                               \
     R(RESPONSE_TIMEOUT, "response_timeout", 504, "http_response_timeout",                                    \
       "The server did not respond in time")                                                                  \
-    R(UPGRADE_FAILED, "upgrade_failed", 502, "http_upgrade_failed",                                          \
-      "The server switched to a protocol not asked for")                                                     \
     /* connections */                                                                                        \
     R(CLIENT_RESET, "client_reset", 0, "", "The client reset the connection")                                \
     R(SERVER_RESET, "server_reset", 502, "connection_terminated", "The server reset the connection")         \

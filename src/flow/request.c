@@ -19,6 +19,8 @@ static enum step refuse_fault(struct flow *f, const struct http1_fault_at *fault
     enum reason reason = REASON_REQUEST_MALFORMED;
     if (http1_fault_status(fault->fault) == 431 || http1_fault_status(fault->fault) == 414)
         reason = REASON_REQUEST_TOO_LARGE;
+    else if (fault->fault == HTTP1_TARGET_SCHEME)
+        reason = REASON_SCHEME_UNSUPPORTED;
     f->x->fault_status = http1_fault_status(fault->fault);
     return flow_fail(f, reason, "%s: %s at byte %zu", http1_fault_name(fault->fault),
                      http1_fault_text(fault->fault), fault->offset);

@@ -6,6 +6,7 @@
   check.py sizes             functions under 80 lines, files under 900, each file's first comment
   check.py words             the project's words have no synonyms; no path of somebody's machine
   check.py figure [--write]  the figure of states in src/README.md against src/flow/steps.h
+  check.py rows              each reason is said, each option read, each counter counted: a row that nobody uses is none
   check.py self              the checker itself: a bad tree must be found bad
 """
 import os
@@ -172,6 +173,30 @@ def check_words(root=ROOT):
     return bad
 
 
+# table: a row's groups, and how code uses the row (the groups are filled in)
+ROWS = {
+    "include/exeat/reasons.h": (r"^\s+R\((\w+),", r"\bREASON_{0}\b|^ +STATE\(.*\b{0}\b"),
+    "src/conf/options.def": (r"^OPTION\((\w+), (\w+),", r"(?:\.|->){0}\.{1}(?:_ms|_bytes)?\b"),
+    "src/base/counters.def": (r"^COUNTER\((\w+),", r"\bCOUNTER_{0}\b"),
+}
+
+
+def check_rows(root=ROOT):
+    tables = {os.path.join(root, table) for table in ROWS}
+    code = "\n".join(open(path, encoding="utf-8").read() for path in sources(root) if path not in tables)
+    bad = []
+    for table, (row, use) in ROWS.items():
+        path = os.path.join(root, table)
+        text = open(path, encoding="utf-8").read() if os.path.exists(path) else ""
+        rows = list(re.finditer(row, text, re.MULTILINE))
+        if not rows:
+            bad.append(f"{table}: no rows were found")
+        for found in rows:
+            if not re.search(use.format(*found.groups()), code, re.MULTILINE):
+                bad.append(f"{table}:{text.count(chr(10), 0, found.start()) + 1}: {'.'.join(found.groups())}: nobody uses it")
+    return bad
+
+
 def read_states(root=ROOT):
     text = open(os.path.join(root, "src/flow/steps.h"), encoding="utf-8").read()
     table = text[text.index("#define FLOW_STATES"):text.index("enum flow_state")].replace("\\\n", "\n")
@@ -231,7 +256,7 @@ def check_self():
             bad.append(f"{what}: found {found}, not {list(wanted)}")
 
     with tempfile.TemporaryDirectory() as root:
-        for folder in ("src/wire", "src/flow", "src/new", "include"):
+        for folder in ("src/wire", "src/flow", "src/new", "src/conf", "src/base", "include/exeat"):
             os.makedirs(os.path.join(root, folder))
         files = {
             "src/wire/x.c": '/* y.c: no */\n#include "net/net.h"\n#include "x.h"\nint long_one(void)\n{\n' + "    ;\n" * 80 + "}\n"
@@ -242,6 +267,9 @@ def check_self():
             "src/flow/steps.h": '/* steps.h: two states */\n#define FLOW_STATES(STATE, T) \\\n'
                                 '    STATE(PREFACE, flow_preface, 0, NONE, NONE, NONE, T(DONE), "begins " \\\n          "here") \\\n'
                                 '    STATE(DONE, flow_done, c->x + 1, NONE, NONE, NONE, , "ends")\nenum flow_state { X };\n',
+            "include/exeat/reasons.h": '/* reasons.h: two */\n    R(NONE, "none", 0, "", "")\n    R(LOST, "lost", 0, "", "")\n',
+            "src/conf/options.def": '/* options.def: two */\nOPTION(dial, wait, DURATION, "1s",\nOPTION(dial, never, INT, "1",\n',
+            "src/flow/uses.c": "/* uses.c: one */\nint x(void) { return c->dial.wait_ms; }\n",
             "src/README.md": f"{BEGIN}\nold\n{END}\n",
         }
         for name, text in files.items():
@@ -250,6 +278,7 @@ def check_self():
         expect("layers", check_layers(root), "wire may not include net/net.h", "by its folder", "net/loop.h is net's own",
                "folder new is not in the table")
         expect("sizes", check_sizes(root), "does not begin with a comment", "at most 900", "long_one() has 83 lines")
+        expect("rows", check_rows(root), "reasons.h:3: LOST", "options.def:3: dial.never", "counters.def: no rows")
         subprocess.run(["git", "init", "-q", root], check=True)
         expect("words", check_words(root), "src/wire/x.c:987: upstream")
         expect("figure", check_figure(False, root), "is not that of steps.h")
@@ -275,6 +304,7 @@ def main(argv):
         "sizes": check_sizes,
         "words": check_words,
         "symbols": lambda: check_symbols(argv[2]),
+        "rows": check_rows,
         "figure": lambda: check_figure("--write" in argv),
         "self": check_self,
     }

@@ -139,7 +139,7 @@ def test_malformed_and_misdirected(proxy, http, name):
     host = name()
     cases = [
         (f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n", 400, "not_a_proxy_request"),
-        (f"GET ftp://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n", 400, None),
+        (f"GET ftp://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n", 400, "scheme_unsupported"),
         (f"GET http://{host}:{http.port}/ HTTP/1.1\r\nHost: other.exeat.test:{http.port}\r\n\r\n", 421, "host_misdirected"),
         (f"CONNECT {host}:25 HTTP/1.1\r\nHost: {host}:25\r\n\r\n", 403, "port_not_allowed"),
         (f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n", 400, None),
