@@ -137,6 +137,19 @@ static void write_disposition(struct json *j, const struct finding *f)
     json_bool(j, "is_alert", f->status != FINDING_SUPPRESSED);
 }
 
+/* In the lines that come after the agent's answer. */
+static void write_kept(struct json *j, const struct finding *f)
+{
+    if (!f->kept[0])
+        return;
+    json_object(j, "agent_history");
+    json_str(j, "outcome", f->kept);
+    if (f->kept_until_ms > 0)
+        json_int(j, "until", f->kept_until_ms);
+    json_str(j, "sender_ref", f->kept_ref);
+    json_end_object(j);
+}
+
 /* What it is about and how its severity came to be: OCSF has no fields for that. */
 static void write_unmapped(struct json *j, const struct finding *f)
 {
@@ -153,6 +166,7 @@ static void write_unmapped(struct json *j, const struct finding *f)
     json_bool(j, "test", f->test);
     if (f->by[0])
         json_str(j, "by", f->by);
+    write_kept(j, f);
     json_end_object(j);
     json_end_object(j);
 }

@@ -56,6 +56,10 @@ struct finding {
     enum finding_status status;
     char by[64];               /* who acknowledged or closed it, or the suppression's ticket */
     int64_t first_ms, last_ms; /* Unix time */
+    /* What the sender's agent was asked to keep of its lineage: of the process with this ref, since when it was last asked; what it said to
+     * that (AGENT_KEEP_OUTCOMES; "" no answer), and, where it keeps it, until when. */
+    char kept[12], kept_ref[64];
+    int64_t kept_asked_ms, kept_until_ms;
     uint64_t count;
     bool blocked, would_block, test;
     char records[FINDING_RECORDS_MAX][FINDING_RECORD_ID_BYTES];

@@ -390,6 +390,23 @@ static bool deserves_update(const struct entry *e, bool worse, int64_t now_ms)
     return worse || e->finding.count >= 2 * e->said_count || now_ms - e->said_ms >= UPDATE_EVERY_MS;
 }
 
+/* When it is made, and when it goes on with another process or the time is half over: a beacon asks once an hour at most. */
+static bool wants_keep(struct entry *e, const char *sender_ref, int64_t now_ms, struct findings_keep *ret)
+{
+    struct finding *g = &e->finding;
+    bool asked = g->kept_asked_ms > 0, other = strcmp(g->kept_ref, sender_ref) != 0;
+    if (!sender_ref[0] || g->test || g->status == FINDING_SUPPRESSED)
+        return false;
+    if (asked && (now_ms - g->kept_asked_ms < UPDATE_EVERY_MS ||
+                  (!other && g->kept_until_ms - now_ms > FINDINGS_KEEP_S * 1000LL / 2)))
+        return false;
+    g->kept_asked_ms = now_ms;
+    e->dirty = true;
+    snprintf(ret->uid, sizeof ret->uid, "%s", g->uid);
+    snprintf(ret->sender_ref, sizeof ret->sender_ref, "%s", sender_ref);
+    return true;
+}
+
 static void note_again(struct findings *f, struct entry *e, struct finding *take_about, const char *record_id,
                        int64_t now_ms)
 {
@@ -427,7 +444,17 @@ static void note_again(struct findings *f, struct entry *e, struct finding *take
 
 void findings_note(struct findings *f, struct finding *take_about, const char *record_id, int64_t now_ms)
 {
-    char key[FINDINGS_KEY_BYTES];
+    struct findings_keep unused;
+    take_about->kept_ref[0] = '\0';
+    findings_note_and_keep(f, take_about, record_id, now_ms, &unused);
+}
+
+bool findings_note_and_keep(struct findings *f, struct finding *take_about, const char *record_id,
+                            int64_t now_ms, struct findings_keep *ret)
+{
+    char key[FINDINGS_KEY_BYTES], sender_ref[sizeof take_about->kept_ref];
+    memcpy(sender_ref, take_about->kept_ref, sizeof sender_ref);
+    take_about->kept_ref[0] = '\0'; /* not kept yet */
     pthread_mutex_lock(&f->lock);
     make_key(take_about, key);
     struct entry **at = place_of(f, key);
@@ -450,6 +477,35 @@ void findings_note(struct findings *f, struct finding *take_about, const char *r
             if (e->finding.status != FINDING_SUPPRESSED)
                 say(f, e, FINDING_CREATE, now_ms);
         }
+    }
+    at = place_of(f, key);
+    bool keep = *at && wants_keep(*at, sender_ref, now_ms, ret);
+    pthread_mutex_unlock(&f->lock);
+    return keep;
+}
+
+static struct entry *find_uid(struct findings *f, const char *uid)
+{
+    for (int i = 0; i < BUCKETS; i++)
+        for (struct entry *e = f->buckets[i]; e; e = e->next)
+            if (strcmp(e->finding.uid, uid) == 0)
+                return e;
+    return NULL;
+}
+
+/* What another process' history is kept for already is not given up for one that isn't. */
+void findings_set_kept(struct findings *f, const struct findings_keep *asked, const char *outcome,
+                       int64_t until_ms)
+{
+    pthread_mutex_lock(&f->lock);
+    struct entry *e = find_uid(f, asked->uid);
+    struct finding *g = e ? &e->finding : NULL;
+    bool same = g && strcmp(g->kept_ref, asked->sender_ref) == 0;
+    if (g && (until_ms > 0 || same || g->kept_until_ms == 0)) {
+        snprintf(g->kept, sizeof g->kept, "%s", outcome);
+        snprintf(g->kept_ref, sizeof g->kept_ref, "%s", asked->sender_ref);
+        g->kept_until_ms = until_ms;
+        e->dirty = true;
     }
     pthread_mutex_unlock(&f->lock);
 }

@@ -16,6 +16,8 @@ struct store;  /* store/store.h */
 enum {
     FINDINGS_OPEN_MAX = 4096,
     FINDINGS_KEY_BYTES = 656,
+    FINDINGS_KEEP_S =
+        7 * 24 * 3600, /* how long an agent is asked to keep what it knows of a finding's sender */
 };
 
 struct findings_options {
@@ -34,6 +36,20 @@ void findings_free(struct findings *take_f); /* after store_close() */
 /* A match. `about` has what identifies it and what is shown (uid, status, times and counts are not looked at); its evidence and history are taken.
  * `record_id` is the exchange's. */
 void findings_note(struct findings *f, struct finding *take_about, const char *record_id, int64_t now_ms);
+
+/* What an agent should be asked to keep, because a finding was made or goes on. */
+struct findings_keep {
+    char uid[33];        /* of the finding */
+    char sender_ref[64]; /* the agent's name of the process, of take_about->kept_ref */
+};
+
+/* Likewise. True: there is such a thing, and it counts as asked: not again within the hour. */
+bool findings_note_and_keep(struct findings *f, struct finding *take_about, const char *record_id,
+                            int64_t now_ms, struct findings_keep *ret);
+
+/* What the agent answered: a name of AGENT_KEEP_OUTCOMES, or "" for no answer; 0 where it keeps nothing. Stands in the finding's next line. */
+void findings_set_kept(struct findings *f, const struct findings_keep *asked, const char *outcome,
+                       int64_t until_ms);
 
 /* A match that makes no finding, but adds to the risk of whom it is about. */
 void findings_add_risk(struct findings *f, const struct finding *about, int64_t now_ms);

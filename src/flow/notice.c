@@ -227,6 +227,36 @@ static const struct suppression *suppressed_by(const struct flow *f, const struc
     return suppressions_find(f->snapshot->suppressions, &subject, now_s);
 }
 
+/* ---- what the agent is not to forget ---- */
+
+struct keeping {
+    struct net_keep ask;
+    struct findings *findings; /* borrowed: outlives the worker's net */
+    struct findings_keep what;
+};
+
+static void on_kept(struct net_keep *ask, const struct agent_kept *kept)
+{
+    struct keeping *k = (struct keeping *)((char *)ask - offsetof(struct keeping, ask));
+    if (kept)
+        findings_set_kept(k->findings, &k->what, agent_keep_outcome_name(kept->outcome), kept->until_ms);
+    free(k);
+}
+
+/* Of the agent that is asked now, if that one keeps anything; the flow goes on without waiting for it. */
+static void ask_to_keep(struct flow *f, const struct findings_keep *what)
+{
+    struct keeping *k = calloc(1, sizeof *k);
+    if (!k)
+        return;
+    *k = (struct keeping){.ask = {.done = on_kept, .message.seconds = FINDINGS_KEEP_S},
+                          .findings = f->env->findings,
+                          .what = *what};
+    memcpy(k->ask.message.sender_ref, what->sender_ref, sizeof k->ask.message.sender_ref);
+    if (!net_keep_ask(f->env->net, &k->ask))
+        free(k);
+}
+
 void notice_match(struct flow *f, const struct judge_match *m)
 {
     const struct sigma_document *d = f->snapshot->rules->set->rules[m->rule].document;
@@ -258,7 +288,11 @@ void notice_match(struct flow *f, const struct judge_match *m)
     }
     about.evidence = evidence_of(f);
     about.history = history_of(f);
-    findings_note(f->env->findings, &about, f->x->id, now_ms);
+    if (f->attribution.sender)
+        snprintf(about.kept_ref, sizeof about.kept_ref, "%s", f->attribution.sender->ref);
+    struct findings_keep keep;
+    if (findings_note_and_keep(f->env->findings, &about, f->x->id, now_ms, &keep))
+        ask_to_keep(f, &keep);
 }
 
 static void set_risk(struct flow *f, enum fact which, const char *kind, enum fact whose)

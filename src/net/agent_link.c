@@ -6,6 +6,7 @@
  * it is never waited for otherwise. What it sends is bounded (a line, senders kept) and one line that can't be read
  * ends the link: half-understood attribution is worse than none. */
 #include "net/internal.h"
+#include "net/keeps.h"
 #include "net/lru.h"
 
 #include "base/log.h"
@@ -58,6 +59,7 @@ struct agent_link {
     struct net_stream *stream; /* owned; NULL when down */
     struct buf in, out;
     struct lru senders;
+    struct keeps keeps;
     struct ask *asks[ASK_SLOTS]; /* owned */
     uint16_t free_slots[ASK_SLOTS];
     unsigned free_count, under_way;
@@ -196,6 +198,16 @@ void net_attribute_cancel(struct net *net, struct net_attribution *who)
     ask_end(ask);
 }
 
+/* An agent whose hello doesn't promise it is never asked. */
+bool net_keep_ask(struct net *net, struct net_keep *k)
+{
+    struct agent_link *link = net->agent;
+    if (link->state != LINK_UP || link->sees.keep == 0 || !keeps_ask(&link->keeps, net, k, &link->out))
+        return false;
+    net_soon_set(net, &link->flush);
+    return true;
+}
+
 /* ---- watching ---- */
 
 static void watch_later(struct ask *ask, uint64_t after_ms)
@@ -273,6 +285,7 @@ static void link_down(struct agent_link *link, const char *cause)
         else if (link->asks[i])
             watch_later(link->asks[i], WATCH_AFTER_MS);
     }
+    keeps_end_all(&link->keeps);
 }
 
 static void on_fall(struct soon *soon)
@@ -452,7 +465,8 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
              hello->owner);
     snprintf(link->host_id, sizeof(link->host_id), "%.32s", hello->host_id);
     link->sees = (struct net_agent){.tells_observable = hello->tells_observable,
-                                    .not_observable = hello->not_observable};
+                                    .not_observable = hello->not_observable,
+                                    .keep = hello->keep};
     snprintf(link->sees.host, sizeof link->sees.host, "%.64s", hello->host_name);
     snprintf(link->sees.platform, sizeof link->sees.platform, "%s", hello->platform);
     link->has_around = false;
@@ -472,6 +486,8 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
 
 static void take_error(struct agent_link *link, const struct agent_error *e)
 {
+    if (e->has_id && e->id < KEEP_IDS)
+        keeps_end(&link->keeps, e->id);
     struct ask *ask = e->has_id ? link->asks[e->id % ASK_SLOTS] : NULL;
     if (ask && ask->message.id == e->id && ask->stage == ASK_UNDER_WAY)
         ask_fail(ask, "agent_error");
@@ -499,6 +515,8 @@ static bool take_line(struct agent_link *link, struct span line)
         take_around(link, &m.u.around);
     else if ((m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) && greeted)
         take_answer(link, &m.u.answer);
+    else if (m.type == AGENT_MESSAGE_KEPT && greeted)
+        keeps_take(&link->keeps, &m.u.kept);
     else if (m.type == AGENT_MESSAGE_ERROR && greeted)
         take_error(link, &m.u.error);
     agent_message_free(&m);
@@ -683,6 +701,7 @@ void agent_link_free(struct agent_link *take_link)
 {
     struct agent_link *link = take_link;
     link_reset(link);
+    keeps_end_all(&link->keeps);
     for (unsigned i = 0; i < ASK_SLOTS; i++) {
         if (link->asks[i])
             ask_end(link->asks[i]);

@@ -56,6 +56,7 @@ struct net_agent {
     char host[65], platform[16];
     bool tells_observable;
     unsigned not_observable; /* a bit for each enum agent_history_kind */
+    unsigned keep;           /* lineages whose history it keeps at most, when asked to; 0: none */
 };
 
 struct net_stats {

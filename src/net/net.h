@@ -174,6 +174,21 @@ bool net_attribute(struct net *net, struct net_attribution *a, const struct endp
 void net_attribute_cancel(struct net *net,
                           struct net_attribution *a); /* the end of it, also of changed(); harmless */
 
+/* ---- what the agent is not to forget ---- */
+
+/* Asks the agent to keep what a lineage did (agent_protocol.h, "keep"), or, for no seconds, to say what it knows of it. */
+struct net_keep {
+    /* Owner's: called once for each that was asked, then the owner may free it. `kept` is a view for the call; NULL: no answer came. It is
+     * called from the loop, or, at the end of the link, of net/ or a reload, from inside of those. */
+    void (*done)(struct net_keep *, const struct agent_kept *kept);
+    struct agent_keep message; /* owner's: sender_ref and seconds; the rest is net's */
+    struct net_deadline late;  /* net's */
+    struct net_keep **place;   /* net's */
+};
+
+/* False: the agent is not there, does not know of keeping, or was asked for too many already; done() isn't called. */
+bool net_keep_ask(struct net *net, struct net_keep *k);
+
 /* ---- work that would hold up the loop (password hashing) ---- */
 
 struct net_job {

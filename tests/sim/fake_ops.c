@@ -186,6 +186,14 @@ void net_attribute_cancel(struct net *net, struct net_attribution *a)
     op_cancel(net, &a->operation);
 }
 
+/* The world's agents keep nothing. */
+bool net_keep_ask(struct net *net, struct net_keep *k)
+{
+    (void)net;
+    (void)k;
+    return false;
+}
+
 /* ---- jobs ---- */
 
 bool net_job_start(struct net *net, struct net_job *take_job)
