@@ -3,6 +3,7 @@
 #include "admin/admin.h"
 
 #include "admin/coverage.h"
+#include "admin/recall.h"
 #include "admin/selftest.h"
 #include "admin/status.h"
 #include "base/log.h"
@@ -34,6 +35,7 @@ struct client {
     struct admin *admin;       /* borrowed: closes its clients before it ends */
     struct gather *gather;     /* owned; NULL when nothing is asked */
     struct selftest *selftest; /* likewise */
+    struct recall *recall;     /* likewise */
     bool used, closing, flows, coverage;
     int handles; /* not yet closed */
     size_t received;
@@ -70,6 +72,8 @@ static void client_close(struct client *c)
     c->gather = NULL;
     selftest_end(c->selftest);
     c->selftest = NULL;
+    recall_end(c->recall);
+    c->recall = NULL;
     uv_close((uv_handle_t *)&c->pipe, on_handle_closed);
     uv_close((uv_handle_t *)&c->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&c->wait, on_handle_closed);
@@ -126,13 +130,16 @@ static void begin_answer(struct client *c)
 static void answer(struct client *c)
 {
     uv_timer_stop(&c->wait);
-    if (c->selftest && !selftest_is_done(c->selftest)) {
+    if ((c->selftest && !selftest_is_done(c->selftest)) || (c->recall && !recall_is_done(c->recall))) {
         refuse(c, "503 Service Unavailable", "the worker does not answer");
         return;
     }
     begin_answer(c);
-    if (c->selftest) {
-        selftest_write(c->selftest, &c->answer);
+    if (c->selftest || c->recall) {
+        if (c->selftest)
+            selftest_write(c->selftest, &c->answer);
+        else
+            recall_write(c->recall, &c->answer);
         send_answer(c);
         return;
     }
@@ -159,7 +166,8 @@ static void on_woken(uv_async_t *async)
         struct client *c = &a->clients[i];
         if (!c->used || c->closing)
             continue;
-        if ((c->gather && gather_is_complete(c->gather)) || (c->selftest && selftest_is_done(c->selftest)))
+        if ((c->gather && gather_is_complete(c->gather)) || (c->selftest && selftest_is_done(c->selftest)) ||
+            (c->recall && recall_is_done(c->recall)))
             answer(c);
     }
 }
@@ -228,6 +236,20 @@ static void begin_selftest(struct client *c)
         uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
 }
 
+/* "/history?sender=REF": what the agent knows of that process' lineage by now. */
+static void begin_recall(struct client *c, const char *ref)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    bool fits = ref[0] && strlen(ref) < AGENT_REF_BYTES && ref[strspn(ref, allowed)] == '\0';
+    c->recall = fits ? recall_begin(c->admin->daemon, ref, &c->admin->wake) : NULL;
+    if (!fits)
+        refuse(c, "404 Not Found", "there is /history?sender=REF, with the ref that a finding has");
+    else if (!c->recall)
+        refuse(c, "503 Service Unavailable", "no worker can be asked now");
+    else
+        uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
+}
+
 static void post_to(struct client *c, const char *target)
 {
     if (strcmp(target, "/findings/selftest") == 0)
@@ -239,6 +261,7 @@ static void post_to(struct client *c, const char *target)
 /* The request is a NUL-terminated head, of which only the first line is looked at. */
 static void serve(struct client *c)
 {
+    static const char recall_path[] = "/history?sender=";
     char *target = strchr(c->request, ' '), *line_end = strpbrk(c->request, "\r\n");
     bool get = strncmp(c->request, "GET ", 4) == 0, post = strncmp(c->request, "POST ", 5) == 0;
     if (!get && !post) {
@@ -255,11 +278,14 @@ static void serve(struct client *c)
     *version = '\0';
     unsigned flows = flows_wanted(target);
     c->coverage = strcmp(target, "/coverage") == 0;
-    bool known = flows > 0 || c->coverage || strcmp(target, "/status") == 0;
+    bool recall = strncmp(target, recall_path, sizeof recall_path - 1) == 0;
+    bool known = flows > 0 || recall || c->coverage || strcmp(target, "/status") == 0;
     if (post && known)
         refuse(c, "405 Method Not Allowed", "GET only");
     else if (post)
         post_to(c, target);
+    else if (recall)
+        begin_recall(c, target + sizeof recall_path - 1);
     else if (known)
         gather_for(c, flows);
     else

@@ -75,6 +75,8 @@ static const char readme[] =
     "process-tree.json   who: the process, those above it, what agents know of it\n"
     "job.json            what keeps starting it: the job, its file and that file's SHA-256\n"
     "frozen-history.json what its lineage had done when the finding was made, kept with it since\n"
+    "agent-history.json  what the agent knew of it when this was written, and until when it keeps that "
+    "(until_ms)\n"
     "history.json        what its lineage did before, and what the agent had lost by then\n"
     "hello.json          the TLS hello's fingerprints and names, the server's answer\n"
     "chains.json         the server's certificates by SHA-256, what was wrong with them\n"
@@ -312,6 +314,21 @@ static json_t *ask(const struct export *e, const char *path)
     return admin_client_ask("GET", e->conf->admin.socket, path, &why);
 }
 
+/* What the agent knows by now of the lineage, kept or not: asked for, not what it once said. */
+static int add_agent_history(struct export *e)
+{
+    char path[128];
+    if (!e->finding->kept_ref[0])
+        return lose(e, "%s", "no agent was asked to keep the history: it keeps none, or was not there"), 0;
+    snprintf(path, sizeof path, "/history?sender=%s", e->finding->kept_ref);
+    json_t *told = ask(e, path);
+    const char *text = json_string_value(json_object_get(told, "text"));
+    if (!told || !json_object_get(told, "history"))
+        lose(e, "the agent's history of the lineage since then cannot be had: %s",
+             text ? text : "the proxy does not answer");
+    return told ? add_json(e, "agent-history.json", told) : 0;
+}
+
 static int add_coverage(struct export *e)
 {
     json_t *coverage = ask(e, "/coverage");
@@ -393,8 +410,8 @@ static int write_bundle(const struct export *e, const char *path)
 static int fill(struct export *e)
 {
     typedef int add_fn(struct export * e);
-    static add_fn *const parts[] = {add_finding,  add_records,  add_certificates, add_policy,
-                                    add_versions, add_coverage, add_losses};
+    static add_fn *const parts[] = {add_finding,  add_records,       add_certificates, add_policy,
+                                    add_versions, add_agent_history, add_coverage,     add_losses};
     if (bundle_add(e->bundle, "README.txt", span_str(readme), e->err) != 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)

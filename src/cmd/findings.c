@@ -161,6 +161,21 @@ static void print_row(const char *label, const char *text)
     putchar('\n');
 }
 
+/* What the agent said when it was asked to keep what the lineage did. */
+static void print_kept(const struct finding *f)
+{
+    char until[RFC3339_TEXT_BYTES], text[128];
+    if (f->kept_until_ms > 0)
+        snprintf(text, sizeof text, "kept by the agent until %s",
+                 rfc3339_format(f->kept_until_ms / 1000, until));
+    else
+        snprintf(text, sizeof text, "not kept by the agent: %s", f->kept);
+    if (f->kept[0])
+        print_row("history", text);
+    else if (f->history)
+        print_row("history", "frozen here; the agent was not asked to keep it, or did not answer");
+}
+
 static void print_whole(const struct finding *f)
 {
     char first[RFC3339_TEXT_BYTES], last[RFC3339_TEXT_BYTES], text[512];
@@ -190,6 +205,7 @@ static void print_whole(const struct finding *f)
     snprintf(text, sizeof text, "%" PRIu64 ", from %s to %s", f->count,
              rfc3339_format(f->first_ms / 1000, first), rfc3339_format(f->last_ms / 1000, last));
     print_row("matches", text);
+    print_kept(f);
     for (unsigned i = 0; i < f->record_count; i++)
         print_row(i ? "" : "records", f->records[i]);
 }

@@ -10,7 +10,7 @@ struct keeps {
     uint64_t asked;                              /* ids begin anew at the end: those of asks are all larger */
 };
 
-enum { KEEP_IDS = 16384, KEEP_TIMEOUT_MS = 5000 };
+enum { KEEP_IDS = 16384, KEEP_TIMEOUT_MS = 1500 };
 
 /* Writes the message. False: there are too many, or no room for it; done() isn't called. */
 bool keeps_ask(struct keeps *s, struct net *net, struct net_keep *k, struct buf *out);

@@ -2,10 +2,13 @@
 import hashlib
 import json
 import subprocess
+import time
 
 import pytest
 
+import harness
 import origins
+from fake_agent import HISTORY, FakeAgent
 from harness import wait_until
 from test_findings import POLICY, exeat, finding, lines, make
 
@@ -178,3 +181,86 @@ def test_case_export_opens_with_public_tools(dns, authority, name, tmp_path):
         assert b"PRIVATE KEY" not in whole and b"not in any bundle" not in whole and b"$6$" not in whole
         (case / "finding.json").write_text((case / "finding.json").read_text().replace("AN1498", "AN0000"))
         run("sha256sum", "--check", "--status", "MANIFEST.sha256", cwd=case, code=1)
+
+
+ARCHIVE = {"kind": "archive_written", "class": "gzip", "count": 1, "at_least": False, "first_s": 9, "last_s": 9, "pid": 7, "name": "tar",
+           "path": "/tmp/x.tgz", "bytes": 10240}
+
+
+def with_agent(dns, port, **agent):
+    """A proxy whose agent is the test's."""
+    p = make(dns, [port], mode="report")
+    p.with_agent = False
+    return p, FakeAgent(p.agent_socket, **agent)
+
+
+def show_until(p, uid, text):
+    """What is shown of the finding, which reaches the database some seconds after its record, once it says so."""
+    argv = [harness.BUILD / "exeat", "findings", "show", "--config", str(p.config_path), uid]
+
+    def said():
+        shown = subprocess.run(argv, capture_output=True, text=True, timeout=60).stdout
+        return shown if text in shown else None
+    return wait_until(said, f"finding {uid}: {text}")
+
+
+def open_case(p, uid, folder):
+    out = folder / f"{uid}-{len(list(folder.iterdir()))}.tar.gz"
+    exeat(p, "case", "export", "--config", str(p.config_path), "--out", str(out), uid)
+    run("tar", "xzf", out, cwd=folder)
+    files = {f.name: f.read_text() for f in (folder / f"case-{uid}").glob("*.json")}
+    return {name: json.loads(text) for name, text in files.items()}
+
+
+def test_the_agent_keeps_the_history_that_a_finding_is_about(dns, https, authority, name, tmp_path):
+    p, agent = with_agent(dns, https.port, keep=64)
+    until = int(time.time()) + 7 * 86400
+    agent.until_ms = until * 1000
+    with p:
+        p.wait_agent()
+        p.curl("--cacert", authority.ca, f"https://{name()}:{https.port}/hello")
+        f = finding(p, "AN0761")
+        uid = f["finding_info"]["uid"]
+        said = show_until(p, uid, "kept by the agent until")
+        assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until)) in said
+        assert agent.keeps[0]["seconds"] == 7 * 86400 and len(agent.keeps) == 1
+        ref = agent.keeps[0]["sender_ref"]
+        # what has been seen since the finding was made comes from the agent, into the bundle
+        agent.kept_history = {**HISTORY, "window_s": 7200, "seen": [ARCHIVE]}
+        case = open_case(p, uid, tmp_path)
+        assert case["agent-history.json"]["outcome"] == "kept" and case["agent-history.json"]["until_ms"] == until * 1000
+        assert case["agent-history.json"]["history"]["seen"][0]["path"] == "/tmp/x.tgz"
+        assert case["agent-history.json"]["host"] == "ws-17" and case["finding.json"]["kept_ref"] == ref
+        assert agent.keeps[-1]["sender_ref"] == ref and agent.keeps[-1]["seconds"] == 0
+        # the next line of the ledger about it says so, too
+        exeat(p, "findings", "close", "--config", str(p.config_path), uid)
+        closed = finding(p, "AN0761", lambda x: x["activity_id"] == 3 and x["finding_info"]["uid"] == uid)
+        assert closed["unmapped"]["finding"]["agent_history"] == {"outcome": "kept", "until": until * 1000, "sender_ref": ref}
+        # an agent that is gone is not waited for
+        agent.outcome, agent.kept_history = "unknown", None
+        case = open_case(p, uid, tmp_path)
+        assert case["agent-history.json"]["outcome"] == "unknown"
+        assert any("knows nothing of that process any more" in x for x in case["losses.json"]["missing"])
+    agent.stop()
+
+
+def test_an_agent_that_is_full_or_older(dns, https, authority, name, tmp_path):
+    p, agent = with_agent(dns, https.port, keep=1)
+    agent.outcome = "full"
+    with p:
+        p.wait_agent()
+        p.curl("--cacert", authority.ca, f"https://{name()}:{https.port}/hello")
+        uid = finding(p, "AN0761")["finding_info"]["uid"]
+        show_until(p, uid, "not kept by the agent: full")
+    agent.stop()
+    p, agent = with_agent(dns, https.port)
+    with p:
+        p.wait_agent()
+        p.curl("--cacert", authority.ca, f"https://{name()}:{https.port}/hello")
+        uid = finding(p, "AN0761")["finding_info"]["uid"]
+        show_until(p, uid, "the agent was not asked to keep it")
+        case = open_case(p, uid, tmp_path)
+        assert "agent-history.json" not in case and case["frozen-history.json"]["window_s"] == 3600
+        assert any("no agent was asked" in x for x in case["losses.json"]["missing"])
+        assert agent.keeps == [] and agent.errors == []
+    agent.stop()

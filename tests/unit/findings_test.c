@@ -128,6 +128,60 @@ static int64_t integer(const json_t *all, size_t index, const char *key)
     return json_integer_value(json_object_get(json_array_get(all, index), key));
 }
 
+/* ---- what agents keep ---- */
+
+static bool note_and_keep(struct bench *b, const char *ref, int64_t at_ms, struct findings_keep *ret)
+{
+    struct finding f = about("rule", "path /usr/bin/x", "bad.example");
+    strcpy(f.kept_ref, ref);
+    return findings_note_and_keep(b->findings, &f, "record-1", at_ms, ret);
+}
+
+/* The agent is asked when the finding is made, and again when another process goes on with it, not more than once an hour. */
+static void test_an_agent_is_asked_to_keep(void **state)
+{
+    struct bench *b = *state;
+    const int64_t until = noon + FINDINGS_KEEP_S * 1000LL;
+    struct findings_keep keep = {0}, other;
+    assert_false(note_and_keep(b, "", noon, &keep)); /* nobody knows which process */
+    assert_true(note_and_keep(b, "1.2.3", noon, &keep));
+    assert_string_equal(keep.sender_ref, "1.2.3");
+    findings_set_kept(b->findings, &keep, "kept", until);
+    assert_false(note_and_keep(b, "1.2.4", noon + 1000, &other));
+    assert_false(note_and_keep(b, "1.2.3", noon + HOUR_MS, &other)); /* it has days yet */
+    assert_true(note_and_keep(b, "1.2.4", noon + HOUR_MS, &other));
+    assert_string_equal(other.uid, keep.uid);
+    findings_set_kept(b->findings, &other, "full", 0); /* what is kept of the first stays what is said */
+    assert_false(note_and_keep(b, "1.2.5", noon + 2 * HOUR_MS - 1, &other));
+    json_t *all = lines(b); /* and a restart */
+    json_t *last = json_array_get(all, json_array_size(all) - 1);
+    const json_t *said =
+        json_object_get(json_object_get(json_object_get(last, "unmapped"), "finding"), "agent_history");
+    assert_string_equal(json_string_value(json_object_get(said, "outcome")), "kept");
+    assert_string_equal(json_string_value(json_object_get(said, "sender_ref")), "1.2.3");
+    assert_true(json_integer_value(json_object_get(said, "until")) == until);
+    json_decref(all);
+    assert_false(note_and_keep(b, "1.2.5", noon + 2 * HOUR_MS - 1, &other));
+    assert_true(note_and_keep(b, "1.2.5", noon + 2 * HOUR_MS, &other));
+}
+
+/* Neither a test nor what somebody suppressed is worth an agent's memory. */
+static void test_not_everything_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct findings_keep keep;
+    struct finding f = about("rule", "path /usr/bin/x", "bad.example");
+    strcpy(f.kept_ref, "1.2.3");
+    f.test = true;
+    assert_false(findings_note_and_keep(b->findings, &f, "record-1", noon, &keep));
+    f = about("rule", "path /usr/bin/y", "bad.example");
+    strcpy(f.kept_ref, "1.2.3");
+    f.status = FINDING_SUPPRESSED;
+    assert_false(findings_note_and_keep(b->findings, &f, "record-1", noon, &keep));
+    keep = (struct findings_keep){.uid = "0000000000000000000000ff"};
+    findings_set_kept(b->findings, &keep, "kept", noon); /* nobody's: it was closed meanwhile */
+}
+
 /* A test is said, and is over: no budget is spent on it, nobody is riskier, and what was found in earnest stays. */
 static void test_a_test_ends_at_once(void **state)
 {
@@ -410,6 +464,8 @@ int main(void)
         WITH(test_budget),
         WITH(test_suppressed_still_counts_and_another_hash_is_said),
         cmocka_unit_test(test_suppressions_file),
+        WITH(test_an_agent_is_asked_to_keep),
+        WITH(test_not_everything_is_kept),
         WITH(test_a_restart_goes_on),
         WITH(test_people_say),
         WITH(test_a_full_ledger_is_caught_up_with),

@@ -23,6 +23,10 @@ struct agent {
     enum agent_mood mood;
     struct buf in, out;
     unsigned connections, hellos, asks, full_asks, proxies, watches, ended;
+    unsigned keep; /* as its hello says */
+    struct agent_keep kept;
+    unsigned keeps;
+    enum agent_keep_outcome outcome;
     bool sent_full, reversed, does_not_read;
     struct agent_ask held[64]; /* answered in the opposite order when `reversed` */
     unsigned held_count, hold;
@@ -114,6 +118,28 @@ static void agent_answer(struct agent *a, const struct agent_ask *ask)
     sender_unref(answer.sender);
 }
 
+static void agent_take_keep(struct agent *a, const struct agent_keep *keep)
+{
+    struct agent_kept kept = {.id = keep->id, .outcome = a->outcome};
+    assert_true(a->keep > 0);
+    a->keeps++;
+    a->kept = *keep;
+    if (a->mood == STAY_SILENT)
+        return;
+    if (a->mood == ANSWER_ERROR) {
+        struct agent_error e = {.has_id = true, .id = keep->id, .code = AGENT_ERROR_UNKNOWN_TYPE};
+        assert_int_equal(agent_error_write(&a->out, &e), 0);
+        return;
+    }
+    memcpy(kept.nonce, keep->nonce, sizeof kept.nonce);
+    if (a->mood == ANSWER_WRONG_NONCE)
+        kept.nonce[0] = kept.nonce[0] == '0' ? '1' : '0';
+    strcpy(kept.host, "ws-17");
+    strcpy(kept.sender_ref, keep->sender_ref);
+    kept.until_ms = a->outcome == AGENT_KEEP_KEPT ? 1790000000000 : 0;
+    assert_int_equal(agent_kept_write(&a->out, &kept), 0);
+}
+
 static void agent_take(struct agent *a, const struct agent_message *m)
 {
     if (m->type == AGENT_MESSAGE_HELLO) {
@@ -124,6 +150,10 @@ static void agent_take(struct agent *a, const struct agent_message *m)
     a->ended += m->type == AGENT_MESSAGE_DONE && m->u.done == a->last.id;
     if (m->type == AGENT_MESSAGE_DONE)
         return;
+    if (m->type == AGENT_MESSAGE_KEEP) {
+        agent_take_keep(a, &m->u.keep);
+        return;
+    }
     assert_int_equal(m->type, AGENT_MESSAGE_ASK);
     assert_true(a->hellos > 0);
     a->asks++;
@@ -146,6 +176,7 @@ static void agent_greet(struct agent *a)
     static struct agent_hello hello = {
         .version = 1, .program = "test", .host_name = "ws-17", .owner = "proc"};
     a->connections++;
+    hello.keep = a->keep;
     if (a->mood != NO_HELLO)
         assert_int_equal(agent_hello_write(&a->out, &hello), 0);
 }
@@ -225,11 +256,12 @@ static bool is_up(struct net *net)
     return stats.agent_connected;
 }
 
-static struct net *net_with(struct agent *agent, enum agent_mood mood)
+static struct net *net_with_keeping(struct agent *agent, enum agent_mood mood, unsigned keep)
 {
     static const struct endpoint proxies[2] = {{{4, {127, 0, 0, 1}}, 3128}, {{6, {[15] = 1}}, 3128}};
     struct net_options o = help_options();
     agent_start(agent, mood);
+    agent->keep = keep;
     o.agent_socket = agent->path;
     o.proxies = proxies;
     o.proxies_count = 2;
@@ -238,6 +270,11 @@ static struct net *net_with(struct agent *agent, enum agent_mood mood)
     if (mood != NO_HELLO)
         help_until(net, step(agent) || (is_up(net) && agent->hellos));
     return net;
+}
+
+static struct net *net_with(struct agent *agent, enum agent_mood mood)
+{
+    return net_with_keeping(agent, mood, 0);
 }
 
 static void a_sender_comes_once_and_is_known_by_its_ref(void **state)
@@ -347,6 +384,106 @@ static void a_lost_link_is_watched_again(void **state)
     net_attribute_cancel(net, &a.attribution);
     sender_unref(a.attribution.sender);
     net_free(net);
+    agent_stop(&agent);
+}
+
+/* ---- keeping ---- */
+
+struct keeping {
+    struct net_keep ask;
+    unsigned done;
+    bool answered;
+    enum agent_keep_outcome outcome;
+    int64_t until_ms;
+};
+
+static void on_kept(struct net_keep *ask, const struct agent_kept *kept)
+{
+    struct keeping *k = (struct keeping *)ask;
+    k->done++;
+    k->answered = kept != NULL;
+    k->outcome = kept ? kept->outcome : AGENT_KEEP_UNKNOWN;
+    k->until_ms = kept ? kept->until_ms : 0;
+}
+
+static struct keeping keeping_of(const char *ref)
+{
+    struct keeping k = {.ask = {.done = on_kept, .message.seconds = 3600}};
+    strcpy(k.ask.message.sender_ref, ref);
+    return k;
+}
+
+static void an_agent_is_asked_to_keep(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct net *net = net_with_keeping(&agent, ANSWER_FULL_FIRST, 64);
+    agent.outcome = AGENT_KEEP_KEPT;
+    struct keeping k = keeping_of("42.7.1");
+    assert_true(net_keep_ask(net, &k.ask));
+    help_until(net, step(&agent) || k.done);
+    assert_true(k.answered && k.outcome == AGENT_KEEP_KEPT && k.until_ms == 1790000000000);
+    assert_string_equal(agent.kept.sender_ref, "42.7.1");
+    assert_int_equal(agent.kept.seconds, 3600);
+    agent.outcome = AGENT_KEEP_FULL;
+    k = keeping_of("42.7.2");
+    assert_true(net_keep_ask(net, &k.ask));
+    help_until(net, step(&agent) || k.done);
+    assert_true(k.answered && k.outcome == AGENT_KEEP_FULL && k.until_ms == 0);
+    net_free(net);
+    agent_stop(&agent);
+}
+
+/* An agent that doesn't know the message is not asked; nor is one that isn't there. */
+static void an_older_agent_is_not_asked_to_keep(void **state)
+{
+    (void)state;
+    struct agent agent;
+    struct net *net = net_with(&agent, ANSWER_FULL_FIRST);
+    struct keeping k = keeping_of("42.7.1");
+    assert_false(net_keep_ask(net, &k.ask));
+    net_free(net);
+    agent_stop(&agent);
+    net = help_net(NULL);
+    assert_false(net_keep_ask(net, &k.ask));
+    net_free(net);
+    assert_int_equal(k.done, 0);
+}
+
+/* Each that was asked ends once: by an error, in time, with the link, with net/. And there are never more than a few. */
+static void a_keep_without_an_answer_ends(void **state)
+{
+    (void)state;
+    static const enum agent_mood moods[] = {ANSWER_ERROR, ANSWER_WRONG_NONCE, STAY_SILENT};
+    struct agent agent;
+    struct keeping k[AGENT_KEEPS_MAX + 1];
+    struct net *net;
+    for (unsigned i = 0; i < ARRAY_LEN(moods); i++) {
+        net = net_with_keeping(&agent, moods[i], 1);
+        k[0] = keeping_of("42.7.1");
+        assert_true(net_keep_ask(net, &k[0].ask));
+        help_until(net, step(&agent) || k[0].done);
+        assert_false(k[0].answered);
+        net_free(net);
+        assert_int_equal(k[0].done, 1);
+        agent_stop(&agent);
+    }
+    net = net_with_keeping(&agent, STAY_SILENT, 1);
+    for (unsigned i = 0; i <= AGENT_KEEPS_MAX; i++) {
+        k[i] = keeping_of("42.7.1");
+        assert_true(net_keep_ask(net, &k[i].ask) == (i < AGENT_KEEPS_MAX));
+    }
+    help_until(net, step(&agent) || agent.keeps == AGENT_KEEPS_MAX);
+    agent_hang_up(&agent);
+    help_until(net, k[0].done);
+    for (unsigned i = 0; i < AGENT_KEEPS_MAX; i++)
+        assert_true(k[i].done == 1 && !k[i].answered);
+    assert_int_equal(k[AGENT_KEEPS_MAX].done, 0);
+    help_until(net, step(&agent) || is_up(net));
+    k[0] = keeping_of("42.7.1");
+    assert_true(net_keep_ask(net, &k[0].ask));
+    net_free(net);
+    assert_true(k[0].done == 1 && !k[0].answered);
     agent_stop(&agent);
 }
 
@@ -620,6 +757,9 @@ int main(void)
         cmocka_unit_test(a_sender_comes_once_and_is_known_by_its_ref),
         cmocka_unit_test(a_connection_that_lives_is_watched),
         cmocka_unit_test(a_lost_link_is_watched_again),
+        cmocka_unit_test(an_agent_is_asked_to_keep),
+        cmocka_unit_test(an_older_agent_is_not_asked_to_keep),
+        cmocka_unit_test(a_keep_without_an_answer_ends),
         cmocka_unit_test(a_forgotten_ref_is_asked_for_in_full_once),
         cmocka_unit_test(the_same_history_is_the_one_that_came_last),
         cmocka_unit_test(each_answer_has_its_confidence_and_reason),
