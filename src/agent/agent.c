@@ -483,9 +483,11 @@ static void say_ready(struct agent *a)
 
 static void count(struct agent *a, const struct agent_link *link, const struct packet_counted *counted)
 {
-    const struct process *p = link_granted(link, counted->serial);
-    if (p)
-        platform_count(a->platform, p->sender, counted->proxy_cookie);
+    for (size_t i = 0; i < counted->count; i++) {
+        const struct process *p = link_granted(link, counted->items[i].serial);
+        if (p)
+            platform_count(a->platform, p->sender, counted->items[i].proxy_cookie);
+    }
 }
 
 /* Nothing is kept yet, and the hello doesn't promise it. */

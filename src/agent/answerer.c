@@ -7,6 +7,7 @@
 #include "agent/platform.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "wire/agent_request.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ enum {
     BACKLOG = 64,
     OUT_BYTES_MAX = 1024 * 1024, /* answers not read yet: then the link is closed */
     READ_BYTES = 16 * 1024,
+    COUNTED_MS = 100, /* the collector hears that late of what he needn't answer */
     GENERATION_BITS = 32
 };
 
@@ -37,12 +39,14 @@ struct asker {
     unsigned bad_lines;
     struct packet_proxies proxies;
     struct grants grants;
-    uint32_t netns; /* of the last grant: the collector's own */
+    uint32_t netns;                /* of the last grant: the collector's own */
+    struct packet_counted counted; /* not told yet */
 };
 
 struct answerer {
     uv_loop_t *loop;
     uv_pipe_t server;
+    uv_timer_t counting;     /* runs while a link has counted what the collector doesn't know */
     struct channel *channel; /* owned until answerer_stop() */
     struct answerer_options options;
     struct asker *askers; /* owned */
@@ -65,10 +69,34 @@ static void on_closed(uv_handle_t *handle)
     free(k);
 }
 
-static int tell(const struct asker *k, struct packet *p)
+/* A full queue: so many less are counted. */
+static void tell_counted(struct asker *k)
 {
+    static struct packet p; /* large */
+    if (k->counted.count == 0)
+        return;
+    p.kind = PACKET_COUNTED;
+    p.link = k->number;
+    p.u.counted = k->counted;
+    channel_send(k->answerer->channel, &p);
+    k->counted.count = 0;
+}
+
+static void tell_all_counted(struct answerer *a)
+{
+    for (struct asker *k = a->askers; k; k = k->next)
+        tell_counted(k);
+    uv_timer_stop(&a->counting);
+}
+
+/* What was counted before goes first: who asks is told of it. */
+static int tell(struct asker *k, struct packet *p)
+{
+    if (!k->answerer)
+        return 0; /* closed: he was told that */
+    tell_all_counted(k->answerer);
     p->link = k->number;
-    return k->answerer ? channel_send(k->answerer->channel, p) : 0; /* closed: he was told that */
+    return channel_send(k->answerer->channel, p);
 }
 
 static void close_asker(struct asker *k)
@@ -79,11 +107,11 @@ static void close_asker(struct asker *k)
     k->closing = true;
     if (k->answerer) {
         struct asker **at = &k->answerer->askers;
+        tell(k, &closed); /* a full queue: it is said again when a line comes for it */
         while (*at != k)
             at = &(*at)->next;
         *at = k->next;
         k->answerer->count--;
-        tell(k, &closed); /* a full queue: it is said again when a line comes for it */
     }
     k->answerer = NULL;
     uv_close((uv_handle_t *)&k->pipe, on_closed);
@@ -202,6 +230,24 @@ static const struct packet_grant *find_grant(struct asker *k, const struct agent
     return grants_find(&k->grants, &caller, ask, atomic_load(a->options.turns), (int64_t)uv_hrtime());
 }
 
+static void on_counting(uv_timer_t *timer)
+{
+    tell_all_counted(timer->data);
+}
+
+/* Telling wakes the collector, which costs as much as the answer: so many are told at once, or those of a moment. */
+static void note_counted(struct asker *k, struct packet_count what)
+{
+    struct answerer *a = k->answerer;
+    if (!a) /* it reads nothing, and was closed */
+        return;
+    k->counted.items[k->counted.count++] = what;
+    if (k->counted.count == PACKET_COUNTED_MAX)
+        tell_all_counted(a);
+    else if (!uv_is_active((uv_handle_t *)&a->counting))
+        uv_timer_start(&a->counting, on_counting, COUNTED_MS, 0);
+}
+
 /* A program that connects again and again: the collector said a moment ago who that is. */
 static bool answer_at_once(struct asker *k, const struct agent_ask *ask)
 {
@@ -213,13 +259,11 @@ static bool answer_at_once(struct asker *k, const struct agent_ask *ask)
                                   .basis = AGENT_BASIS_CONNECT,
                                   .reason = AGENT_REASON_NONE,
                                   .history_same = grant->has_history};
-    struct packet counted = {.kind = PACKET_COUNTED, .u.counted = {grant->serial, ask->proxy_cookie}};
     memcpy(answer.nonce, ask->nonce, sizeof answer.nonce);
     memcpy(answer.host, k->answerer->host, sizeof answer.host);
     memcpy(answer.sender_ref, grant->ref, sizeof answer.sender_ref);
     check_queue(k, agent_answer_write(&k->out, &answer));
-    flush(k);
-    tell(k, &counted); /* a full queue: one less is counted */
+    note_counted(k, (struct packet_count){grant->serial, ask->proxy_cookie});
     return true;
 }
 
@@ -274,7 +318,7 @@ static void take_line(struct asker *k, struct span line)
     static struct agent_message m;
     struct agent_error e;
     struct packet done = {.kind = PACKET_DONE};
-    if (agent_message_decode(line, &m, &e) != 0) {
+    if (agent_request_read(line, &m, &e) != 0) {
         send_error(k, &e);
         return;
     }
@@ -288,12 +332,7 @@ static void take_line(struct asker *k, struct span line)
             close_asker(k);
     } else if (m.type == AGENT_MESSAGE_KEEP) {
         take_keep(k, &m.u.keep);
-    } else if (m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_KEPT ||
-               m.type == AGENT_MESSAGE_CHANGED) {
-        e = (struct agent_error){.code = AGENT_ERROR_UNKNOWN_TYPE, .text = "an agent takes no answers"};
-        send_error(k, &e);
     }
-    agent_message_free(&m);
 }
 
 static void take_lines(struct asker *k)
@@ -498,8 +537,8 @@ struct answerer *answerer_new(uv_loop_t *loop, int take_fd, const struct answere
     }
     channel_expect_fds(a->channel, take_fds);
     platform_host(a->host, id);
-    must(uv_pipe_init(loop, &a->server, 0) == 0);
-    a->server.data = a;
+    must(uv_pipe_init(loop, &a->server, 0) == 0 && uv_timer_init(loop, &a->counting) == 0);
+    a->server.data = a->counting.data = a;
     return a;
 }
 
@@ -522,6 +561,7 @@ void answerer_stop(struct answerer *a)
     channel_close(a->channel);
     forget_fds(a);
     uv_close((uv_handle_t *)&a->server, NULL);
+    uv_close((uv_handle_t *)&a->counting, NULL);
 }
 
 void answerer_free(struct answerer *a)

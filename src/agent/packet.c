@@ -43,7 +43,8 @@ struct grant_body {
 };
 
 struct counted_body {
-    uint64_t serial, proxy_cookie;
+    uint64_t count;
+    struct packet_count items[PACKET_COUNTED_MAX];
 };
 
 struct keep_body {
@@ -110,7 +111,8 @@ static int write_grant(struct buf *out, const struct packet_grant *g)
 
 static int write_counted(struct buf *out, const struct packet_counted *c)
 {
-    struct counted_body body = {c->serial, c->proxy_cookie};
+    struct counted_body body = {.count = c->count};
+    memcpy(body.items, c->items, c->count * sizeof *c->items);
     return buf_append(out, &body, sizeof body);
 }
 
@@ -243,7 +245,10 @@ static bool read_counted(struct span bytes, struct packet_counted *ret)
     if (bytes.len != sizeof body)
         return false;
     memcpy(&body, bytes.data, sizeof body);
-    *ret = (struct packet_counted){body.serial, body.proxy_cookie};
+    if (body.count > PACKET_COUNTED_MAX)
+        return false;
+    ret->count = body.count;
+    memcpy(ret->items, body.items, sizeof ret->items);
     return true;
 }
 

@@ -16,7 +16,7 @@ enum packet_kind {
     PACKET_ASK,
     PACKET_DONE,    /* a watched connection is over */
     PACKET_CLOSED,  /* the link is */
-    PACKET_COUNTED, /* a connection was answered for by a grant */
+    PACKET_COUNTED, /* connections that were answered for by grants */
     PACKET_KEEP,    /* a finding is about a sender */
     /* to the answerer */
     PACKET_READY, /* the collector takes links from here on; channel.h: with two descriptors */
@@ -29,6 +29,7 @@ enum packet_kind {
 
 enum {
     PACKET_HEAD_BYTES = 16,
+    PACKET_COUNTED_MAX = 32,
     PACKET_LINES_MAX = AGENT_LINE_BYTES,
     PACKET_BYTES_MAX = PACKET_HEAD_BYTES + PACKET_LINES_MAX
 };
@@ -61,7 +62,10 @@ struct packet {
         uint64_t done;
         struct packet_grant grant;
         struct packet_counted {
-            uint64_t serial, proxy_cookie;
+            size_t count;
+            struct packet_count {
+                uint64_t serial, proxy_cookie; /* the grant's; the proxy's end of the connection */
+            } items[PACKET_COUNTED_MAX];
         } counted;
         struct span lines; /* a view */
     } u;

@@ -54,13 +54,22 @@ static int read_hello(struct json_text *t, struct agent_hello *h, struct agent_e
     return 0;
 }
 
-static int read_ask(struct json_text *t, struct agent_ask *a, struct agent_error *e)
+static int read_ids(struct json_text *t, uint64_t *ret_id, char nonce[AGENT_NONCE_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
+    int64_t id;
+    if (number(t, "id", -1, &id) != 0 || id < 0 || text_of(t, "nonce", nonce, AGENT_NONCE_BYTES) != 0 ||
+        strlen(nonce) != AGENT_NONCE_BYTES - 1 || strspn(nonce, digits) != AGENT_NONCE_BYTES - 1)
+        return -1;
+    *ret_id = (uint64_t)id;
+    return 0;
+}
+
+static int read_ask(struct json_text *t, struct agent_ask *a, struct agent_error *e)
+{
     char proto[8] = "";
-    int64_t id, wait_ms, cookie;
-    if (number(t, "id", -1, &id) != 0 || id < 0 || text_of(t, "nonce", a->nonce, sizeof a->nonce) != 0 ||
-        strlen(a->nonce) != AGENT_NONCE_BYTES - 1 || strspn(a->nonce, digits) != AGENT_NONCE_BYTES - 1)
+    int64_t wait_ms, cookie;
+    if (read_ids(t, &a->id, a->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "id or nonce: missing or malformed");
     if (text_of(t, "proto", proto, sizeof proto) != 0 || strcmp(proto, "tcp") != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "proto: only tcp");
@@ -71,7 +80,6 @@ static int read_ask(struct json_text *t, struct agent_ask *a, struct agent_error
     if (number(t, "hash_wait_ms", 0, &wait_ms) != 0 || number(t, "age_ms", -1, &a->age_ms) != 0 ||
         number(t, "proxy_cookie", 0, &cookie) != 0)
         return fail(e, AGENT_ERROR_BAD_ASK, "hash_wait_ms, age_ms or proxy_cookie: not a number");
-    a->id = (uint64_t)id;
     a->hash_wait_ms = (unsigned)(wait_ms < AGENT_HASH_WAIT_MAX_MS ? wait_ms : AGENT_HASH_WAIT_MAX_MS);
     a->proxy_cookie = (uint64_t)cookie;
     a->want_hash = flag(t, "want_hash");
@@ -81,13 +89,39 @@ static int read_ask(struct json_text *t, struct agent_ask *a, struct agent_error
     return 0;
 }
 
+static int read_keep(struct json_text *t, struct agent_keep *k, struct agent_error *e)
+{
+    int64_t seconds;
+    if (read_ids(t, &k->id, k->nonce) != 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "id or nonce: missing or malformed");
+    if (text_of(t, "sender_ref", k->sender_ref, sizeof k->sender_ref) != 0 || !k->sender_ref[0])
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "sender_ref: missing or too long");
+    if (number(t, "seconds", 0, &seconds) != 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "seconds: not a number");
+    k->seconds = (unsigned)(seconds < AGENT_KEEP_SECONDS_MAX ? seconds : AGENT_KEEP_SECONDS_MAX);
+    return 0;
+}
+
 static int read_typed(struct json_text *t, const char *type, struct agent_message *m, struct agent_error *e)
 {
     int64_t id;
-    if (strcmp(type, "ask") == 0)
-        return m->type = AGENT_MESSAGE_ASK, read_ask(t, &m->u.ask, e);
-    if (strcmp(type, "hello") == 0)
-        return m->type = AGENT_MESSAGE_HELLO, read_hello(t, &m->u.hello, e);
+    if (strcmp(type, "ask") == 0) {
+        m->type = AGENT_MESSAGE_ASK;
+        m->u.ask = (struct agent_ask){.id = 0};
+        return read_ask(t, &m->u.ask, e);
+    }
+    if (strcmp(type, "hello") == 0) {
+        m->type = AGENT_MESSAGE_HELLO;
+        memset(&m->u.hello, 0, sizeof m->u.hello);
+        return read_hello(t, &m->u.hello, e);
+    }
+    if (strcmp(type, "keep") == 0) {
+        m->type = AGENT_MESSAGE_KEEP;
+        m->u.keep = (struct agent_keep){.id = 0};
+        return read_keep(t, &m->u.keep, e);
+    }
+    if (strcmp(type, "error") == 0)
+        return m->type = AGENT_MESSAGE_ERROR, 0;
     if (strcmp(type, "done") != 0)
         return fail(e, AGENT_ERROR_UNKNOWN_TYPE, "no such type of message");
     if (number(t, "id", -1, &id) != 0 || id < 0)
@@ -127,11 +161,20 @@ int agent_request_read(struct span line, struct agent_message *ret, struct agent
     if (line.len >= AGENT_LINE_BYTES || !json_read(line, values, VALUES_MAX, &t) ||
         values[0].type != JSON_MAP)
         return fail(ret_error, AGENT_ERROR_BAD_JSON, "not one JSON object");
-    memset(&m, 0, sizeof m);
     if (read_message(&t, &m, ret_error) != 0)
         return -1;
     if (t.twice)
         return fail(ret_error, AGENT_ERROR_BAD_JSON, "a member is given twice");
-    *ret = m;
+    ret->type = m.type; /* a message is large, and an ask a small part of it */
+    if (m.type == AGENT_MESSAGE_ASK)
+        ret->u.ask = m.u.ask;
+    else if (m.type == AGENT_MESSAGE_HELLO)
+        ret->u.hello = m.u.hello;
+    else if (m.type == AGENT_MESSAGE_KEEP)
+        ret->u.keep = m.u.keep;
+    else if (m.type == AGENT_MESSAGE_DONE)
+        ret->u.done = m.u.done;
+    else
+        memset(&ret->u.error, 0, sizeof ret->u.error);
     return 0;
 }

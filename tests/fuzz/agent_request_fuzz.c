@@ -20,6 +20,10 @@ static void compare(const struct agent_message *small, const struct agent_messag
         compare_asks(&small->u.ask, &big->u.ask);
     if (small->type == AGENT_MESSAGE_DONE)
         must(small->u.done == big->u.done);
+    if (small->type == AGENT_MESSAGE_KEEP)
+        must(small->u.keep.id == big->u.keep.id && small->u.keep.seconds == big->u.keep.seconds &&
+             strcmp(small->u.keep.nonce, big->u.keep.nonce) == 0 &&
+             strcmp(small->u.keep.sender_ref, big->u.keep.sender_ref) == 0);
     if (small->type != AGENT_MESSAGE_HELLO)
         return;
     const struct agent_hello *a = &small->u.hello, *b = &big->u.hello;

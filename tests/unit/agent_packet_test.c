@@ -101,6 +101,25 @@ static void test_what_is_no_packet(void **state)
     assert_false(packet_read(buf_span(&bytes), &read_back));
 }
 
+/* The answerer may say any number: no more than there are places is taken. */
+static void test_what_was_counted(void **state)
+{
+    struct packet p = {.kind = PACKET_COUNTED, .link = 3};
+    (void)state;
+    for (p.u.counted.count = 0; p.u.counted.count < PACKET_COUNTED_MAX; p.u.counted.count++)
+        p.u.counted.items[p.u.counted.count] = (struct packet_count){p.u.counted.count, 8209};
+    write_packet(&p);
+    assert_true(packet_read(buf_span(&bytes), &read_back));
+    assert_int_equal(read_back.u.counted.count, PACKET_COUNTED_MAX);
+    assert_true(read_back.u.counted.items[PACKET_COUNTED_MAX - 1].serial == PACKET_COUNTED_MAX - 1);
+    assert_true(read_back.u.counted.items[0].proxy_cookie == 8209);
+    uint8_t more[PACKET_HEAD_BYTES + sizeof(uint64_t) + sizeof p.u.counted.items];
+    assert_int_equal(buf_len(&bytes), sizeof more);
+    memcpy(more, buf_span(&bytes).data, sizeof more);
+    more[PACKET_HEAD_BYTES]++; /* the low byte on the machines we have */
+    assert_false(packet_read(span_of(more, sizeof more), &read_back));
+}
+
 /* ---- confined ---- */
 
 static void use_what_is_allowed(void)
@@ -180,8 +199,11 @@ static void test_confined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_ask),   cmocka_unit_test(test_an_age_is_bounded),
-        cmocka_unit_test(test_a_keep),   cmocka_unit_test(test_what_is_no_packet),
+        cmocka_unit_test(test_an_ask),
+        cmocka_unit_test(test_an_age_is_bounded),
+        cmocka_unit_test(test_what_is_no_packet),
+        cmocka_unit_test(test_what_was_counted),
+        cmocka_unit_test(test_a_keep),
         cmocka_unit_test(test_confined),
     };
     buf_init(&bytes, PACKET_BYTES_MAX);

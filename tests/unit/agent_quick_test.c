@@ -124,6 +124,38 @@ static void test_not_past_what_was_done(void **state)
     close_link(&asker);
 }
 
+/* In full, so that it is the collector who answers: how often we connected, as it knew until then. */
+static int64_t connections_known(void)
+{
+    int fds[2];
+    brief = false;
+    assert_true(ask_for(ANSWER_WAIT_MS, fds));
+    brief = true;
+    struct agent_message *m = answer();
+    assert_true(m->u.answer.history && m->u.answer.history->has_usage);
+    int64_t count = m->u.answer.history->usage.connections;
+    agent_message_free(m);
+    close_both(fds);
+    return count;
+}
+
+/* What was answered for here is told to the collector later, several at once: before it is asked anything. */
+static void test_what_is_counted_late(void **state)
+{
+    enum { CONNECTIONS = 100 };
+    (void)state;
+    open_link(&asker, true);
+    if (!can_look()) {
+        close_link(&asker);
+        skip();
+    }
+    int64_t before = connections_known();
+    for (int i = 0; i < CONNECTIONS; i++)
+        get_known();
+    assert_int_equal(connections_known() - before, CONNECTIONS + 1); /* that question's own connection, too */
+    close_link(&asker);
+}
+
 /* ---- grants ---- */
 
 static void test_what_a_grant_is_for(void **state)
@@ -167,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_what_a_grant_is_for),
         cmocka_unit_test(test_without_the_collector),
         cmocka_unit_test(test_not_past_what_was_done),
+        cmocka_unit_test(test_what_is_counted_late),
     };
     return cmocka_run_group_tests(tests, start_all, stop);
 }

@@ -264,8 +264,13 @@ static int take_line(struct plain_link *link, struct span line)
         memcpy(link->proxies, m.u.hello.proxies, sizeof link->proxies);
         return 0;
     }
-    if (m.type == AGENT_MESSAGE_DONE)
+    if (m.type == AGENT_MESSAGE_DONE || m.type == AGENT_MESSAGE_ERROR)
         return 0; /* nothing is watched */
+    if (m.type == AGENT_MESSAGE_KEEP) {
+        e = (struct agent_error){.has_id = true, .id = m.u.keep.id, .code = AGENT_ERROR_UNKNOWN_TYPE};
+        snprintf(e.text, sizeof e.text, "this agent keeps nothing, as its hello says");
+        return say_error(link, &e);
+    }
     if (link->greeted)
         return take_ask(link, &m.u.ask);
     e = (struct agent_error){.has_id = true, .id = m.u.ask.id, .code = AGENT_ERROR_NO_HELLO};
