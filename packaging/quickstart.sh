@@ -67,7 +67,7 @@ if [ -z "$state" ]; then
     chmod 711 "$parent"
     state=$parent/state
 elif [ -e "$state/.quickstart" ]; then
-    rm -f "$state/exeat.yaml" "$state/baseline.yaml"
+    rm -rf "$state/exeat.yaml" "$state/baseline.yaml" "$state/actions.yaml" "$state/rules"
 elif [ -e "$state" ] && [ -n "$(ls -A "$state" 2>/dev/null)" ]; then
     fail "$state is not empty, and no earlier quickstart made it: name another folder"
 fi
@@ -100,13 +100,6 @@ origins_pid=$!
 read -r -t 20 trusted_port self_signed_port <&"${ORIGINS[0]}" || fail "the servers did not start"
 echo "https://localhost:$trusted_port, its certificate signed by the development CA"
 echo "https://localhost:$self_signed_port, its certificate signed by itself"
-
-# The five analytics; exeatd has to reach them when it is another user.
-mkdir -p "$state/rules"
-cp "$tree"/policy/rules/attack/*.yml "$state/rules/"
-chmod 755 "$state/rules"
-chmod 644 "$state"/rules/*.yml
-sed -i 's|^  baseline: baseline.yaml$|&\n  rules: [rules]|' "$state/exeat.yaml"
 
 # What the demonstration needs beside what exeat init wrote: loopback is refused by default, and so are unusual ports.
 # And this machine may be busy: a late answer of the agent would make an unknown sender of a known one.

@@ -162,9 +162,7 @@ static int add_entry(const char *path, const struct finding *f, const struct fin
     if (access(path, F_OK) == 0)
         result = conf_file_read(path, false, &text, reterr);
     else
-        buf_append_str(&text, "# suppressions.yaml: findings that are counted but not said; written by exeat "
-                              "findings suppress\n"
-                              "version: 1\nsuppressions:\n");
+        buf_append_str(&text, SUPPRESSIONS_NONE);
     if (result == 0) {
         struct suppressions *before = suppressions_parse(buf_span(&text), path, reterr);
         result = before ? 0 : -1;

@@ -1,9 +1,11 @@
 /* init.c: `exeat init`: a state folder from which `exeat run` can start at once. Nothing that is there is ever overwritten: a second
  * init fills in what is missing. Touches the folder only. */
 #include "base/ip.h"
+#include "base/must.h"
 #include "cmd/cmd.h"
 #include "cmd/init_files.h"
 #include "cmd/place.h"
+#include "rules/suppression.h"
 #include "tls/devca.h"
 
 #include <errno.h>
@@ -15,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CERTIFICATE_DAYS = 365 };
+enum { CERTIFICATE_DAYS = 365, CONFIG_BYTES = 4096 };
 
 static const char help[] =
     "usage: exeat init [--state DIR] [--listen ADDRESS:PORT]\n"
@@ -23,6 +25,8 @@ static const char help[] =
     "Makes a state folder from which `exeat run` can start at once:\n"
     "  exeat.yaml      the configuration\n"
     "  baseline.yaml   a starting baseline: who may reach what\n"
+    "  rules/          Sigma rules: the five ATT&CK analytics; actions.yaml says what a match does\n"
+    "  suppressions.yaml  findings that somebody answers for; none yet\n"
     "  ca/             a development CA, and a certificate for the proxy signed by it; keys are 0600\n"
     "  agent/          for the agent's socket\n"
     "  data/           the only one exeatd writes to: records, pid file, admin socket\n"
@@ -86,8 +90,7 @@ static int make_folder(struct init *s, const char *name, bool group_only)
     return hand_over(s, path, group_only);
 }
 
-static int make_text(struct init *s, const char *name, const char *what,
-                     void (*write)(const struct init *, FILE *))
+static int make_text(struct init *s, const char *name, const char *what, struct span text)
 {
     char path[PLACE_PATH_BYTES];
     int fd = open(in_state(s, name, path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
@@ -96,26 +99,35 @@ static int make_text(struct init *s, const char *name, const char *what,
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     if (!f)
         return err_set(&s->err, path, 0, 0, "cannot be made: %s", strerror(errno));
-    write(s, f);
-    bool failed = ferror(f) != 0;
+    bool failed = fwrite(text.data, 1, text.len, f) != text.len;
     if (fclose(f) != 0 || failed)
         return err_set(&s->err, path, 0, 0, "cannot be written");
     say(s, true, name, what);
     return hand_over(s, path, true);
 }
 
-static void write_config(const struct init *s, FILE *f)
+static int make_config(struct init *s)
 {
-    char user[128] = "";
+    char user[128] = "", text[CONFIG_BYTES];
     if (s->user)
         snprintf(user, sizeof user, "  user: %.64s\n", s->user->pw_name);
-    fprintf(f, init_config_text, s->listen, user);
+    int len = snprintf(text, sizeof text, INIT_CONFIG_FORMAT, s->listen, user);
+    must(len > 0 && len < CONFIG_BYTES);
+    return make_text(s, "exeat.yaml", "the proxy's configuration",
+                     span_of((const uint8_t *)text, (size_t)len));
 }
 
-static void write_baseline(const struct init *s, FILE *f)
+static int make_policy(struct init *s)
 {
-    (void)s;
-    fputs(init_baseline_text, f);
+    if (make_text(s, "baseline.yaml", "who may reach what: edit this", span_str(init_baseline_text)) != 0 ||
+        make_text(s, "suppressions.yaml", "findings that somebody answers for",
+                  span_str(SUPPRESSIONS_NONE)) != 0 ||
+        make_folder(s, "rules", true) != 0)
+        return -1;
+    for (const struct init_file *f = init_policy; f->name; f++)
+        if (make_text(s, f->name, "", span_of(f->text, f->len)) != 0)
+            return -1;
+    return 0;
 }
 
 static int make_certificates(struct init *s)
@@ -154,10 +166,8 @@ static int make_all(struct init *s)
 {
     printf("state folder %s\n", s->state);
     if (make_folder(s, "", true) != 0 || make_folder(s, "data", false) != 0 ||
-        make_folder(s, "agent", true) != 0 || make_folder(s, "ca", true) != 0 ||
-        make_text(s, "baseline.yaml", "who may reach what: edit this", write_baseline) != 0 ||
-        make_text(s, "exeat.yaml", "the proxy's configuration", write_config) != 0 ||
-        make_certificates(s) != 0)
+        make_folder(s, "agent", true) != 0 || make_folder(s, "ca", true) != 0 || make_policy(s) != 0 ||
+        make_config(s) != 0 || make_certificates(s) != 0)
         return cmd_fail(&s->err, CMD_FAILED);
     printf("next: exeat run --state %s\n", s->state);
     return CMD_OK;

@@ -20,6 +20,11 @@ struct suppression {
     int64_t expires_s;
 };
 
+/* A file that suppresses nothing, to which entries can be added. */
+#define SUPPRESSIONS_NONE                                                                                    \
+    "# suppressions.yaml: findings that are counted but not said; written by exeat findings suppress\n"      \
+    "version: 1\nsuppressions:\n"
+
 struct suppressions; /* immutable: threads share it */
 
 /* NULL fills reterr with file, line and column. */

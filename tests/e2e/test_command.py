@@ -131,6 +131,16 @@ def alive(pid):
         return False
 
 
+def test_what_init_makes_has_the_analytics_in_force(running, state):
+    status = json.loads(exeat("status", "--json", "--state", state[0]).stdout)["status"]
+    assert status["rules"]["loaded"] >= 9, status["rules"]
+    found = exeat("findings", "list", "--json", "--state", state[0])
+    assert (found.returncode, found.stdout) == (0, ""), found
+    test = json.loads(exeat("findings", "selftest", "--json", "--state", state[0]).stdout)
+    fired = sum(a["fired"] for a in test["analytics"])
+    assert fired == 5 if os.getuid() == 0 else fired >= 1, test  # who isn't root has an agent that sees less
+
+
 def test_init_makes_and_never_overwrites(tmp_path):
     folder = str(tmp_path / "s")
     assert exeat("init", "--state", folder).returncode == 0
