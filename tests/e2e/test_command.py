@@ -136,6 +136,7 @@ def test_what_init_makes_has_the_analytics_in_force(running, state):
     assert status["rules"]["loaded"] >= 9, status["rules"]
     found = exeat("findings", "list", "--json", "--state", state[0])
     assert (found.returncode, found.stdout) == (0, ""), found
+    wait_until(lambda: json.loads(exeat("findings", "selftest", "--json", "--state", state[0]).stdout)["agent"], "the agent")
     test = json.loads(exeat("findings", "selftest", "--json", "--state", state[0]).stdout)
     fired = sum(a["fired"] for a in test["analytics"])
     assert fired == 5 if os.getuid() == 0 else fired >= 1, test  # who isn't root has an agent that sees less
