@@ -11,8 +11,8 @@
 static const char help[] =
     "usage: exeat findings selftest [--json] [--state DIR | --config FILE]\n"
     "\n"
-    "Has the running proxy pretend, for each of the five analytics, an exchange that it must find: through "
-    "the baseline, "
+    "Has the running proxy pretend, for each rule of the five analytics, an exchange that it must find: "
+    "through the baseline, "
     "rules, actions\n"
     "and suppressions that are in force. Nothing leaves. The records and findings say that they are tests, "
     "add to no risk, "
@@ -20,14 +20,15 @@ static const char help[] =
     "and the findings are closed at once. What this proxy could never know, as what a process did before "
     "where no agent "
     "sees that, is\n"
-    "not pretended: its analytic fails.\n"
+    "not pretended: its rule is told as not fired, and an analytic none of whose rules can fire fails.\n"
     "\n"
     "  -j, --json          the proxy's whole answer, for machines\n"
     "  -s, --state DIR     of the proxy with this state folder (default as for exeat run, then /etc/exeat)\n"
     "  -c, --config FILE   of the proxy with this configuration\n"
     "  -h, --help          this text\n"
     "\n"
-    "exit codes: 0 all fired   1 one did not, or there is no proxy   2 wrong configuration or usage\n"
+    "exit codes: 0 each rule that can be answered here was true   1 one was not, or there is no proxy   2 "
+    "wrong configuration or usage\n"
     "example: exeat findings selftest --json | jq '.analytics[] | select(.fired | not)'\n";
 
 static const char *text(const json_t *o, const char *key)
@@ -75,9 +76,13 @@ static void print_report(const json_t *o)
     const json_t *a;
     json_array_foreach(json_object_get(o, "analytics"), i, a)
     {
-        bool fired = json_is_true(json_object_get(a, "fired"));
+        bool fired = json_is_true(json_object_get(a, "fired")),
+             whole = json_is_true(json_object_get(a, "whole"));
         printf("%s  %s%-7s%s  %s\n", text(a, "analytic"),
-               terminal_colour(stdout, fired ? COLOUR_GOOD : COLOUR_BAD), fired ? "fired" : "MISSING",
+               terminal_colour(stdout, whole ? COLOUR_GOOD : COLOUR_BAD),
+               whole   ? "fired"
+               : fired ? "IN PART"
+                       : "MISSING",
                terminal_colour(stdout, COLOUR_NONE), text(a, "what"));
         print_rules(json_object_get(a, "rules"));
         print_sentences(json_object_get(a, "missing"), "missing: ", COLOUR_BAD);

@@ -1,17 +1,27 @@
 /* observed.h: which facts could be observed of which host lately: for `exeat status coverage`, which says what the rules see and what they
- * don't. Shared by all workers under one lock; bounded: a host more than OBSERVED_HOSTS_MAX is not counted, and said to be. Forgotten at a
- * restart. flow/exchange.c notes each exchange as it ends, admin/ asks. */
+ * don't. Shared by all workers under one lock; bounded: a host more than OBSERVED_HOSTS_MAX is not counted, and said to be. Kept in store/
+ * across restarts, a row for each place in memory, so that the file is bounded, too; what is known already is written again only each
+ * OBSERVED_KEEP_S, so that much may look older than it is. flow/exchange.c notes each exchange as it ends, admin/ asks. */
 #ifndef EXEAT_FLOW_OBSERVED_H
 #define EXEAT_FLOW_OBSERVED_H
 
 #include "facts/facts.h"
 
-enum { OBSERVED_HOSTS_MAX = 4096, OBSERVED_PLATFORM_BYTES = 16, OBSERVED_WINDOW_S = 24 * 3600 };
+struct store; /* store/store.h */
+
+enum {
+    OBSERVED_HOSTS_MAX = 4096,
+    OBSERVED_PLATFORM_BYTES = 16,
+    OBSERVED_WINDOW_S = 24 * 3600,
+    OBSERVED_KEEP_S = 600,
+    OBSERVED_KIND = 65, /* of its rows among the sightings in store/ */
+};
 
 struct observed;
 
-struct observed *observed_new(void); /* NULL without memory */
-void observed_free(struct observed *take_o);
+/* Reads what `store` has (NULL: nothing is kept) and becomes its source: before store_start(). NULL without memory. */
+struct observed *observed_new(struct store *store);
+void observed_free(struct observed *take_o); /* after store_close() */
 
 /* An exchange of that host is over: what of its facts was looked for counts as observed, whether it was there or not. `platform`: its
  * agent's, as "linux"; "" without. */

@@ -182,6 +182,7 @@ static void set_destination(struct flow *f, struct history history)
     set_count(facts, FACT_dest_hosts, history.hosts, seen.hosts);
     set_count(facts, FACT_dest_users, history.days, seen.users);
     set_flag(facts, FACT_dest_new_for_sender, history.days && r->by.sender, !by_sender.known);
+    set_count(facts, FACT_dest_sender_hosts, r->by.sender, by_sender.hosts);
     set_flag(facts, FACT_dest_new_for_host, history.days, !seen.by_host);
     set_flag(facts, FACT_dest_new_for_user, history.days && r->by.user, !seen.by_user);
 }

@@ -31,7 +31,7 @@ struct store; /* store/store.h */
     X(HANDSHAKE, 13,                                                                                         \
       "stable sender, a line feed, host:port: a TLS session that began in full; the memo is the highest "    \
       "version")                                                                                             \
-    X(ISSUER_DESTINATION, 14, "issuer of a leaf certificate; its senders are destinations, host:port")       \
+    X(ISSUER_DESTINATION, 16, "issuer of a leaf certificate; its senders are destinations, host:port")       \
     X(PROGRAM, 14,                                                                                           \
       "stable sender; or \"file\", host, path where users can write that: its file's hash was known")        \
     X(PROGRAM_HASH, 15, "the same, a line feed, hexadecimal SHA-256 of that file")                           \

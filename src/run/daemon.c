@@ -191,7 +191,7 @@ static int open_history(struct daemon *d)
                                              .quiet_ms = c->findings.quiet_ms,
                                              .daily_budget = (unsigned)c->findings.daily_budget};
     d->findings = findings_new(&options);
-    d->observed = observed_new();
+    d->observed = observed_new(d->store);
     return d->observed && d->sightings && d->pairs && d->habits && d->findings ? 0 : -1;
 }
 

@@ -24,6 +24,8 @@ SENDS = {"ratio": 0.9, "volume_out_1h": 2 << 20, "upload_to_p99": 12.5, "sender_
 A0761, A1415, A1415B, A0402, A1498 = (f"{n}a000-0000-4e78-8ea7-00000000000{i}" for n, i in
                                       (("0761", 1), ("1415", 1), ("1415", 2), ("0402", 1), ("1498", 1)))
 A0759, A0759S, A0759C, A0759L, A0759V = (f"0759a000-0000-4e78-8ea7-00000000000{i}" for i in (1, 2, 3, 4, 5))
+A0759B = "0759a000-0000-4e78-8ea7-000000000006"
+A1498B = "1498a000-0000-4e78-8ea7-000000000002"
 A0761B = "0761a000-0000-4e78-8ea7-000000000002"
 SPLIT = {"sender_approved": False, "sender_confidence": "exact", "volume_ratio_24h": 0.74, "volume_out_24h": 1 << 20, "bytes_out": 4096, "sender_is_browser": False}
 BEACON = {"sender_approved": False, "sender_confidence": "exact", "beacon_score": 0.76, "beacon_flows": 24, "sender_is_browser": False}
@@ -71,11 +73,17 @@ CASES = [
     ("an entry of the baseline's pki", {**CHAIN, "chain_exception": "office"}, set()),
     ("known for a week", {**CHAIN, "issuer_first_seen_days": 7}, set()),
     ("a public chain", {**CHAIN, "chain_class": "public", "chain_trusted": True}, set()),
+    ("a person clicked through a warning", {**CHAIN, "sender_is_browser": True}, {A1498B}),
+    ("a browser that another program drives", {**CHAIN, "sender_is_browser": False}, {A1498}),
+    ("a person, a device of the house", {**CHAIN, "sender_is_browser": True, "chain_exception": "office"}, set()),
+    ("a person, a kit's default", {**CHAIN, "sender_is_browser": True, "chain_kit": "some kit"}, {A1498, A1498B}),
     ("a kit's default", {**CHAIN, "issuer_first_seen_days": 90, "chain_kit": "some kit"}, {A1498}),
     ("fronting", {"anomalies": ["H14"], "chain_class": "public", "chain_trusted": True}, {A1498}),
     ("common oddities", {"anomalies": ["H12", "H16", "H30"], "chain_class": "public", "chain_trusted": True}, set()),
 
     ("hardly ever connects", RARELY, {A0759}),
+    ("where it was on one other desk", {**RARELY, "dest_sender_hosts": 1}, {A0759}),
+    ("where it goes from two desks", {**RARELY, "dest_sender_hosts": 2}, set()),
     ("not often enough to know", {**RARELY, "sender_executions": 49}, set()),
     ("connects now and then", {**RARELY, "sender_connected_share": 0.02}, set()),
     ("no TLS", {**RARELY, "tunnel_protocol": "ssh"}, set()),
@@ -99,6 +107,8 @@ CASES = [
     ("as much comes back", {**SPLIT, "volume_ratio_24h": 0.1}, set()),
     ("what a sensor reports", {**SPLIT, "sender_approved": True}, set()),
     ("a host without an agent", {**SPLIT, "sender_confidence": "unknown"}, set()),
+    ("a person's GiB", {**SPLIT, "sender_is_browser": True, "sender_approved": True, "volume_out_24h": 1 << 30}, {A0759B}),
+    ("a person's meeting", {**SPLIT, "sender_is_browser": True, "volume_out_24h": 1 << 30, "volume_ratio_24h": 0.1}, set()),
     ("a person's uploads", {**SPLIT, "sender_is_browser": True}, set()),
 
     ("like clockwork", BEACON, {A0761B}),

@@ -32,10 +32,16 @@ def need_history(proxy):
 
 
 def test_selftest_fires_all_five_and_leaves_nothing(dns):
-    with make(dns, []) as p:
+    with make(dns, [], policy={"handling": "peek", "rules": [str(POLICY / "rules/attack")]}) as p:
         need_history(p)
         report = selftest(p)
-        assert all(a["fired"] for a in report.values()), report
+        assert all(a["fired"] and a["whole"] for a in report.values()), report
+        # each rule that is shipped, and not only one of each analytic; those below findings.level make no finding
+        states = {r["title"]: r["state"] for a in report.values() for r in a["rules"]}
+        assert len(states) == sum(f.read_text().count("\nname: ") for f in (POLICY / "rules/attack").glob("*.yml"))
+        if agent_sees(p, "tls_library_unexpected"):
+            assert {s for s in states.values()} == {"fired", "below_level"}, states
+            assert sum(s == "below_level" for s in states.values()) == 2, states
         # what is said of it: each is a test, created and closed at once
         findings = wait_until(lambda: [f for f in lines(p) if f["activity_id"] == 3], "closed findings")
         assert all(f["unmapped"]["finding"]["test"] for f in lines(p))
@@ -80,6 +86,22 @@ suppressions:
         assert "chain_class" in report["AN1498"]["rules"][0]["unobservable"]
 
 
+def test_selftest_says_which_rule_was_changed(dns, tmp_path):
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for path in (POLICY / "rules/attack").glob("*.yml"):
+        (rules / path.name).write_text(path.read_text().replace("beacon_score|gte: 0.75", "beacon_score|gte: 7.5"))
+    tmp_path.chmod(0o755)
+    with make(dns, [], policy={"rules": [str(rules)]}) as p:
+        need_history(p)
+        report = selftest(p, code=1)
+        assert report["AN0761"]["fired"] and not report["AN0761"]["whole"]
+        assert report["AN0761"]["missing"] == ["an0761_beacon is not true of what the test pretends: was it changed?"]
+        # certificates are not looked at here: what cannot be answered is no fault
+        assert report["AN0759"]["whole"] and any(r["state"] == "not_fired" for r in report["AN0759"]["rules"])
+        assert "IN PART" in exeat(p, "findings", "selftest", "--config", str(p.config_path), code=1)
+
+
 def test_selftest_without_an_agent(dns):
     p = make(dns, [])
     p.with_agent = False
@@ -115,6 +137,12 @@ def test_coverage_says_what_was_observed_of_which_hosts(dns, https, authority, n
         assert platforms[0]["observed"] == 0
         if not agent_sees(p, "archive_written"):
             assert shares("AN1415")[1]["history_archive_written_age_s"][0]["observed"] == 0
+        before = report()[1]["AN0761"]
+        p.daemon.end(expected=0)
+        p.daemon = None
+        p.daemon = harness.start_and_wait_ready("coverage-again", [harness.BUILD / "exeatd", "--config", p.config_path], p.folder)
+        assert wait_until(lambda: report()[1]["AN0761"]["platforms"], "it after a restart") == before["platforms"]
+        assert report()[1]["AN0761"]["facts"] == before["facts"]
         text = exeat(p, "status", "coverage", "--config", str(p.config_path))
         assert "chain_class" in text and "linux 0 of 1 (0 %)" in text and "linux 1 of 1 (100 %)" in text
 

@@ -2,10 +2,13 @@
 #include "flow/observed.h"
 
 #include "base/must.h"
+#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -33,7 +36,7 @@ static void what_was_looked_for_is_observed(void **state)
 {
     (void)state;
     enum { NOW = 1000000, DAY = OBSERVED_WINDOW_S };
-    struct observed *o = observed_new();
+    struct observed *o = observed_new(NULL);
     static struct facts facts;
     fact_set_text(&facts, FACT_ja4, "t13d");
     facts.values[FACT_sni].state = FACT_UNOBSERVABLE;
@@ -61,7 +64,7 @@ static void what_was_looked_for_is_observed(void **state)
 static void there_is_an_end_to_it(void **state)
 {
     (void)state;
-    struct observed *o = observed_new();
+    struct observed *o = observed_new(NULL);
     static struct facts facts;
     char name[16];
     for (int i = 0; i < OBSERVED_HOSTS_MAX + 10; i++) {
@@ -77,9 +80,61 @@ static void there_is_an_end_to_it(void **state)
     observed_free(o);
 }
 
+static struct store *start(const char *path)
+{
+    struct store *s = store_open(path);
+    assert_non_null(s);
+    return s;
+}
+
+static void finish(struct store *s, struct observed *o)
+{
+    assert_true(store_close(s, 10000));
+    observed_free(o);
+}
+
+static void a_restart_forgets_nothing(void **state)
+{
+    (void)state;
+    enum { DAY = OBSERVED_WINDOW_S };
+    const int64_t now_s = (int64_t)time(NULL); /* the store forgets what is years old */
+    static struct facts facts;
+    struct err e;
+    char folder[] = "/tmp/exeat-observed-XXXXXX", path[64], command[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/history.sqlite", folder);
+    struct store *s = start(path);
+    struct observed *o = observed_new(s);
+    assert_int_equal(store_start(s, &e), 0);
+    fact_set_text(&facts, FACT_ja4, "t13d");
+    facts.values[FACT_sni].state = FACT_UNOBSERVABLE;
+    observed_note(o, span_str("a"), "linux", &facts, now_s);
+    facts.values[FACT_sni].state = FACT_ABSENT;
+    observed_note(o, span_str("b"), "", &facts, now_s + 10);
+    finish(s, o);
+    s = start(path);
+    o = observed_new(s);
+    assert_int_equal(store_start(s, &e), 0);
+    struct count c = count(o, now_s + 20);
+    assert_int_equal(c.hosts, 2);
+    assert_int_equal(c.ja4, 2);
+    assert_int_equal(c.sni, 1);
+    assert_int_equal(c.linux_hosts, 1);
+    observed_note(o, span_str("a"), "linux", &facts, now_s + DAY); /* goes on, in its place */
+    finish(s, o);
+    s = start(path);
+    o = observed_new(s);
+    assert_int_equal(count(o, now_s + DAY + 10).hosts, 1);
+    assert_int_equal(count(o, now_s + DAY + 10).sni, 1);
+    finish(s, o);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_looked_for_is_observed),
+                                       cmocka_unit_test(a_restart_forgets_nothing),
                                        cmocka_unit_test(there_is_an_end_to_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,14 @@ static uint32_t path_class(const struct program_info *p)
     return 1u << (strncmp(p->executable, "/opt/", 5) == 0 ? SENDER_PATH_OPTIONAL : SENDER_PATH_SYSTEM);
 }
 
+static void add_parent(struct sender *s, const char *executable, const char *name)
+{
+    s->parents = arena_alloc(&s->arena, sizeof *s->parents);
+    must(s->parents);
+    *s->parents = (struct sender_parent){.pid = 900, .executable = executable, .name = name};
+    s->parent_count = 1;
+}
+
 /* Whose files are of a package, nobody but root can write. */
 static void fill_program(struct sender *s, const struct program_info *p, const struct visit *v)
 {
@@ -101,13 +109,10 @@ static void fill_program(struct sender *s, const struct program_info *p, const s
     }
     if (p->flags & CI_UNIT)
         s->unit = "builder.service";
-    if (v->program == PROGRAM_GO_TEST) {
-        s->parents = arena_alloc(&s->arena, sizeof *s->parents);
-        must(s->parents);
-        *s->parents = (struct sender_parent){
-            .pid = 900, .executable = program_info(PROGRAM_GO)->executable, .name = "go"};
-        s->parent_count = 1;
-    }
+    if (v->program == PROGRAM_GO_TEST)
+        add_parent(s, program_info(PROGRAM_GO)->executable, "go");
+    if (v->program == PROGRAM_APPIMAGE) /* which mounts itself */
+        add_parent(s, "/home/user/Downloads/notes.AppImage", "notes.AppImage");
     s->who.borrowed_known = true;
     s->who.path_class = path_class(p);
     s->who.browser = p->flags & BROWSER ? "chromium" : NULL;
