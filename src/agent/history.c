@@ -53,6 +53,9 @@ struct history {
     enum agent_history_kind listened;
     void (*listener)(void *context, const struct history_id *who, const struct history_seen *seen);
     void *listener_context; /* borrowed */
+    void (*learn)(void *context, int64_t pid);
+    void *learn_context; /* borrowed */
+    bool learning;
 };
 
 /* ---- the table ---- */
@@ -329,8 +332,24 @@ void history_listen(struct history *h, enum agent_history_kind kind,
     h->listener_context = context;
 }
 
+void history_learn_by(struct history *h, void (*learn)(void *context, int64_t pid), void *context)
+{
+    h->learn = learn;
+    h->learn_context = context;
+}
+
+static void learn_if_new(struct history *h, int64_t pid)
+{
+    if (!h->learn || h->learning || history_knows(h, pid))
+        return;
+    h->learning = true;
+    h->learn(h->learn_context, pid);
+    h->learning = false;
+}
+
 bool history_see(struct history *h, int64_t pid, const struct history_seen *seen, int64_t now_ms)
 {
+    learn_if_new(h, pid);
     struct lived *p = find_number(h, pid);
     if (!p)
         return false;

@@ -59,6 +59,9 @@ void history_listen(struct history *h, enum agent_history_kind kind,
                                  const struct history_seen *seen),
                     void *context);
 
+/* `learn` is called when a process did something of which nobody told yet: it may tell now. It is not called from within itself. */
+void history_learn_by(struct history *h, void (*learn)(void *context, int64_t pid), void *context);
+
 /* The process that has this number now did something. False: nobody knows it. */
 bool history_see(struct history *h, int64_t pid, const struct history_seen *seen, int64_t now_ms);
 

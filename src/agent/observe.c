@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60 };
+enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60, WALK_PAUSE_MS = 500 };
 
 struct observe {
     struct platform *platform; /* borrowed */
@@ -14,6 +14,7 @@ struct observe {
     uv_timer_t timer;
     uv_work_t walk, scan;
     struct history_scan job; /* of the thread that runs `scan`, meanwhile */
+    uint64_t walked_ms;
     unsigned turns, open_handles;
     bool walking, scanning, stopping;
 };
@@ -42,6 +43,7 @@ static void on_walked(uv_work_t *work, int status)
     struct observe *o = work->data;
     (void)status;
     o->walking = false;
+    o->walked_ms = uv_now(o->timer.loop);
     free_when_over(o);
 }
 
@@ -85,6 +87,8 @@ static void take_turn(struct observe *o)
 {
     platform_history_turn(o->platform);
     begin_scan(o);
+    if (uv_now(o->timer.loop) >= o->walked_ms + WALK_PAUSE_MS && platform_history_wants_walk(o->platform))
+        begin_walk(o);
 }
 
 static void on_timer(uv_timer_t *timer)

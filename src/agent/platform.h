@@ -149,6 +149,7 @@ void platform_attribute(struct platform *p, struct attribution *const *batch, si
 int platform_history_fd(const struct platform *p);
 void platform_history_turn(struct platform *p);
 void platform_history_walk(struct platform *p);
+bool platform_history_wants_walk(struct platform *p); /* sooner than usual */
 
 /* Looks that wait: the next one (false: none), the work itself on any thread, its result. */
 bool platform_history_scan_next(struct platform *p, struct history_scan *ret);

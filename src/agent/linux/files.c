@@ -4,7 +4,8 @@
 
 #include "agent/archive.h"
 #include "agent/linux/exec.h"
-#include "base/log.h"
+#include "agent/linux/renames.h"
+#include "agent/linux/watched.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,15 +21,28 @@
 #include <dirent.h>
 #include <unistd.h>
 
-enum { MARKS_MAX = 8192, WALK_DEPTH_MAX = 8, EVENTS_AT_ONCE = 32, PATH_BYTES = 4096 };
+enum {
+    MARKS_MAX = 8192,
+    DEEP_MARKS_MAX = MARKS_MAX / 2, /* of a walk: files below folders have no more of them */
+    WALK_DEPTH_MAX = 8,
+    EVENTS_AT_ONCE = 32,
+    NAMES_BYTES = 64, /* for an event of that kind */
+    NAMES_AT_ONCE = 256,
+    NAMES_TURNS_MAX = 8,
+    PATH_BYTES = 4096,
+    DEEP_PATH_BYTES = PATH_BYTES + 256
+};
 
-/* Seen by our mark, yet under a path that none of the globs names: renamed, or a hard link. */
+/* Seen by our mark, yet nobody knows under which name that was put there. */
 static const char moved_class[] = "moved";
 
 struct file_watch {
-    int opened, written; /* owned */
+    int opened, written;   /* owned */
+    struct renames *names; /* owned */
+    struct watched *files; /* owned */
     struct globs globs;
     atomic_uint marks;
+    atomic_bool walk_wanted;
     unsigned marking; /* of the walk */
     uint64_t lost;
     pid_t own;
@@ -53,26 +67,37 @@ bool file_is_local(int fd)
     return false;
 }
 
-/* What a descriptor of O_PATH is open on, not what lies at some path by now. */
-static bool mark_fd(struct file_watch *w, int fd)
+/* Marks what a descriptor of O_PATH is open on, not what lies at some path by now. A file is known from here on by its class, a folder
+ * listened at by its path. */
+static bool mark_fd(struct file_watch *w, int fd, const char *path, const char *class_name)
 {
-    char path[40];
-    struct stat st;
-    if (fstat(fd, &st) != 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) || !file_is_local(fd))
+    char link[40];
+    struct watched_file file;
+    if (!watched_file_of(fd, &file) || (!S_ISDIR(file.mode) && !S_ISREG(file.mode)) || !file_is_local(fd))
         return false;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    uint64_t mask = S_ISDIR(st.st_mode) ? FAN_OPEN | FAN_EVENT_ON_CHILD | FAN_ONDIR : FAN_OPEN;
-    return fanotify_mark(w->opened, FAN_MARK_ADD, mask, AT_FDCWD, path) == 0;
+    if (S_ISREG(file.mode) && !class_name)
+        return false;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    uint64_t mask = S_ISDIR(file.mode) ? FAN_OPEN | FAN_EVENT_ON_CHILD | FAN_ONDIR : FAN_OPEN;
+    if (fanotify_mark(w->opened, FAN_MARK_ADD, mask, AT_FDCWD, link) != 0)
+        return false;
+    if (S_ISDIR(file.mode))
+        renames_add(w->names, fd, path, 0);
+    else
+        watched_add(w->files, &file, class_name);
+    return true;
 }
 
-static int mark_at(struct file_watch *w, int dirfd, const char *name)
+/* A descriptor on it, of O_PATH; -1: it has no mark. */
+static int mark_at(struct file_watch *w, int dirfd, const char *name, const char *path,
+                   const char *class_name)
 {
     if (w->marking >= MARKS_MAX)
         return -1;
     int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    if (mark_fd(w, fd)) {
+    if (mark_fd(w, fd, path, class_name)) {
         w->marking++;
         return fd;
     }
@@ -80,21 +105,36 @@ static int mark_at(struct file_watch *w, int dirfd, const char *name)
     return -1;
 }
 
-static void walk_below(struct file_watch *w, int fd, unsigned depth)
+static void walk_below(struct file_watch *w, int fd, const char *path, unsigned depth);
+
+static void walk_entry(struct file_watch *w, int dirfd, const struct dirent *d, const char *folder,
+                       unsigned depth)
 {
-    int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char path[DEEP_PATH_BYTES];
+    bool in_folder, is_folder = d->d_type == DT_DIR;
+    int len = snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
+    if (len >= PATH_BYTES || strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+        return;
+    const char *class_name = is_folder ? NULL : globs_class(&w->globs, path, &in_folder);
+    if (!is_folder && (!class_name || d->d_type != DT_REG || w->marking >= DEEP_MARKS_MAX))
+        return;
+    int child = mark_at(w, dirfd, d->d_name, path, class_name);
+    if (child < 0)
+        return;
+    if (is_folder)
+        walk_below(w, child, path, depth + 1);
+    close(child);
+}
+
+static void walk_below(struct file_watch *w, int fd, const char *path, unsigned depth)
+{
+    int again =
+        depth < WALK_DEPTH_MAX ? openat(fd, ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
     DIR *dir = again >= 0 ? fdopendir(again) : NULL;
     if (!dir && again >= 0)
         close(again);
-    for (struct dirent *d; dir && depth < WALK_DEPTH_MAX && (d = readdir(dir));) {
-        if (d->d_type != DT_DIR || strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-            continue;
-        int child = mark_at(w, dirfd(dir), d->d_name);
-        if (child < 0)
-            continue;
-        walk_below(w, child, depth + 1);
-        close(child);
-    }
+    for (struct dirent *d; dir && (d = readdir(dir));)
+        walk_entry(w, dirfd(dir), d, path, depth);
     if (dir)
         closedir(dir);
 }
@@ -102,13 +142,15 @@ static void walk_below(struct file_watch *w, int fd, unsigned depth)
 static void mark_glob(struct file_watch *w, const char *text, bool below)
 {
     glob_t found = {.gl_pathc = 0};
+    bool in_folder;
     if (glob(text, GLOB_NOSORT, NULL, &found) == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++) {
-            int fd = mark_at(w, AT_FDCWD, found.gl_pathv[i]);
+            const char *path = found.gl_pathv[i], *class_name = globs_class(&w->globs, path, &in_folder);
+            int fd = mark_at(w, AT_FDCWD, path, path, class_name);
             if (fd < 0)
                 continue;
             if (below)
-                walk_below(w, fd, 0);
+                walk_below(w, fd, path, 0);
             close(fd);
         }
     }
@@ -118,6 +160,7 @@ static void mark_glob(struct file_watch *w, const char *text, bool below)
 void file_watch_walk(struct file_watch *w)
 {
     w->marking = 0;
+    atomic_store(&w->walk_wanted, false);
     for (size_t i = 0; i < w->globs.count; i++) {
         const struct glob_row *row = &w->globs.rows[i];
         if (!row->class_name[0])
@@ -127,6 +170,11 @@ void file_watch_walk(struct file_watch *w)
             mark_glob(w, row->text, false); /* the files, too: they keep their mark under another name */
     }
     atomic_store(&w->marks, w->marking);
+}
+
+bool file_watch_wants_walk(struct file_watch *w)
+{
+    return atomic_load(&w->walk_wanted);
 }
 
 /* The file systems that are mounted now, one mark each. The count. */
@@ -167,10 +215,12 @@ struct file_watch *file_watch_new(const struct globs *globs, char why[FILES_WHY_
         return NULL;
     w->globs = *globs;
     w->own = getpid();
+    w->files = watched_new();
+    w->names = renames_new(&w->globs);
     w->opened = open_group();
     int error = errno;
     w->written = open_group();
-    if (w->opened >= 0 && w->written >= 0 && mark_file_systems(w) > 0)
+    if (w->files && w->names && w->opened >= 0 && w->written >= 0 && mark_file_systems(w) > 0)
         return w;
     if (w->opened >= 0)
         error = errno;
@@ -188,13 +238,16 @@ void file_watch_free(struct file_watch *w)
         close(w->opened);
     if (w->written >= 0)
         close(w->written);
+    renames_free(w->names);
+    watched_free(w->files);
     free(w);
 }
 
-void file_watch_fds(const struct file_watch *w, int ret[2])
+void file_watch_fds(const struct file_watch *w, int ret[FILES_FDS])
 {
     ret[0] = w->opened;
     ret[1] = w->written;
+    ret[2] = renames_fd(w->names);
 }
 
 uint64_t file_watch_lost(const struct file_watch *w)
@@ -212,8 +265,6 @@ unsigned file_watch_marks(const struct file_watch *w)
 struct turn {
     struct file_watch *watch;
     struct history *history;
-    void (*learn)(void *context, int64_t pid);
-    void *context;
 };
 
 static bool path_of(int fd, char path[PATH_BYTES])
@@ -231,62 +282,100 @@ static bool path_of(int fd, char path[PATH_BYTES])
     return true;
 }
 
-static void see(const struct turn *t, int64_t pid, const struct history_seen *seen)
+/* A new folder has its mark before anybody lists it, a file before it is renamed to something that no glob names. */
+static void on_name(void *context, const struct name_appeared *a)
 {
-    if (!history_knows(t->history, pid))
-        t->learn(t->context, pid);
-    history_see(t->history, pid, seen, exec_now_ms());
+    struct file_watch *w = context;
+    bool in_folder, is_watched = a->is_folder ? globs_class(&w->globs, a->path, &in_folder) != NULL
+                                              : a->class_name != NULL;
+    int fd = is_watched ? open(a->path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    mark_fd(w, fd, a->path, a->class_name);
+    if (a->is_folder) /* what it brought along */
+        atomic_store(&w->walk_wanted, true);
+    close(fd);
 }
 
-static void on_opened(const struct turn *t, int fd, int64_t pid, const struct stat *st)
+static bool take_names(struct file_watch *w, unsigned max)
+{
+    return renames_turn(w->names, max * NAMES_BYTES, &w->lost, on_name, w);
+}
+
+/* The class that the file was found under. A rename before it was opened is told elsewhere, and may not have been heard of. */
+static const char *class_before(struct file_watch *w, const struct watched_file *file, bool ask_again)
+{
+    const char *class_name = watched_class(w->files, file);
+    for (int i = 0; !class_name && ask_again && i < NAMES_TURNS_MAX; i++) {
+        ask_again = take_names(w, NAMES_AT_ONCE);
+        class_name = watched_class(w->files, file);
+    }
+    return class_name;
+}
+
+/* Somebody looks into a folder that may be new. */
+static void on_folder_opened(const struct turn *t, int fd, const char *path)
+{
+    bool in_folder;
+    if (strcmp(path, t->watch->before) != 0 && globs_class(&t->watch->globs, path, &in_folder) &&
+        mark_fd(t->watch, fd, path, NULL))
+        snprintf(t->watch->before, sizeof t->watch->before, "%s", path);
+}
+
+static void on_opened(const struct turn *t, int fd, int64_t pid, const struct watched_file *file)
 {
     char path[PATH_BYTES];
     bool in_folder;
     if (!path_of(fd, path))
         return;
-    if (S_ISDIR(st->st_mode)) { /* somebody looks into a folder that may be new */
-        if (strcmp(path, t->watch->before) != 0 && globs_class(&t->watch->globs, path, &in_folder) &&
-            mark_fd(t->watch, fd))
-            memcpy(t->watch->before, path, sizeof path);
+    if (S_ISDIR(file->mode)) {
+        on_folder_opened(t, fd, path);
         return;
     }
-    const char *class_name = globs_class(&t->watch->globs, path, &in_folder);
-    if (!class_name && in_folder)
+    const char *by_name = globs_class(&t->watch->globs, path, &in_folder);
+    const char *before = class_before(t->watch, file, !by_name && in_folder);
+    if (!by_name && !before && in_folder)
         return;
+    if (by_name && !before)
+        mark_fd(t->watch, fd, path, by_name); /* whatever it is called later */
     struct history_seen seen = {.kind = AGENT_HISTORY_SENSITIVE_ACCESS,
-                                .class_name = class_name ? class_name : moved_class,
+                                .class_name = by_name  ? by_name
+                                              : before ? before
+                                                       : moved_class,
                                 .path = path,
-                                .bytes = st->st_size};
-    see(t, pid, &seen);
+                                .bytes = (int64_t)file->size};
+    history_see(t->history, pid, &seen, exec_now_ms());
 }
 
-static void on_written(const struct turn *t, int fd, int64_t pid, const struct stat *st)
+static void on_written(const struct turn *t, int fd, int64_t pid, const struct watched_file *file)
 {
     char path[PATH_BYTES];
     uint8_t head[ARCHIVE_HEAD_BYTES];
-    if (!S_ISREG(st->st_mode))
+    if (!S_ISREG(file->mode))
         return;
     ssize_t n = pread(fd, head, sizeof head, 0);
     const char *kind = n > 0 ? archive_kind(span_of(head, (size_t)n)) : NULL;
     if (!kind || !path_of(fd, path))
         return;
-    struct history_seen seen = {
-        .kind = AGENT_HISTORY_ARCHIVE_WRITTEN, .class_name = kind, .path = path, .bytes = st->st_size};
-    see(t, pid, &seen);
+    struct history_seen seen = {.kind = AGENT_HISTORY_ARCHIVE_WRITTEN,
+                                .class_name = kind,
+                                .path = path,
+                                .bytes = (int64_t)file->size};
+    history_see(t->history, pid, &seen, exec_now_ms());
 }
 
 static void on_event(const struct turn *t, bool opened, const struct fanotify_event_metadata *m)
 {
-    struct stat st;
+    struct watched_file file;
     if (m->mask & FAN_Q_OVERFLOW)
         t->watch->lost++;
     if (m->fd < 0)
         return;
-    if (m->pid != t->watch->own && m->pid > 0 && fstat(m->fd, &st) == 0) {
+    if (m->pid != t->watch->own && m->pid > 0 && watched_file_of(m->fd, &file)) {
         if (opened)
-            on_opened(t, m->fd, m->pid, &st);
+            on_opened(t, m->fd, m->pid, &file);
         else
-            on_written(t, m->fd, m->pid, &st);
+            on_written(t, m->fd, m->pid, &file);
     }
     close(m->fd);
 }
@@ -305,10 +394,10 @@ static bool read_some(const struct turn *t, bool opened, unsigned max)
     return n == (ssize_t)room;
 }
 
-bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max,
-                     void (*learn)(void *context, int64_t pid), void *context)
+bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max)
 {
-    struct turn t = {w, h, learn, context};
+    struct turn t = {w, h};
+    bool more_names = take_names(w, max);
     bool more_opened = read_some(&t, true, max), more_written = read_some(&t, false, max);
-    return more_opened || more_written;
+    return more_names || more_opened || more_written;
 }

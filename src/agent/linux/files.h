@@ -1,6 +1,7 @@
 /* files.h: which files were opened and written: fanotify, two groups. OPENED: watched folders, each with a mark of its own,
  * for a look at their files (never for permission: nobody ever waits for us). WRITTEN: whole local file systems, for files
- * that were open for writing and are closed now; those that begin like an archive count. observer.c calls in.
+ * that were open for writing and are closed now; those that begin like an archive count. A watched file is known by what it is, not only by its
+ * name (watched.h), and names that appear in watched folders are listened to (renames.h). observer.c calls in.
  *
  * Only file systems whose data lies here are looked at: on others (FUSE, NFS) opening a file can wait for whoever serves them. */
 #ifndef EXEAT_AGENT_LINUX_FILES_H
@@ -9,7 +10,7 @@
 #include "agent/history.h"
 #include "agent/linux/globs.h"
 
-enum { FILES_WHY_BYTES = 160 };
+enum { FILES_WHY_BYTES = 160, FILES_FDS = 3 };
 
 struct file_watch;
 
@@ -17,16 +18,15 @@ struct file_watch;
 struct file_watch *file_watch_new(const struct globs *globs, char why[FILES_WHY_BYTES]);
 void file_watch_free(struct file_watch *w); /* NULL is fine */
 
-/* Two descriptors that become readable. */
-void file_watch_fds(const struct file_watch *w, int ret[2]);
+/* Descriptors that become readable. */
+void file_watch_fds(const struct file_watch *w, int ret[FILES_FDS]);
 
-/* Handles at most `max` events of each group. `learn` is called for a process that the history does not know. True: there may
- * be more. */
-bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max,
-                     void (*learn)(void *context, int64_t pid), void *context);
+/* Handles at most `max` events of each group. True: there may be more. */
+bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max);
 
 /* Marks what the globs name now. On any thread, one at a time: it walks folders, which takes as long as it takes. */
 void file_watch_walk(struct file_watch *w);
+bool file_watch_wants_walk(struct file_watch *w); /* there is something new for it */
 
 /* Is the file on a file system whose data lies here? The descriptor may be O_PATH. */
 bool file_is_local(int fd);

@@ -26,6 +26,7 @@
 
 enum {
     RECORDS_A_TURN = 512,
+    LEARN_TURNS = 32,
     FILES_A_TURN = 32,
     NOTES_A_TURN = 512,
     LOOKS_MAX = 8,
@@ -275,12 +276,23 @@ static int64_t ticks_now(void)
     return (t.tv_sec * 1000 + t.tv_nsec / 1000000) * sysconf(_SC_CLK_TCK) / 1000;
 }
 
+/* It may be gone by now, and have begun since the ring was looked at: what the ring says of it comes first. */
+static void learn(void *context, int64_t pid)
+{
+    struct observer *o = context;
+    for (unsigned i = 0; o->execs && i < LEARN_TURNS && exec_watch_turn(o->execs, RECORDS_A_TURN); i++)
+        ;
+    if (!history_knows(o->history, pid))
+        exec_learn(o->history, o->procfd, pid);
+}
+
 void observer_begin(struct observer *o, int procfd)
 {
     o->procfd = procfd;
     o->epollfd = epoll_create1(EPOLL_CLOEXEC);
     o->begun_ticks = ticks_now();
     load_usage(o);
+    history_learn_by(o->history, learn, o);
     history_listen(o->history, AGENT_HISTORY_TLS_LIBRARY, on_tls_library, o);
     if (o->execs) {
         exec_watch_begin(o->execs, o->history, on_executed, o);
@@ -290,10 +302,10 @@ void observer_begin(struct observer *o, int procfd)
         history_cannot_see(o->history, AGENT_HISTORY_EXEC_ARCHIVER);
     }
     if (o->files) {
-        int fds[2];
+        int fds[FILES_FDS];
         file_watch_fds(o->files, fds);
-        poll_fd(o, fds[0]);
-        poll_fd(o, fds[1]);
+        for (size_t i = 0; i < FILES_FDS; i++)
+            poll_fd(o, fds[i]);
     } else {
         history_cannot_see(o->history, AGENT_HISTORY_ARCHIVE_WRITTEN);
         history_cannot_see(o->history, AGENT_HISTORY_SENSITIVE_ACCESS);
@@ -329,12 +341,6 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
 
 /* ---- turns ---- */
 
-static void learn(void *context, int64_t pid)
-{
-    struct observer *o = context;
-    exec_learn(o->history, o->procfd, pid);
-}
-
 static void say_losses(struct observer *o)
 {
     uint64_t events = o->restarts + (o->execs ? exec_watch_lost(o->execs) : 0),
@@ -356,7 +362,7 @@ static void take_some(struct observer *o)
     if (o->keys)
         key_watch_turn(o->keys, o->history, NOTES_A_TURN);
     if (o->files)
-        file_watch_turn(o->files, o->history, FILES_A_TURN, learn, o);
+        file_watch_turn(o->files, o->history, FILES_A_TURN);
 }
 
 int observer_fd(const struct observer *o)
@@ -393,6 +399,11 @@ void observer_walk(struct observer *o)
 {
     if (o->files)
         file_watch_walk(o->files);
+}
+
+bool observer_wants_walk(struct observer *o)
+{
+    return o->files && file_watch_wants_walk(o->files);
 }
 
 bool observer_scan_next(struct observer *o, struct history_scan *ret)

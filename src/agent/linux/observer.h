@@ -19,6 +19,7 @@ void observer_begin(struct observer *o, int procfd);
 int observer_fd(const struct observer *o); /* readable when there is something to do; -1: never */
 void observer_turn(struct observer *o);    /* a bounded part of it; also every second */
 void observer_walk(struct observer *o);    /* marks new folders; on any thread, one at a time */
+bool observer_wants_walk(struct observer *o);
 
 bool observer_scan_next(struct observer *o, struct history_scan *ret); /* as platform.h has them */
 void observer_scan(const struct observer *o, struct history_scan *job);

@@ -244,6 +244,11 @@ void platform_history_walk(struct platform *p)
     observer_walk(observer_of(p));
 }
 
+bool platform_history_wants_walk(struct platform *p)
+{
+    return observer_wants_walk(observer_of(p));
+}
+
 bool platform_history_scan_next(struct platform *p, struct history_scan *ret)
 {
     return observer_scan_next(observer_of(p), ret);
