@@ -33,6 +33,8 @@
       "The proxy does not connect to this port")                                                             \
     R(PROXY_HEADER_MALFORMED, "proxy_header_malformed", 0, "", "The PROXY protocol header is malformed")     \
     R(PROXY_TLS_FAILED, "proxy_tls_failed", 0, "", "TLS between the client and the proxy failed")            \
+    R(CLIENT_ROLE, "client_role", 403, "http_request_denied",                                                \
+      "The client's own certificate is missing, or is not accepted")                                         \
     R(AUTH_REQUIRED, "auth_required", 407, "", "The proxy wants a user name and password")                   \
     R(AUTH_FAILED, "auth_failed", 407, "", "The user name or password is wrong")                             \
     R(AUTH_BUSY, "auth_busy", 503, "proxy_internal_response",                                                \

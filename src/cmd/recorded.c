@@ -113,6 +113,17 @@ static struct sender_view sender_of(const json_t *o)
     };
 }
 
+static void read_roles(const json_t *o, struct recorded *r)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(find(o, "unmapped.client_certificate.roles"), i, one)
+    {
+        if (r->role_count < RECORDED_ROLES_MAX && json_is_string(one))
+            r->roles[r->role_count++] = span_str(json_string_value(one));
+    }
+}
+
 static bool has_high_anomaly(const json_t *o)
 {
     static const char *const high[] = {"H02", "H14", "H22", "H43"};
@@ -161,6 +172,7 @@ static bool read_record(const json_t *o, struct recorded *ret)
         .has_anomalies = has_high_anomaly(o),
         .rules = json_array_size(find(o, "unmapped.rules")),
     };
+    read_roles(o, ret);
     return host_canonical_bare(span_str(where), &ret->host) == HOST_OK;
 }
 

@@ -9,6 +9,8 @@
 /* What stands in a record at a dotted path, as "dst_endpoint.port"; a number leads into a list. NULL: nothing. */
 const json_t *recorded_find(const json_t *record, const char *path);
 
+enum { RECORDED_ROLES_MAX = 64 };
+
 enum recorded_kind { RECORDED_DECISION, RECORDED_CLOSE };
 
 /* One record of network or HTTP activity. Every text is a view into the record, for the call. */
@@ -20,6 +22,8 @@ struct recorded {
     const char *stable;  /* the sender's stable name; "" not known */
     struct sender_view sender;
     const char *package_version, *proxy_user; /* NULL not known */
+    struct span roles[RECORDED_ROLES_MAX];    /* of the client's certificate */
+    size_t role_count;
     struct host host;
     uint16_t port;
     struct ip client, server; /* version 0: not known */

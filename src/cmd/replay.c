@@ -68,6 +68,8 @@ static struct verdict decide(const struct replay *p, const struct recorded *r, s
 {
     struct baseline_question q = {.sender = &r->sender,
                                   .proxy_user = r->proxy_user,
+                                  .roles = r->roles,
+                                  .role_count = r->role_count,
                                   .client = r->client,
                                   .host = &r->host,
                                   .port = r->port,

@@ -34,6 +34,10 @@ static int check_listen(const struct conf *c, const struct place *p)
         return fail(p, "listen", "addresses", "tls_addresses", "there is no address to listen on");
     if (tls && (!c->listen.tls_certificate || !c->listen.tls_key))
         return fail(p, "listen", "tls_addresses", NULL, "tls_certificate and tls_key are needed for it");
+    if (!tls && c->listen.tls_client_ca)
+        return fail(p, "listen", "tls_client_ca", NULL, "without tls_addresses nothing uses it");
+    if (!c->listen.tls_client_ca && (c->listen.tls_client_required || c->listen.tls_client_crl))
+        return fail(p, "listen", "tls_client_required", "tls_client_crl", "tls_client_ca is needed for it");
     if (!tls && (c->listen.tls_certificate || c->listen.tls_key))
         return fail(p, "listen", "tls_certificate", "tls_key", "without tls_addresses nothing uses it");
     for (size_t i = 0; i < c->listen.tls_addresses.count; i++)

@@ -109,7 +109,8 @@ static enum step opened(struct flow *f)
 
 enum step flow_client_tls(struct flow *f)
 {
-    if (!f->client.tls) {
+    if (f->inside->client) {
+        f->client.carrier = f->client.tls;
         f->client.tls = f->inside->client;
         f->inside->client = NULL;
         f->answer = ANSWER_CLOSE; /* what must be said is said by the handshake */

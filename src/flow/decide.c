@@ -3,6 +3,7 @@
  * Steps of the hub; touches the flow, the snapshot and the facts. */
 #include "flow/inside.h"
 #include "flow/peek.h"
+#include "flow/role.h"
 #include "flow/streams.h"
 
 #include "base/must.h"
@@ -23,6 +24,7 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
         .phase = address ? BASELINE_ADDRESS : BASELINE_CONNECT,
         .now_s = (int64_t)(net_wall_ms(f->env->net) / 1000),
     };
+    q.roles = role_names(f, &q.role_count);
     if (address) {
         q.address = *address;
         if (f->snapshot->geo) {
@@ -36,6 +38,10 @@ struct verdict decide_by_baseline(struct flow *f, const struct ip *address)
         q.path = path->state == FACT_KNOWN ? span_of(path->as.text, path->count) : span_str("*");
     struct verdict v;
     baseline_decide(f->snapshot->baseline, &q, &v);
+    if (role_is_missing(f)) { /* whatever the mode: who may connect at all */
+        v.action = VERDICT_BLOCK;
+        v.reason = REASON_CLIENT_ROLE;
+    }
     if (v.handling == HANDLING_UNSET)
         v.handling = (enum verdict_handling)(HANDLING_TUNNEL + flow_conf(f)->policy.handling);
     if (v.handling == HANDLING_TERMINATE)

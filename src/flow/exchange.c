@@ -3,6 +3,7 @@
 #include "flow/inside.h"
 #include "flow/observed.h"
 #include "flow/peek.h"
+#include "flow/role.h"
 
 #include "base/must.h"
 
@@ -20,6 +21,7 @@ static void set_accept_facts(struct flow *f)
         fact_set_text(facts, FACT_tunnel_record, f->inside->tunnel->id);
     else if (f->client.tls)
         fact_set_text(facts, FACT_proxy_tls_version, tls_session_version(f->client.tls));
+    role_set_facts(f);
     fact_set_ip(facts, FACT_behind, &f->behind);
     fact_set_text(facts, FACT_transport, "tcp");
     fact_set_bool(facts, FACT_initiated, true);

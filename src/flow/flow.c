@@ -3,6 +3,7 @@
  * run/ calls in by env.h; net/ by the callbacks that were given to it; the steps by flow_goto() and flow_fail(). */
 #include "flow/inside.h"
 #include "flow/peek.h"
+#include "flow/role.h"
 #include "flow/streams.h"
 
 #include "base/must.h"
@@ -197,6 +198,7 @@ static void flow_free(struct flow *f)
     sender_unref(f->attribution.sender);
     agent_history_unref(f->attribution.history);
     agent_peers_unref(f->attribution.peers);
+    role_free(f);
     net_lane_drop(env->net, &f->out_lane);
     net_lane_drop(env->net, &f->in_lane);
     if (f->counted)

@@ -161,6 +161,7 @@ struct flow {
     uint16_t server_port;
     bool server_https;
     struct ip server_ip;
+    struct role *role;        /* owned (malloc): role.h; NULL: the client showed no certificate */
     struct inside *inside;    /* owned (malloc): inside.h; NULL unless the tunnel's TLS ends here */
     struct flow_setup *setup; /* owned (malloc); NULL when nothing of it is needed */
     struct exchange *x;       /* owned (malloc); NULL between exchanges */

@@ -2,6 +2,7 @@
  * Steps of the hub; touches its flow, the client's side and tls/session. */
 #include "flow/flow.h"
 
+#include "flow/role.h"
 #include "wire/proxy_header.h"
 
 /* A connection that has said nothing yet keeps nobody from stopping. */
@@ -39,6 +40,19 @@ static enum step read_proxy_header(struct flow *f, bool *ret_done)
     return *ret_done ? WAIT : MOVE;
 }
 
+/* The handshake's alert has told the client; an exchange that never was tells it here. What the client says yet (in TLS 1.3 its request is
+ * on the way) is read as it comes, or a reset would overtake the alert. */
+static enum step not_accepted(struct flow *f)
+{
+    f->answer = ANSWER_CLOSE;
+    if (role_take(f) != 0 || !exchange_begin(f))
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
+    flow_fail(f, REASON_CLIENT_ROLE, "%s", tls_session_error(f->client.tls));
+    tls_session_free(f->client.tls);
+    f->client.tls = NULL;
+    return MOVE;
+}
+
 static enum step shake_hands(struct flow *f, bool *ret_done)
 {
     *ret_done = false;
@@ -63,7 +77,9 @@ static enum step shake_hands(struct flow *f, bool *ret_done)
     if (io == SIDE_AGAIN)
         return WAIT;
     if (io != SIDE_DONE)
-        return flow_client_ended(f, io);
+        return tls_session_certificate_failed(f->client.tls) ? not_accepted(f) : flow_client_ended(f, io);
+    if (role_take(f) != 0)
+        return flow_fail(f, REASON_NO_MEMORY, NULL);
     f->answer = ANSWER_HTTP;
     *ret_done = true;
     return WAIT;

@@ -26,8 +26,8 @@ void side_close(struct side *s, enum net_close how)
 {
     if (s->stream)
         net_stream_close(s->stream, how);
-    if (s->tls)
-        tls_session_free(s->tls);
+    tls_session_free(s->tls);
+    tls_session_free(s->carrier);
     buf_free(&s->in);
     buf_free(&s->out);
     size_t in_limit = s->in.limit, out_limit = s->out.limit;
@@ -57,13 +57,40 @@ static ssize_t read_wire(struct side *s, void *data, size_t size, enum side_io *
     return -1;
 }
 
+/* The same of the wire, through the carrier if there is one. */
+static ssize_t read_carried(struct side *s, void *data, size_t size, enum side_io *ret)
+{
+    for (int reads = 0; s->carrier; reads++) {
+        ssize_t n = tls_session_read(s->carrier, data, size);
+        if (n > 0)
+            return n;
+        if (n == 0)
+            *ret = SIDE_EOF;
+        if (n == TLS_IO_FAILED)
+            *ret = failed(s, EPROTO);
+        if (n == 0 || n == TLS_IO_FAILED)
+            return -1;
+        if (reads == WIRE_READS_PER_FILL) {
+            s->want |= NET_READABLE;
+            *ret = SIDE_AGAIN;
+            return -1;
+        }
+        uint8_t wire[WIRE_BYTES];
+        n = read_wire(s, wire, sizeof wire, ret);
+        if (n < 0)
+            return n;
+        tls_session_receive(s->carrier, span_of(wire, (size_t)n));
+    }
+    return read_wire(s, data, size, ret);
+}
+
 /* Gives the session one portion of the wire. A FIN without close_notify is a broken connection: whoever cut it could
  * otherwise make half an answer look whole. */
 static enum side_io feed_tls(struct side *s)
 {
     uint8_t wire[WIRE_BYTES];
     enum side_io io = SIDE_MOVED;
-    ssize_t n = read_wire(s, wire, sizeof wire, &io);
+    ssize_t n = read_carried(s, wire, sizeof wire, &io);
     if (n < 0)
         return io == SIDE_EOF ? failed(s, ECONNRESET) : io;
     return tls_session_receive(s->tls, span_of(wire, (size_t)n)) == TLS_FAILED ? failed(s, EPROTO)
@@ -92,6 +119,13 @@ static enum side_io fill_tls(struct side *s, uint8_t *data, size_t room)
     }
 }
 
+/* What TLS says by itself while it reads: a renegotiation is refused, a key updated. */
+static void answer_tls(struct side *s)
+{
+    if (s->tls && tls_session_outgoing(s->tls).len > 0)
+        side_flush(s);
+}
+
 enum side_io side_fill(struct side *s, size_t most)
 {
     if (s->eof)
@@ -103,6 +137,7 @@ enum side_io side_fill(struct side *s, size_t most)
     enum side_io io = SIDE_MOVED;
     if (s->tls) {
         io = fill_tls(s, data, room);
+        answer_tls(s);
     } else {
         ssize_t n = read_wire(s, data, room, &io);
         if (n > 0)
@@ -113,8 +148,8 @@ enum side_io side_fill(struct side *s, size_t most)
     return io;
 }
 
-/* What is to be written to the wire now; with TLS, `out` is encrypted first. */
-static struct span next_wire(struct side *s)
+/* What is to be carried now; with TLS, `out` is encrypted first. */
+static struct span next_carried(struct side *s)
 {
     if (!s->tls)
         return buf_span(&s->out);
@@ -128,6 +163,19 @@ static struct span next_wire(struct side *s)
         wire = tls_session_outgoing(s->tls);
     }
     return wire;
+}
+
+static struct span next_wire(struct side *s)
+{
+    if (!s->carrier)
+        return next_carried(s);
+    struct span wire = tls_session_outgoing(s->carrier);
+    struct span inner = wire.len == 0 ? next_carried(s) : span_of(NULL, 0);
+    if (inner.len > WIRE_BYTES)
+        inner.len = WIRE_BYTES;
+    if (inner.len > 0 && tls_session_write(s->carrier, inner.data, inner.len) > 0)
+        tls_session_sent(s->tls, inner.len);
+    return inner.len > 0 ? tls_session_outgoing(s->carrier) : wire;
 }
 
 enum side_io side_flush(struct side *s)
@@ -146,7 +194,7 @@ enum side_io side_flush(struct side *s)
         if (n < 0)
             return failed(s, net_stream_errno(s->stream));
         if (s->tls)
-            tls_session_sent(s->tls, (size_t)n);
+            tls_session_sent(s->carrier ? s->carrier : s->tls, (size_t)n);
         else
             buf_consume(&s->out, (size_t)n);
     }
@@ -160,6 +208,10 @@ enum side_io side_finish(struct side *s)
         tls_session_finish(s->tls);
     s->finished = true;
     enum side_io io = s->tls ? side_flush(s) : SIDE_DONE;
+    if (io == SIDE_DONE && s->carrier) {
+        tls_session_finish(s->carrier);
+        io = side_flush(s);
+    }
     if (io == SIDE_AGAIN)
         return io; /* half a close_notify and a FIN would look like a cut */
     s->fin_sent = true;

@@ -11,9 +11,11 @@
 struct side {
     struct net_stream *stream; /* owned; NULL when not connected */
     struct tls_session *tls;   /* owned; NULL = plain */
-    struct buf in;             /* received and not consumed */
-    struct buf out;            /* to be sent */
-    unsigned want;             /* NET_READABLE | NET_WRITABLE: what the last step waits for */
+    struct tls_session
+        *carrier;   /* owned; what `tls` goes through: TLS to the proxy itself; NULL = the wire */
+    struct buf in;  /* received and not consumed */
+    struct buf out; /* to be sent */
+    unsigned want;  /* NET_READABLE | NET_WRITABLE: what the last step waits for */
     unsigned ready; /* what net/ has told since the last run; a hint for steps that would try in vain */
     bool eof;       /* the peer sends no more (everything before it is in `in`) */
     bool finished;  /* we send no more: `out` is written, close_notify may be on its way */

@@ -130,6 +130,14 @@ static bool is_interpreter(const struct sender_view *v)
     return v->interpreter || (v->executable && baseline_is_interpreter(v->executable));
 }
 
+static bool has_role(const struct baseline_question *q, const char *role)
+{
+    for (size_t i = 0; i < q->role_count; i++)
+        if (span_is(q->roles[i], role))
+            return true;
+    return false;
+}
+
 static enum match match_entry(const struct entry *e, const struct baseline_question *q)
 {
     static const struct sender_view nobody = {
@@ -138,6 +146,8 @@ static enum match match_entry(const struct entry *e, const struct baseline_quest
     if (e->has_client && !ip_in(&q->client, &e->client))
         return MATCH_NO;
     if (e->proxy_user && (!q->proxy_user || strcmp(e->proxy_user, q->proxy_user) != 0))
+        return MATCH_NO;
+    if (e->role && !has_role(q, e->role))
         return MATCH_NO;
     if (!e->by_process)
         return MATCH_YES;
@@ -336,7 +346,7 @@ static const char *strongest_selector(const struct entry *e)
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         if (e->conditions[order[i].condition])
             return order[i].name;
-    return e->proxy_user ? "proxy_user" : e->has_client ? "client" : "confidence";
+    return e->role ? "role" : e->proxy_user ? "proxy_user" : e->has_client ? "client" : "confidence";
 }
 
 /* The entry that decides, and what else was met on the way to it. */
@@ -427,6 +437,11 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
 unsigned baseline_terminate_line(const struct baseline *b)
 {
     return b->terminate_line;
+}
+
+unsigned baseline_role_line(const struct baseline *b)
+{
+    return b->role_line;
 }
 
 unsigned baseline_asn_line(const struct baseline *b)

@@ -51,8 +51,10 @@ enum baseline_phase {
 struct baseline_question {
     const struct sender_view *sender; /* borrowed; NULL: unknown */
     const char *proxy_user;           /* borrowed; NULL: not authenticated */
-    struct ip client;                 /* version 0: not known */
-    const struct host *host;          /* borrowed */
+    const struct span *roles;         /* borrowed: what the client's certificate says it is, as dns:gw.test */
+    size_t role_count;
+    struct ip client;        /* version 0: not known */
+    const struct host *host; /* borrowed */
     uint16_t port;
     enum baseline_phase phase;
     struct ip address; /* BASELINE_ADDRESS only */
@@ -76,6 +78,9 @@ bool baseline_needs_hash(const struct baseline *b);
 
 /* The line of the first destination that looks at `asn`, 0 when none does: without a database it could never hold. */
 unsigned baseline_asn_line(const struct baseline *b);
+
+/* The line of the first `role`, 0 when there is none: it needs a CA of clients. */
+unsigned baseline_role_line(const struct baseline *b);
 
 /* The line of the first `handling: terminate`, 0 when there is none: it needs an inspection CA. */
 unsigned baseline_terminate_line(const struct baseline *b);

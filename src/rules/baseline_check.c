@@ -20,6 +20,8 @@ bool entry_shadows(const struct entry *earlier, const struct entry *later)
     }
     if (earlier->proxy_user && (!later->proxy_user || strcmp(earlier->proxy_user, later->proxy_user) != 0))
         return false;
+    if (earlier->role && (!later->role || strcmp(earlier->role, later->role) != 0))
+        return false;
     if (earlier->has_client && (!later->has_client || !network_within(&later->client, &earlier->client)))
         return false;
     if (later->confidences & ~earlier->confidences)

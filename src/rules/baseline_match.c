@@ -120,7 +120,7 @@ static const char *const condition_keys[] = {
     BASELINE_CONDITIONS(X)
 #undef X
         "client_network",
-    "proxy_user", "confidence", "borrowed"};
+    "proxy_user", "role", "confidence", "borrowed"};
 
 static int read_conditions(struct baseline_reader *r, const struct yaml_node *match, struct entry *e)
 {
@@ -140,13 +140,50 @@ static int read_conditions(struct baseline_reader *r, const struct yaml_node *ma
     return 0;
 }
 
+/* The kind of name goes with it: what one CA may put into a common name, another may not into a DNS name. */
+static const char *check_role(const char *s)
+{
+    static const char *const kinds[] = {"dns:", "email:", "uri:", "ip:", "cn:", "sha256:"};
+    size_t k = 0;
+    while (k < ARRAY_LEN(kinds) && strncmp(s, kinds[k], strlen(kinds[k])) != 0)
+        k++;
+    if (k == ARRAY_LEN(kinds) || !s[strlen(kinds[k])])
+        return "dns:, email:, uri:, ip:, cn: or sha256: and a name is expected here, as the certificate has "
+               "it";
+    const char *name = s + strlen(kinds[k]);
+    struct host host;
+    if (k == ARRAY_LEN(kinds) - 1)
+        return baseline_check_sha256(name);
+    if (k == 3 && (host_canonical_bare(span_str(name), &host) != HOST_OK || !host.is_ip ||
+                   strcmp(host.name, name) != 0))
+        return "an address in its usual form is expected here";
+    if (k == 0 && name[strcspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")])
+        return "a DNS name in lower case is expected here";
+    return NULL;
+}
+
+static int read_role(struct baseline_reader *r, const struct yaml_node *n, struct entry *e)
+{
+    const char *text, *wrong;
+    if (baseline_read_text(r, n, &text) != 0)
+        return -1;
+    if ((wrong = check_role(text)) != NULL)
+        return yaml_error(n, r->reterr, "%s", wrong);
+    e->role = baseline_keep(r, n, text);
+    if (!r->b->role_line)
+        r->b->role_line = n->line;
+    return e->role ? 0 : -1;
+}
+
 static int read_client(struct baseline_reader *r, const struct yaml_node *match, struct entry *e)
 {
     const struct yaml_node *network = yaml_find(match, "client_network"),
-                           *user = yaml_find(match, "proxy_user");
+                           *user = yaml_find(match, "proxy_user"), *role = yaml_find(match, "role");
     const char *text;
     e->has_client = network != NULL;
     if (network && baseline_read_network(r, network, &e->client) != 0)
+        return -1;
+    if (role && read_role(r, role, e) != 0)
         return -1;
     if (!user)
         return 0;

@@ -64,6 +64,7 @@ struct entry {
     enum verdict_mode mode;
     const char *conditions[CONDITION_COUNT]; /* NULL: not looked at */
     const char *proxy_user;                  /* NULL: not looked at */
+    const char *role;                        /* NULL: not looked at */
     bool has_client;
     struct ip_network client;
     unsigned confidences;        /* bits 1 << enum agent_confidence */
@@ -96,6 +97,7 @@ struct baseline {
     bool needs_hash;
     bool narrow_tools;       /* transfer_tools: narrow */
     unsigned asn_line;       /* of the first destination that looks at asn; 0: none */
+    unsigned role_line;      /* of the first sender with a role; 0: none */
     unsigned terminate_line; /* of the first handling: terminate; 0: none */
     struct entry *entries;   /* view into the arena */
     uint8_t *filters;        /* view into the arena: filter_of() the entries' executables */

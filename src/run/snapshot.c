@@ -4,6 +4,7 @@
 #include "conf/file.h"
 #include "run/rules_policy.h"
 #include "run/settings.h"
+#include "tls/clients.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
@@ -194,12 +195,21 @@ static int load_tls(struct snapshot *s, struct err *reterr)
     s->server_tls = tls_context_new_client(c->tls_origin.ca_file, reterr);
     if (!s->server_tls || load_inspection(s, reterr) != 0)
         return -1;
+    unsigned line = baseline_role_line(s->baseline);
+    if (line && !c->listen.tls_client_ca)
+        return err_set(reterr, c->policy.baseline, line, 0,
+                       "role can never hold: listen.tls_client_ca is not set");
     if (c->listen.tls_addresses.count == 0)
         return 0;
     if (!c->listen.tls_certificate || !c->listen.tls_key)
         return err_set(reterr, c->file, 0, 0, "listen.tls_addresses needs tls_certificate and tls_key");
     s->proxy_tls = tls_context_new_server(c->listen.tls_certificate, c->listen.tls_key, reterr);
-    return s->proxy_tls ? 0 : -1;
+    if (!s->proxy_tls || !c->listen.tls_client_ca)
+        return s->proxy_tls ? 0 : -1;
+    const struct tls_client_rules rules = {.ca_file = c->listen.tls_client_ca,
+                                           .crl_file = c->listen.tls_client_crl,
+                                           .required = c->listen.tls_client_required};
+    return tls_context_ask_clients(s->proxy_tls, &rules, reterr);
 }
 
 /* Appends the file that a `pki` entry of the baseline names; it must hold the certificate that the entry is about. */

@@ -30,6 +30,8 @@ struct tls_session {
     struct buf in, out;          /* wire bytes */
     enum tls_state state;
     bool certificate_failed, certificate_wanted, without_certificate;
+    X509 *refused;                      /* counted; a client's that clients.c didn't take */
+    int refused_error;                  /* why: X509_V_ERR_... */
     int alert;                          /* the peer's fatal one; -1 */
     SSL_SESSION *tickets[TICKETS_KEPT]; /* counted; the oldest first, then NULL */
     uint8_t offered_len;
@@ -158,6 +160,16 @@ static void on_info(const SSL *ssl, int where, int value)
 {
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
         session_of(ssl)->alert = value & 0xff;
+}
+
+void tls_session_note_refused(const SSL *ssl, X509 *certificate, int error)
+{
+    struct tls_session *s = session_of(ssl);
+    if (s->refused_error != X509_V_OK)
+        return;
+    s->refused_error = error;
+    if (certificate && X509_up_ref(certificate) == 1)
+        s->refused = certificate;
 }
 
 struct tls_context *tls_context_new(bool server, struct err *reterr)
@@ -340,6 +352,7 @@ void tls_session_free(struct tls_session *take_s)
         return;
     for (size_t i = 0; i < TICKETS_KEPT; i++)
         SSL_SESSION_free(take_s->tickets[i]);
+    X509_free(take_s->refused);
     if (take_s->state == TLS_OPEN) /* else a session whose end was only cut off couldn't be taken up */
         SSL_set_shutdown(take_s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(take_s->ssl);
@@ -351,17 +364,28 @@ void tls_session_free(struct tls_session *take_s)
 
 static enum tls_state fail(struct tls_session *s, const char *text)
 {
-    long verified = s->context->server ? X509_V_OK : SSL_get_verify_result(s->ssl);
+    bool server = s->context->server;
+    long verified = server ? s->refused_error : SSL_get_verify_result(s->ssl);
+    bool none = server && ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
     if (s->state == TLS_HANDSHAKING && verified != X509_V_OK) {
         s->certificate_failed = true;
-        snprintf(s->error, sizeof s->error, "the server's certificate: %s",
+        snprintf(s->error, sizeof s->error, "the %s's certificate: %s", server ? "client" : "server",
                  X509_verify_cert_error_string(verified));
+    } else if (none) {
+        s->certificate_failed = true;
+        snprintf(s->error, sizeof s->error, "the client shows no certificate");
     } else {
         snprintf(s->error, sizeof s->error, "%s", text);
     }
     s->state = TLS_FAILED;
     ERR_clear_error();
     return s->state;
+}
+
+static enum tls_state fail_with_reason(struct tls_session *s)
+{
+    const char *text = ERR_reason_error_string(ERR_peek_error());
+    return fail(s, text ? text : "an unknown error");
 }
 
 /* OpenSSL 3.0's client takes whatever protocol the server names (RFC 7301, 3.1 forbids another than offered). */
@@ -387,7 +411,7 @@ enum tls_state tls_session_handshake(struct tls_session *s)
         return s->state;
     if (error == SSL_ERROR_WANT_X509_LOOKUP)
         return fail(s, "the server asks for a client certificate");
-    return fail(s, openssl_reason());
+    return fail_with_reason(s);
 }
 
 enum tls_state tls_session_receive(struct tls_session *s, struct span wire_bytes)
@@ -493,6 +517,23 @@ struct chain *tls_session_chain(const struct tls_session *s)
     free(spans);
     ERR_clear_error();
     return chain;
+}
+
+struct chain *tls_session_client(const struct tls_session *s)
+{
+    X509 *client = s->refused ? s->refused : SSL_get0_peer_certificate(s->ssl);
+    unsigned char *der = NULL;
+    int len = client && s->context->server ? i2d_X509(client, &der) : 0;
+    const struct span one = span_of(der, len > 0 ? (size_t)len : 0);
+    struct chain *chain = len > 0 ? chain_parse_der(&one, 1, NULL) : NULL;
+    OPENSSL_free(der);
+    ERR_clear_error();
+    return chain;
+}
+
+bool tls_session_client_fits(const struct tls_session *s, const struct tls_context *now)
+{
+    return now && memcmp(s->context->clients, now->clients, sizeof now->clients) == 0;
 }
 
 struct span tls_session_staple(const struct tls_session *s)

@@ -72,13 +72,18 @@ void tls_session_finish(struct tls_session *s); /* queues close_notify */
 struct span tls_session_outgoing(struct tls_session *s);
 void tls_session_sent(struct tls_session *s, size_t bytes);
 
-/* Why TLS_FAILED: one sentence; and whether it was the peer's certificate. */
+/* Why TLS_FAILED: one sentence; and whether it was the peer's certificate, or its absence. */
 const char *tls_session_error(const struct tls_session *s);
 bool tls_session_certificate_failed(const struct tls_session *s);
 /* The server asked for a client certificate. */
 bool tls_session_certificate_wanted(const struct tls_session *s);
 /* What the server sent, leaf first, also when it was resumed. NULL without memory; the caller frees it. */
 struct chain *tls_session_chain(const struct tls_session *s);
+/* The certificate that the client showed, alone, also when it was refused or the session was resumed. NULL: none (or no memory); the caller
+ * frees it. See clients.h. */
+struct chain *tls_session_client(const struct tls_session *s);
+/* Was the client asked for what `now` asks for? `now` may be NULL. */
+bool tls_session_client_fits(const struct tls_session *s, const struct tls_context *now);
 /* The stapled OCSP response (DER); empty: none. A view into the session. */
 struct span tls_session_staple(const struct tls_session *s);
 struct span

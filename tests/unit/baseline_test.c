@@ -63,7 +63,7 @@ static const struct sender_view edited = {
 /* One question and its answer; the defaults are curl, 443, the CONNECT phase. */
 struct ask {
     const struct sender_view *sender;
-    const char *host, *client, *proxy_user, *address;
+    const char *host, *client, *proxy_user, *address, *role;
     uint16_t port;
     uint32_t asn;
 };
@@ -74,7 +74,10 @@ static struct verdict decide(const struct baseline *b, struct ask a)
     struct verdict v;
     if (host_canonical_bare(span_str(a.host), &host) != HOST_OK)
         fail_msg("%s is a host", a.host);
+    const struct span roles[] = {span_str("cn:x"), span_str(a.role ? a.role : "")};
     struct baseline_question q = {.sender = a.sender,
+                                  .roles = roles,
+                                  .role_count = a.role ? ARRAY_LEN(roles) : 0,
                                   .proxy_user = a.proxy_user,
                                   .host = &host,
                                   .port = a.port ? a.port : 443,
@@ -266,6 +269,12 @@ static void client_conditions(void **state)
         holds("proxy_user: carol, user: alice", (struct ask){.proxy_user = "carol", .sender = &curl}));
     assert_false(holds("proxy_user: carol, user: alice", (struct ask){.proxy_user = "carol"}));
     assert_false(holds("proxy_user: carol, user: alice", (struct ask){.sender = &curl}));
+    assert_true(holds("role: \"dns:gw.test\"", (struct ask){.role = "dns:gw.test"}));
+    assert_true(holds("role: \"cn:x\"", (struct ask){.role = "dns:gw.test", .sender = &python}));
+    assert_false(holds("role: \"dns:gw.test\"", (struct ask){.role = "cn:gw.test"}));
+    assert_false(holds("role: \"dns:gw.test\"", (struct ask){.role = "dns:gw.test.evil"}));
+    assert_false(holds("role: \"dns:gw.test\"", (struct ask){0}));
+    assert_false(holds("role: \"dns:gw.test\", user: alice", (struct ask){.role = "dns:gw.test"}));
 }
 
 static void interpreters(void **state)
@@ -751,6 +760,11 @@ static void errors_of_a_match(void **state)
     refuse_match("{executable: /bin/bash, user: a}", 25, "not approved as a whole");
     refuse_match("{package: nodejs}", 22, "not approved as a whole");
     refuse_match("{package: python3.11-minimal, proxy_user: x}", 22, "not approved as a whole");
+    refuse_match("{role: gw.test}", 19, "as the certificate has it");
+    refuse_match("{role: \"cn:\"}", 19, "as the certificate has it");
+    refuse_match("{role: \"dns:GW.test\"}", 19, "lower case");
+    refuse_match("{role: \"ip:::0:1\"}", 19, "usual form");
+    refuse_match("{role: \"sha256:ab\"}", 19, "64 lower-case");
     baseline_free(parse("version: 1\nsenders: [{name: a, match: {executable: /bin/bash, unit: a.service}, "
                         "allow: [{any: true}]}]"));
     baseline_free(parse("version: 1\nsenders: [{name: a, match: {executable: /bin/bash, script: /a}, allow: "
@@ -895,6 +909,9 @@ static void senders_that_never_count(void **state)
         {"client_network: 10.0.0.0/8", "user: a", false},
         {"proxy_user: p", "proxy_user: p, executable: /bin/python3, script: /s", true},
         {"proxy_user: p", "proxy_user: q", false},
+        {"role: \"cn:p\"", "role: \"cn:p\", user: a", true},
+        {"role: \"cn:p\"", "role: \"dns:p\"", false},
+        {"role: \"cn:p\"", "user: a", false},
         {"user: a", "user: a, confidence: [stale]", false},
         {"user: a, confidence: [exact, stale]", "user: a", true},
         {"confidence: [unknown]", "client_network: 10.0.0.0/8", false},

@@ -159,6 +159,9 @@ static void combinations(void **state)
     refuse("listen:\n  tls_key: k", 2, 12, "nothing uses it");
     refuse("listen:\n  tls_addresses: [\"127.0.0.1:3128\"]\n  tls_key: k\n  tls_certificate: c", 2, 18,
            "in addresses as well");
+    refuse("listen: {tls_client_ca: c}", 1, 25, "nothing uses it");
+    refuse("listen: {tls_client_required: true}", 1, 31, "tls_client_ca is needed");
+    refuse("listen: {tls_client_crl: c}", 1, 26, "tls_client_ca is needed");
     refuse("listen: {proxy_protocol_from: [0.0.0.0/0]}", 1, 31, "anyone may say");
     refuse("auth: {required: true}", 1, 18, "password_file");
     refuse("auth: {realm: 'a\"b'}", 1, 15, "without quotes");
