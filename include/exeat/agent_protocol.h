@@ -177,6 +177,10 @@
  *               another process than a proxy's: connect() of TCP; UDP to ports 443, 53 and 853
  *     senders   the latest (at most 16), one a program, user and transport, with the last place; executable null: it was gone
  *
+ * losses  agent -> proxy, unasked, at most once a second: what it missed or had to forget since it began, when that became more (and after
+ *   the hello, where it is not nothing): a history's counts are lower bounds then. As `losses` in each history, for who asks nothing.
+ *   {"v":1,"type":"losses","events":120000,"files":3,"forgotten":0}
+ *
  * error   either way: {"v":1,"type":"error","id":7 or null,"code":"bad_ask","text":"client: not an endpoint"}
  *   codes: bad_json, bad_message, bad_hello, bad_ask, unknown_type, no_hello (ask before hello), version.
  *   An error never carries a sender; an ask that got one is unanswered and means confidence unknown. */

@@ -44,6 +44,11 @@ static void write_net(struct json *j, const struct net_stats *n)
     json_str(j, "platform", n->agent.platform[0] ? n->agent.platform : NULL);
     if (n->agent.tells_observable)
         agent_history_write_kinds(n->agent.not_observable, j, "not_observable");
+    json_object(j, "losses");
+    json_int(j, "events", n->agent.losses.events);
+    json_int(j, "files", n->agent.losses.files);
+    json_int(j, "forgotten", n->agent.losses.forgotten);
+    json_end_object(j);
     if (n->has_around) {
         json_object(j, "around");
         agent_around_write(&n->around, j);

@@ -52,6 +52,7 @@ struct agent {
     size_t ask_count;
     struct watches *watches; /* owned */
     struct agent_hello hello;
+    struct agent_losses losses; /* as said last */
     bool stopping;
 };
 
@@ -69,6 +70,18 @@ const struct agent_hello *agent_hello_now(struct agent *a)
 }
 
 static void flush_links(struct agent *a);
+
+static void on_second(void *context)
+{
+    struct agent *a = context;
+    struct agent_losses now;
+    if (!platform_history_losses(a->platform, &now) || memcmp(&now, &a->losses, sizeof now) == 0)
+        return;
+    a->losses = now;
+    for (struct agent_link *l = a->links; l; l = link_next(l))
+        link_losses(l, &now);
+    flush_links(a);
+}
 
 static void on_around(void *context)
 {
@@ -470,6 +483,8 @@ static void begin_link(struct agent *a, uint64_t number, const struct packet_pee
     }
     a->links = link;
     a->link_count++;
+    if (a->losses.events + a->losses.files + a->losses.forgotten > 0)
+        link_losses(link, &a->losses);
     platform_except(a->platform, link_peer_pid(link), true);
 }
 
@@ -629,7 +644,7 @@ struct agent *agent_new(uv_loop_t *loop, const struct agent_options *options, co
     must(uv_idle_init(loop, &a->more) == 0 && uv_timer_init(loop, &a->deadline) == 0);
     must(uv_timer_init(loop, &a->tick) == 0);
     watch_events(a);
-    a->observe = observe_new(loop, a->platform);
+    a->observe = observe_new(loop, a->platform, on_second, a);
     a->around = around_new(loop, a->platform, on_around, a);
     a->check.data = a->more.data = a->deadline.data = a->tick.data = a;
     return a;

@@ -382,6 +382,11 @@ void history_lose(struct history *h, uint64_t events, uint64_t files)
     h->lost_files = files;
 }
 
+void history_losses(const struct history *h, struct agent_losses *ret)
+{
+    *ret = (struct agent_losses){(int64_t)h->lost_events, (int64_t)h->lost_files, (int64_t)h->forgotten};
+}
+
 void history_cannot_see(struct history *h, enum agent_history_kind kind)
 {
     h->not_observable |= 1u << kind;

@@ -69,6 +69,7 @@ bool history_see(struct history *h, int64_t pid, const struct history_seen *seen
 bool history_connect(struct history *h, const struct history_id *id);
 
 void history_lose(struct history *h, uint64_t events, uint64_t files); /* totals since the beginning */
+void history_losses(const struct history *h, struct agent_losses *ret);
 void history_cannot_see(struct history *h, enum agent_history_kind kind);
 unsigned history_not_observable(const struct history *h); /* a bit for each kind */
 

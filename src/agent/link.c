@@ -154,6 +154,11 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
     append(link, agent_changed_write(&link->out, changed));
 }
 
+void link_losses(struct agent_link *link, const struct agent_losses *losses)
+{
+    append(link, agent_losses_write(&link->out, losses));
+}
+
 void link_around(struct agent_link *link, const struct agent_around *around)
 {
     append(link, agent_around_message_write(&link->out, around));

@@ -24,6 +24,7 @@ void link_answer(struct agent_link *link, struct agent_answer *answer, const str
 /* Likewise what has changed since. */
 void link_changed(struct agent_link *link, struct agent_answer *changed, const struct process *process);
 /* What goes around the proxy, unasked. */
+void link_losses(struct agent_link *link, const struct agent_losses *losses);
 void link_around(struct agent_link *link, const struct agent_around *around);
 
 /* What became of a keep. */

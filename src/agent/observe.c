@@ -9,6 +9,8 @@
 enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60, WALK_PAUSE_MS = 500 };
 
 struct observe {
+    void (*each_second)(void *context);
+    void *context;             /* borrowed, the caller's */
     struct platform *platform; /* borrowed */
     uv_poll_t poll;
     uv_timer_t timer;
@@ -95,6 +97,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct observe *o = timer->data;
     take_turn(o);
+    o->each_second(o->context);
     if (++o->turns % WALK_EVERY_TURNS == 0)
         begin_walk(o);
 }
@@ -109,13 +112,16 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         uv_poll_stop(poll);
 }
 
-struct observe *observe_new(uv_loop_t *loop, struct platform *p)
+struct observe *observe_new(uv_loop_t *loop, struct platform *p, void (*each_second)(void *context),
+                            void *context)
 {
     int fd = platform_history_fd(p);
     struct observe *o = fd >= 0 ? calloc(1, sizeof *o) : NULL;
     if (!o)
         return NULL;
     o->platform = p;
+    o->each_second = each_second;
+    o->context = context;
     must(uv_poll_init(loop, &o->poll, fd) == 0 && uv_timer_init(loop, &o->timer) == 0);
     o->poll.data = o->timer.data = o;
     o->open_handles = 2;

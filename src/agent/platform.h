@@ -161,6 +161,9 @@ void platform_history_scan_done(struct platform *p, const struct history_scan *j
 bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
                       struct agent_history *ret);
 
+/* What the history misses since it began. False: there is none. */
+bool platform_history_losses(struct platform *p, struct agent_losses *ret);
+
 /* Its connection (the proxy's end has this cookie) was answered for elsewhere: it is counted, once. */
 void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie);
 

@@ -195,6 +195,24 @@ static void print_agent(const json_t *s)
     putchar('\n');
 }
 
+/* "missed    120000 events of processes, 3 of files, 0 forgotten early: what senders did before is a lower bound" */
+static void print_losses(const json_t *s)
+{
+    const json_t *agent = json_object_get(json_array_get(json_object_get(s, "workers"), 0), "agent");
+    const json_t *l = json_object_get(agent, "losses");
+    int64_t events = number(l, "events"), files = number(l, "files"), forgotten = number(l, "forgotten");
+    char line[200];
+    if (events + files + forgotten == 0)
+        return;
+    label("missed");
+    snprintf(line, sizeof line,
+             "%" PRId64 " events of processes, %" PRId64 " of files, %" PRId64
+             " forgotten early: what senders did before is a lower bound",
+             events, files, forgotten);
+    coloured(COLOUR_WARN, line);
+    putchar('\n');
+}
+
 enum { AROUND_SHOWN = 4 };
 
 /* "around    no lock; tried: 12 tcp, 3 udp; latest: /home/ann/x (uid 1000) 2 tcp, 203.0.113.5:443" */
@@ -343,6 +361,7 @@ static int print_table(const json_t *s, const json_t *flows)
     unsigned warnings = print_warnings(s);
     print_head(s);
     print_agent(s);
+    print_losses(s);
     print_around(s);
     print_ledger(s);
     print_history(s);

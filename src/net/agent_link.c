@@ -513,6 +513,8 @@ static bool take_line(struct agent_link *link, struct span line)
         take_hello(link, &m.u.hello);
     else if (m.type == AGENT_MESSAGE_AROUND && greeted)
         take_around(link, &m.u.around);
+    else if (m.type == AGENT_MESSAGE_LOSSES && greeted)
+        link->sees.losses = m.u.losses;
     else if ((m.type == AGENT_MESSAGE_ANSWER || m.type == AGENT_MESSAGE_CHANGED) && greeted)
         take_answer(link, &m.u.answer);
     else if (m.type == AGENT_MESSAGE_KEPT && greeted)

@@ -3,6 +3,7 @@
 #define EXEAT_NET_LOOP_H
 
 #include "wire/agent_around.h"
+#include "wire/agent_history.h"
 #include "net/net.h"
 
 struct net_options {
@@ -51,12 +52,13 @@ void net_listener_close(struct net_listener *take_l);
 
 /* ---- for status ---- */
 
-/* What the agent's hello says of it; zeroed while none is connected. */
+/* What the agent says of itself, in its hello and later; zeroed while none is connected. */
 struct net_agent {
     char host[65], platform[16];
     bool tells_observable;
     unsigned not_observable; /* a bit for each enum agent_history_kind */
     unsigned keep;           /* lineages whose history it keeps at most, when asked to; 0: none */
+    struct agent_losses losses;
 };
 
 struct net_stats {

@@ -40,6 +40,11 @@ struct agent_usage {
     int64_t connected_executions;
 };
 
+/* What an agent missed or had to forget since it began. */
+struct agent_losses {
+    int64_t events, files, forgotten;
+};
+
 struct agent_history {
     atomic_uint refs;
     struct arena arena; /* of a decoded one */

@@ -285,6 +285,17 @@ int agent_kept_write(struct buf *out, const struct agent_kept *k)
     return finish(&line, &j, out);
 }
 
+int agent_losses_write(struct buf *out, const struct agent_losses *l)
+{
+    struct buf line;
+    struct json j;
+    begin(&line, &j, "losses");
+    json_int(&j, "events", l->events);
+    json_int(&j, "files", l->files);
+    json_int(&j, "forgotten", l->forgotten);
+    return finish(&line, &j, out);
+}
+
 int agent_error_write(struct buf *out, const struct agent_error *e)
 {
     struct buf line;

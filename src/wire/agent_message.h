@@ -138,7 +138,8 @@ enum agent_message_type {
     AGENT_MESSAGE_ERROR,
     AGENT_MESSAGE_AROUND,
     AGENT_MESSAGE_KEEP,
-    AGENT_MESSAGE_KEPT
+    AGENT_MESSAGE_KEPT,
+    AGENT_MESSAGE_LOSSES
 };
 
 struct agent_message {
@@ -152,6 +153,7 @@ struct agent_message {
         struct agent_around around;
         struct agent_keep keep;
         struct agent_kept kept;
+        struct agent_losses losses;
     } u;
 };
 
@@ -174,6 +176,7 @@ int agent_done_write(struct buf *out, uint64_t id);
 int agent_around_message_write(struct buf *out, const struct agent_around *a);
 int agent_keep_write(struct buf *out, const struct agent_keep *k);
 int agent_kept_write(struct buf *out, const struct agent_kept *k);
+int agent_losses_write(struct buf *out, const struct agent_losses *l);
 int agent_error_write(struct buf *out, const struct agent_error *e);
 
 const char *agent_confidence_name(enum agent_confidence c);

@@ -481,6 +481,14 @@ static int decode_kept(const json_t *object, struct agent_kept *k, struct agent_
     return 0;
 }
 
+static int decode_losses(const json_t *object, struct agent_losses *l, struct agent_error *e)
+{
+    if (int_member(object, "events", 0, &l->events) != 0 || int_member(object, "files", 0, &l->files) != 0 ||
+        int_member(object, "forgotten", 0, &l->forgotten) != 0)
+        return fail(e, AGENT_ERROR_BAD_MESSAGE, "losses: not numbers");
+    return 0;
+}
+
 /* ---- any message ---- */
 
 static int decode_typed(const json_t *object, const char *type, struct agent_message *m,
@@ -505,6 +513,8 @@ static int decode_typed(const json_t *object, const char *type, struct agent_mes
         return m->type = AGENT_MESSAGE_KEEP, decode_keep(object, &m->u.keep, e);
     if (strcmp(type, "kept") == 0)
         return m->type = AGENT_MESSAGE_KEPT, decode_kept(object, &m->u.kept, e);
+    if (strcmp(type, "losses") == 0)
+        return m->type = AGENT_MESSAGE_LOSSES, decode_losses(object, &m->u.losses, e);
     if (strcmp(type, "error") == 0)
         return m->type = AGENT_MESSAGE_ERROR, decode_error(object, &m->u.error, e);
     return fail(e, AGENT_ERROR_UNKNOWN_TYPE, "no such type of message");

@@ -24,6 +24,8 @@ static int write_again(struct buf *out, const struct agent_message *m)
         return agent_keep_write(out, &m->u.keep);
     case AGENT_MESSAGE_KEPT:
         return agent_kept_write(out, &m->u.kept);
+    case AGENT_MESSAGE_LOSSES:
+        return agent_losses_write(out, &m->u.losses);
     }
     return -1;
 }
@@ -51,6 +53,10 @@ static void check_again(const struct agent_message *first)
             must(second.u.kept.id == first->u.kept.id && second.u.kept.outcome == first->u.kept.outcome &&
                  second.u.kept.until_ms == first->u.kept.until_ms &&
                  !second.u.kept.history == !first->u.kept.history);
+        if (first->type == AGENT_MESSAGE_LOSSES)
+            must(second.u.losses.events == first->u.losses.events &&
+                 second.u.losses.files == first->u.losses.files &&
+                 second.u.losses.forgotten == first->u.losses.forgotten);
         agent_message_free(&second);
     }
     buf_free(&out);

@@ -341,16 +341,27 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
 
 /* ---- turns ---- */
 
+static uint64_t events_lost(const struct observer *o)
+{
+    return o->restarts + (o->execs ? exec_watch_lost(o->execs) : 0) +
+           (o->libraries ? library_watch_lost(o->libraries) : 0) + (o->keys ? key_watch_lost(o->keys) : 0);
+}
+
 static void say_losses(struct observer *o)
 {
-    uint64_t events = o->restarts + (o->execs ? exec_watch_lost(o->execs) : 0),
-             files = o->files ? file_watch_lost(o->files) : 0;
+    uint64_t events = events_lost(o), files = o->files ? file_watch_lost(o->files) : 0;
     history_lose(o->history, events, files);
     if (events + files <= o->lost_said)
         return;
     log_warning("history", "missed so far: %llu events of processes, %llu times some of files",
                 (unsigned long long)events, (unsigned long long)files);
     o->lost_said = (events + files) * 2; /* not for each of a flood */
+}
+
+void observer_losses(struct observer *o, struct agent_losses *ret)
+{
+    say_losses(o);
+    history_losses(o->history, ret);
 }
 
 static void take_some(struct observer *o)

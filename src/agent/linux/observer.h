@@ -29,6 +29,8 @@ void observer_scan_done(struct observer *o, const struct history_scan *job);
 bool observer_ask(struct observer *o, const struct sender *s, const struct attribution *a,
                   struct agent_history *ret);
 
+void observer_losses(struct observer *o, struct agent_losses *ret); /* as platform_history_losses() */
+
 /* Kinds of history that will never be seen, a bit for each; after observer_begin(). */
 unsigned observer_not_observable(const struct observer *o);
 void observer_count(struct observer *o, const struct sender *s,

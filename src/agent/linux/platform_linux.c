@@ -280,6 +280,14 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
     return observer_of(p) && observer_ask(observer_of(p), s, a, ret);
 }
 
+bool platform_history_losses(struct platform *p, struct agent_losses *ret)
+{
+    if (!observer_of(p))
+        return false;
+    observer_losses(observer_of(p), ret);
+    return true;
+}
+
 void platform_tick(struct platform *p)
 {
     owner_sample(&p->owner);
