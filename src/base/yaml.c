@@ -464,12 +464,17 @@ void yaml_write_text(struct buf *out, const char *text)
     buf_append(out, "\"", 1);
 }
 
-int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_t version, size_t most,
-                           const struct yaml_node **ret_list, struct err *reterr)
+int yaml_get_list_document_with(const struct yaml_node *top, const char *name, int64_t version, size_t most,
+                                const char *flag, bool *ret_flag, const struct yaml_node **ret_list,
+                                struct err *reterr)
 {
-    const char *const keys[] = {"version", name};
+    const char *const keys[] = {"version", name, flag};
     int64_t found;
-    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, 2, reterr) != 0)
+    bool set = false;
+    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, flag ? 3 : 2, reterr) != 0)
+        return -1;
+    const struct yaml_node *f = flag ? yaml_find(top, flag) : NULL;
+    if (f && yaml_get_bool(f, &set, reterr) != 0)
         return -1;
     const struct yaml_node *v = yaml_find(top, "version"), *list = yaml_find(top, name);
     if (!v || !list)
@@ -481,5 +486,13 @@ int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_
     if (list->count > most)
         return yaml_error(list, reterr, "more than %zu entries", most);
     *ret_list = yaml_is_null(list) ? NULL : list;
+    if (flag)
+        *ret_flag = set;
     return 0;
+}
+
+int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_t version, size_t most,
+                           const struct yaml_node **ret_list, struct err *reterr)
+{
+    return yaml_get_list_document_with(top, name, version, most, NULL, NULL, ret_list, reterr);
 }

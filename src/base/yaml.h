@@ -68,7 +68,11 @@ int yaml_get_enum(const struct yaml_node *n, const char *const *names, size_t co
 int yaml_check_keys(const struct yaml_node *mapping, const char *const *names, size_t count,
                     struct err *reterr);
 
-/* A document {version: N, `name`: [...]} and nothing else: *ret_list is the list, NULL where it is null. 0, or -1 with reterr. */
+/* A document {version: N, `name`: [...]} and nothing else: *ret_list is the list, NULL where it is null. 0, or -1 with reterr. With `flag`
+ * (NULL: none) there may be that boolean, too: *ret_flag, false where it isn't there. */
+int yaml_get_list_document_with(const struct yaml_node *top, const char *name, int64_t version, size_t most,
+                                const char *flag, bool *ret_flag, const struct yaml_node **ret_list,
+                                struct err *reterr);
 int yaml_get_list_document(const struct yaml_node *top, const char *name, int64_t version, size_t most,
                            const struct yaml_node **ret_list, struct err *reterr);
 

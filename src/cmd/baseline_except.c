@@ -6,6 +6,7 @@
 #include "base/yaml.h"
 #include "cmd/cmd.h"
 #include "cmd/replace_file.h"
+#include "run/kinds_load.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -209,7 +210,7 @@ static int except(const struct conf *conf, const struct request *r, struct err *
         buf_append(&changed, whole.data, at);
         if (write_entry(&changed, r, (int64_t)time(NULL), reterr) == 0) {
             buf_append(&changed, whole.data + at, whole.len - at);
-            b = baseline_parse(buf_span(&changed), conf->policy.baseline, reterr);
+            b = kinds_load_baseline(conf, buf_span(&changed), conf->policy.baseline, reterr);
         }
     }
     if (!b)

@@ -11,6 +11,7 @@
 #include "cmd/terminal.h"
 #include "conf/file.h"
 #include "rules/proposal.h"
+#include "run/kinds_load.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,7 @@ int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline
 {
     if (conf_file_read(conf->policy.baseline, false, ret_text, reterr) != 0)
         return -1;
-    *ret = baseline_parse(buf_span(ret_text), conf->policy.baseline, reterr);
+    *ret = kinds_load_baseline(conf, buf_span(ret_text), conf->policy.baseline, reterr);
     return *ret ? 0 : -1;
 }
 
@@ -136,7 +137,7 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
     struct baseline *baseline = NULL;
     buf_init(&text, FILE_BYTES_MAX);
     buf_init(&out, FILE_BYTES_MAX);
-    struct destinations *kinds = destinations_new(reterr);
+    struct destinations *kinds = kinds_load_destinations(conf, reterr);
     int result = kinds ? baseline_read(conf, &text, &baseline, reterr) : -1;
     options.baseline = baseline;
     options.kinds = kinds;
@@ -376,7 +377,8 @@ static int merge(const struct conf *conf, const char *proposal, const char *owne
         if (whole.data)
             buf_append(ret, whole.data + end, whole.len - end);
     }
-    struct baseline *b = result == 0 ? baseline_parse(buf_span(ret), conf->policy.baseline, reterr) : NULL;
+    struct baseline *b =
+        result == 0 ? kinds_load_baseline(conf, buf_span(ret), conf->policy.baseline, reterr) : NULL;
     baseline_free(b);
     buf_free(&text);
     buf_free(&added);
@@ -408,7 +410,7 @@ int cmd_baseline_shadow(int argc, char **argv)
         return cmd_fail(&err, CMD_USAGE);
     buf_init(&merged, FILE_BYTES_MAX);
     code = merge(conf, a.rest_count ? a.rest[0] : NULL, NULL, &merged, &err) == 0
-               ? replay_baseline(buf_span(&merged), conf->policy.baseline,
+               ? replay_baseline(buf_span(&merged), conf->policy.baseline, conf->policy.destinations,
                                  a.audit ? a.audit : conf->audit.file, a.json)
                : cmd_fail(&err, CMD_USAGE);
     buf_free(&merged);

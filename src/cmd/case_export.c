@@ -279,8 +279,8 @@ static int add_rules(struct export *e, const char *path, unsigned depth)
 static int add_policy(struct export *e)
 {
     const struct conf *c = e->conf;
-    const char *const files[] = {c->policy.baseline, c->policy.actions, c->policy.placeholders,
-                                 c->policy.senders, c->findings.suppressions};
+    const char *const files[] = {c->policy.baseline, c->policy.actions,      c->policy.placeholders,
+                                 c->policy.senders,  c->policy.destinations, c->findings.suppressions};
     struct buf shown;
     buf_init(&shown, FILE_BYTES_MAX);
     conf_show(c, false, &shown); /* without secrets; the file itself stays where it is */

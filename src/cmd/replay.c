@@ -9,14 +9,17 @@
 #include "base/must.h"
 #include "base/rfc3339.h"
 #include "cmd/cmd.h"
+#include "cmd/place.h"
 #include "cmd/terminal.h"
 #include "conf/file.h"
 #include "rules/names.h"
+#include "run/kinds_load.h"
 
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BASELINE_BYTES_MAX = 64 * 1024 * 1024, KEY_BYTES = 1024, SHOWN_MAX = 50, ARENA_BYTES_MAX = 256 << 20 };
 
@@ -32,8 +35,8 @@ static const char help[] =
     "alerts, whatever its action. exeat rules explain tells what a rule made of one record.\n"
     "\n"
     "  -a, --audit PATH      the records: a file, or a folder of *.jsonl\n"
-    "  -p, --policy FOLDER   its baseline.yaml is tried, and its rules/ with actions.yaml and "
-    "placeholders.yaml where it has them\n"
+    "  -p, --policy FOLDER   its baseline.yaml is tried, and its rules/ with actions.yaml, "
+    "placeholders.yaml and destinations.yaml where it has them\n"
     "                        (default: policy)\n"
     "  -b, --baseline FILE   this baseline is tried, and no rules\n"
     "  -j, --json            one JSON object: counts, every difference, and under \"rules\" every match\n"
@@ -215,8 +218,8 @@ static void print_json(const struct replay *p, const struct recorded_stats *s)
 
 /* ---- the command ---- */
 
-static int replay(struct span text, const char *name, struct replay_rules *take_rules, const char *audit,
-                  bool json)
+static int replay(struct span text, const char *name, const char *destinations,
+                  struct replay_rules *take_rules, const char *audit, bool json)
 {
     struct replay p = {.rules = take_rules};
     struct recorded_stats stats;
@@ -224,7 +227,9 @@ static int replay(struct span text, const char *name, struct replay_rules *take_
     int code;
     arena_init(&p.arena, ARENA_BYTES_MAX);
     names_init(&p.keys, &p.arena);
-    p.baseline = baseline_parse(text, name, &err);
+    struct destinations *kinds = kinds_load_destinations_file(destinations, &err);
+    p.baseline = kinds ? baseline_parse_with(text, name, kinds, &err) : NULL;
+    destinations_free(kinds);
     if (!p.baseline || recorded_each(audit, on_record, &p, &stats, &err) < 0) {
         code = cmd_fail(&err, CMD_USAGE);
     } else if (p.no_memory) {
@@ -242,9 +247,17 @@ static int replay(struct span text, const char *name, struct replay_rules *take_
     return code;
 }
 
-int replay_baseline(struct span text, const char *name, const char *audit, bool json)
+int replay_baseline(struct span text, const char *name, const char *destinations, const char *audit,
+                    bool json)
 {
-    return replay(text, name, NULL, audit, json);
+    return replay(text, name, destinations, NULL, audit, json);
+}
+
+/* That of the folder, in ret; NULL: it has none. */
+static const char *destinations_of(const char *policy, char ret[PLACE_PATH_BYTES])
+{
+    snprintf(ret, PLACE_PATH_BYTES, "%s/destinations.yaml", policy);
+    return access(ret, F_OK) == 0 ? ret : NULL;
 }
 
 /* `policy` NULL: only the baseline. */
@@ -253,10 +266,12 @@ static int replay_files(const char *path, const char *policy, const char *audit,
     struct err err = {0};
     struct buf text;
     struct replay_rules *rules = NULL;
+    char kinds[PLACE_PATH_BYTES];
     buf_init(&text, BASELINE_BYTES_MAX);
     int code = conf_file_read(path, false, &text, &err) == 0 &&
                        (!policy || replay_rules_open(policy, &rules, &err) == 0)
-                   ? replay(buf_span(&text), path, rules, audit, json)
+                   ? replay(buf_span(&text), path, policy ? destinations_of(policy, kinds) : NULL, rules,
+                            audit, json)
                    : cmd_fail(&err, CMD_USAGE);
     buf_free(&text);
     return code;

@@ -28,12 +28,11 @@ static int refuse_many(struct baseline_reader *r, const struct yaml_node *n, con
                        const struct destination_row *row)
 {
     bool whole = strcmp(row->domain, h->name) == 0;
-    return yaml_error(n, r->reterr,
-                      "%s %s %s (%s, " DESTINATIONS_FILE "), where anybody can have a place: %s", h->name,
+    return yaml_error(n, r->reterr, "%s %s %s (%s, %s), where anybody can have a place: %s", h->name,
                       whole                            ? "is"
                       : host_is_within(h, row->domain) ? "lies in"
                                                        : "holds",
-                      row->domain, row->kind,
+                      row->domain, row->kind, destinations_name(r->kinds),
                       row->shared ? "only a `path` of it is approved" : "only one tenant's host is approved");
 }
 

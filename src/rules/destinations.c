@@ -12,6 +12,7 @@ enum { BYTES_MAX = 16 * 1024 * 1024, ROWS_MAX = 100000, VERSION = 1 };
 
 struct destinations {
     struct arena arena;           /* owned: all rows and texts */
+    const char *name;             /* view into the arena: of the file */
     struct destination_row *rows; /* view into the arena; by domain, what is shared first */
     size_t count;
 };
@@ -70,19 +71,25 @@ static size_t count_names(const struct yaml_node *kinds)
     return count;
 }
 
-static int read_all(struct destinations *d, const struct yaml_node *top, struct err *reterr)
+/* Another table's rows, behind those that are there, for which there is room. */
+static int append_rows(struct destinations *d, const struct destinations *other, const struct yaml_node *top,
+                       struct err *reterr)
 {
-    static const char *const keys[] = {"version", "kinds"};
-    int64_t number;
-    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, ARRAY_LEN(keys), reterr) != 0)
-        return -1;
-    const struct yaml_node *version = yaml_find(top, "version"), *kinds = yaml_find(top, "kinds");
-    if (!version || !kinds)
-        return yaml_error(top, reterr, "version and kinds are expected here");
-    if (yaml_get_int(version, VERSION, VERSION, &number, reterr) != 0 ||
-        yaml_want(kinds, YAML_MAPPING, reterr) != 0)
-        return -1;
-    size_t count = count_names(kinds);
+    for (size_t i = 0; i < other->count; i++) {
+        const struct destination_row *row = &other->rows[i];
+        const char *kind = arena_strdup(&d->arena, row->kind), *domain = arena_strdup(&d->arena, row->domain);
+        if (!kind || !domain)
+            return yaml_error(top, reterr, "the file is too large");
+        d->rows[d->count++] = (struct destination_row){kind, domain, row->shared};
+    }
+    return 0;
+}
+
+/* `other`: what is there beside it; NULL: nothing. */
+static int read_kinds(struct destinations *d, const struct yaml_node *kinds, const struct destinations *other,
+                      struct err *reterr)
+{
+    size_t count = count_names(kinds) + (other ? other->count : 0);
     if (count > ROWS_MAX)
         return yaml_error(kinds, reterr, "more than %d names", ROWS_MAX);
     d->rows = arena_alloc(&d->arena, (count + 1) * sizeof *d->rows);
@@ -91,8 +98,32 @@ static int read_all(struct destinations *d, const struct yaml_node *top, struct 
     for (YAML_EACH(kind, kinds))
         if (read_kind(d, kind, reterr) != 0)
             return -1;
+    if (other && append_rows(d, other, kinds, reterr) != 0)
+        return -1;
     qsort(d->rows, d->count, sizeof *d->rows, compare);
     return 0;
+}
+
+static int read_all(struct destinations *d, const struct yaml_node *top, struct err *reterr)
+{
+    static const char *const keys[] = {"version", "kinds", "beside_built_in"};
+    int64_t number;
+    bool beside = false;
+    if (yaml_want(top, YAML_MAPPING, reterr) != 0 || yaml_check_keys(top, keys, ARRAY_LEN(keys), reterr) != 0)
+        return -1;
+    const struct yaml_node *version = yaml_find(top, "version"), *kinds = yaml_find(top, "kinds");
+    if (!version || !kinds)
+        return yaml_error(top, reterr, "version and kinds are expected here");
+    if (yaml_get_int(version, VERSION, VERSION, &number, reterr) != 0 ||
+        yaml_want(kinds, YAML_MAPPING, reterr) != 0)
+        return -1;
+    const struct yaml_node *flag = yaml_find(top, "beside_built_in");
+    if (flag && yaml_get_bool(flag, &beside, reterr) != 0)
+        return -1;
+    struct destinations *other = beside ? destinations_new(reterr) : NULL;
+    int result = beside && !other ? -1 : read_kinds(d, kinds, other, reterr);
+    destinations_free(other);
+    return result;
 }
 
 struct destinations *destinations_parse(struct span text, const char *name, struct err *reterr)
@@ -104,7 +135,8 @@ struct destinations *destinations_parse(struct span text, const char *name, stru
     arena_init(&tree, BYTES_MAX);
     arena_init(&d->arena, BYTES_MAX);
     const struct yaml_node *top = yaml_read(&tree, text, name, reterr);
-    bool good = top && read_all(d, top, reterr) == 0;
+    d->name = arena_strdup(&d->arena, name);
+    bool good = top && d->name && read_all(d, top, reterr) == 0;
     arena_reset(&tree);
     if (good)
         return d;
@@ -126,6 +158,11 @@ void destinations_free(struct destinations *take_d)
 }
 
 /* ---- asking ---- */
+
+const char *destinations_name(const struct destinations *d)
+{
+    return d->name;
+}
 
 /* The first row of exactly this name: what is shared stands first. */
 static const struct destination_row *find_exactly(const struct destinations *d, const char *name)

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "wire/host.h"
 
-/* Where the table stands in the source: what refusals name. */
+/* Where the built-in table stands in the source: what refusals name. */
 #define DESTINATIONS_FILE "policy/destinations.yaml"
 
 struct destination_row {
@@ -18,11 +18,15 @@ struct destination_row {
 
 struct destinations;
 
-/* NULL fills reterr with file, line and column. */
+/* With `beside_built_in: true` in it the built-in names count, too, else it stands in their place. NULL fills reterr with file (`name`, which is
+ * copied), line and column. */
 struct destinations *destinations_parse(struct span text, const char *name, struct err *reterr);
 /* The built-in table. NULL fills reterr. */
 struct destinations *destinations_new(struct err *reterr);
 void destinations_free(struct destinations *take_d); /* NULL is fine */
+
+/* The name of the file that it was read from, for refusals. */
+const char *destinations_name(const struct destinations *d);
 
 /* The row that speaks for `host`: itself or the nearest above it; where one name is in the table twice, what says `shared` counts. NULL: none;
  * also for addresses and where `d` is NULL. Of a shared name only itself: what is below it is another's. */

@@ -66,7 +66,7 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
     if (p->anomalies > 0)
         return "with highly anomalous handshakes";
     if (is_shared(p, options))
-        return "anybody can have a place there (" DESTINATIONS_FILE "): only a path of it can be approved";
+        return "anybody can have a place there (policy.destinations): only a path of it can be approved";
     return NULL;
 }
 

@@ -33,6 +33,8 @@ struct sender_kinds {
     struct arena arena;
     struct sender_kind *entries; /* view into the arena */
     size_t count;
+    struct sender_kinds
+        *built_in; /* owned: asked where none of its own is about a sender; NULL: they are in its place */
 };
 
 static const char *const kind_names[] = {
@@ -120,8 +122,15 @@ static int read_entry(struct arena *a, const struct yaml_node *n, struct sender_
 static int read_all(struct sender_kinds *k, const struct yaml_node *top, struct err *reterr)
 {
     const struct yaml_node *list;
-    if (yaml_get_list_document(top, "senders", VERSION, SENDER_KINDS_MAX, &list, reterr) != 0)
+    bool beside;
+    if (yaml_get_list_document_with(top, "senders", VERSION, SENDER_KINDS_MAX, "beside_built_in", &beside,
+                                    &list, reterr) != 0)
         return -1;
+    if (beside) {
+        k->built_in = sender_kinds_parse(sender_kinds_builtin(), SENDER_KINDS_BUILTIN_NAME, reterr);
+        if (!k->built_in)
+            return -1;
+    }
     if (!list)
         return 0;
     k->entries = arena_alloc(&k->arena, (list->count + 1) * sizeof *k->entries);
@@ -157,6 +166,7 @@ void sender_kinds_free(struct sender_kinds *take_k)
 {
     if (!take_k)
         return;
+    sender_kinds_free(take_k->built_in);
     arena_reset(&take_k->arena);
     free(take_k);
 }
@@ -194,7 +204,7 @@ const struct sender_kind *sender_kinds_find(const struct sender_kinds *k, const 
     for (size_t i = 0; k && certain && i < k->count; i++)
         if (is_about(&k->entries[i], v))
             return &k->entries[i];
-    return NULL;
+    return k && k->built_in ? sender_kinds_find(k->built_in, v) : NULL;
 }
 
 const char *sender_kind_name(const struct sender_kind *kind)

@@ -28,7 +28,8 @@ struct sender_kind;  /* one entry of it */
 struct span sender_kinds_builtin(void);
 #define SENDER_KINDS_BUILTIN_NAME "policy/senders.yaml"
 
-/* NULL fills reterr with file (`name`), line and column. */
+/* With `beside_built_in: true` in it the built-in ones come after its own, else it stands in their place. NULL fills reterr with file (`name`),
+ * line and column. */
 struct sender_kinds *sender_kinds_parse(struct span text, const char *name, struct err *reterr);
 void sender_kinds_free(struct sender_kinds *take_k); /* NULL is fine */
 

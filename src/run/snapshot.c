@@ -2,6 +2,7 @@
 #include "run/snapshot.h"
 
 #include "conf/file.h"
+#include "run/kinds_load.h"
 #include "run/rules_policy.h"
 #include "run/settings.h"
 #include "tls/clients.h"
@@ -47,7 +48,7 @@ static int load_baseline(struct snapshot *s, struct err *reterr)
 {
     struct buf text;
     buf_init(&text, BASELINE_MAX_BYTES);
-    s->kinds = destinations_new(reterr);
+    s->kinds = kinds_load_destinations(s->conf, reterr);
     if (s->kinds && conf_file_read(s->conf->policy.baseline, false, &text, reterr) == 0)
         s->baseline = baseline_parse_with(buf_span(&text), s->conf->policy.baseline, s->kinds, reterr);
     buf_free(&text);
@@ -68,19 +69,6 @@ static int load_suppressions(struct snapshot *s, struct err *reterr)
         s->suppressions = suppressions_parse(buf_span(&text), path, reterr);
     buf_free(&text);
     return s->suppressions ? 0 : -1;
-}
-
-static int load_sender_kinds(struct snapshot *s, struct err *reterr)
-{
-    const char *path = s->conf->policy.senders;
-    struct buf text;
-    buf_init(&text, BASELINE_MAX_BYTES);
-    if (!path)
-        s->sender_kinds = sender_kinds_parse(sender_kinds_builtin(), SENDER_KINDS_BUILTIN_NAME, reterr);
-    else if (conf_file_read(path, false, &text, reterr) == 0)
-        s->sender_kinds = sender_kinds_parse(buf_span(&text), path, reterr);
-    buf_free(&text);
-    return s->sender_kinds ? 0 : -1;
 }
 
 static int load_rules(struct snapshot *s, struct err *reterr)
@@ -303,7 +291,7 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
         load_geo(s, reterr) == 0 && load_popularity(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
         load_trust(s, reterr) == 0 && load_pki(s, reterr) == 0 && load_rules(s, reterr) == 0 &&
-        load_suppressions(s, reterr) == 0 && load_sender_kinds(s, reterr) == 0 &&
+        load_suppressions(s, reterr) == 0 && (s->sender_kinds = kinds_load_senders(s->conf, reterr)) &&
         settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);

@@ -330,3 +330,38 @@ def test_the_whole_way_on_a_fresh_state_folder(make_proxy, http, name):
             assert "nobody" in drift and other not in drift and usual not in drift, drift
     finally:
         shutil.rmtree(folder)
+
+
+def test_tables_of_ones_own_take_the_place_of_those_built_in(make_proxy, http, name):
+    """policy.destinations and policy.senders: beside what is built in or in its place; read again by a reload; what is wrong has its place."""
+    def places(kind, tenants, beside):
+        (p.folder / "destinations.yaml").write_text(
+            f"version: 1\nbeside_built_in: {str(beside).lower()}\nkinds: {{{kind}: {{tenants: [{tenants}]}}}}\n")
+
+    p = make_proxy("tables", baseline={"version": 1, "mode": "enforce", "senders": [
+        {"name": "clients", "match": {"package": "curl"}, "allow": [{"any": True}]},
+        {"name": "a store", "match": {"package": "apt"}, "allow": [{"host": "pastebin.com"}]}]})
+    p.config["policy"].update({"destinations": "destinations.yaml", "senders": "senders.yaml"})
+    p.write()
+    (p.folder / "senders.yaml").write_text("version: 1\nbeside_built_in: true\nsenders: [{kind: security, packages: [curl]}]\n")
+    places("own_kind", "exeat.test", True)
+    r = subprocess.run([BUILD / "exeat", "config", "check", p.config_path], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 2 and "pastebin.com is pastebin.com (paste," in r.stderr and "destinations.yaml)" in r.stderr, r
+    places("own_kind", "exeat.test", False)
+    with p:
+        def kinds():
+            host = name()
+            p.curl(f"http://{host}:{http.port}/hello")
+            x = p.exchange(host)
+            return x.get("unmapped.destination.kind"), x.get("unmapped.sender.kind")
+        assert kinds() == ("own_kind", "security")
+        places("another", "exeat.test", False)
+        (p.folder / "senders.yaml").write_text("version: 1\nsenders: []\n")
+        p.reload()
+        assert kinds() == ("another", None)
+        places("broken", "192.0.2.1", False)
+        assert "destinations.yaml:3:" in p.reload(good=False)
+        places("broken", "elsewhere.example", False)
+        (p.folder / "senders.yaml").write_text("version: 1\nsenders:\n  - {kind: uploader, packages: [x]}\n")
+        assert "senders.yaml:3:12" in p.reload(good=False)
+        assert kinds() == ("another", None)

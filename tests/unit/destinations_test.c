@@ -58,6 +58,25 @@ static void finds_kinds(void **state)
     destinations_free(d);
 }
 
+static void own_ones_stand_beside_those_built_in_or_in_their_place(void **state)
+{
+    char text[256];
+    (void)state;
+    for (int beside = 0; beside < 2; beside++) {
+        struct err err = {0};
+        struct host ours = host_of("x.ours.example"), theirs = host_of("me.duckdns.org");
+        snprintf(text, sizeof text,
+                 "version: 1\nbeside_built_in: %s\nkinds: {own_kind: {tenants: [ours.example]}}\n",
+                 beside ? "true" : "false");
+        struct destinations *d = destinations_parse(span_str(text), "own.yaml", &err);
+        assert_non_null(d);
+        assert_string_equal(destinations_name(d), "own.yaml");
+        assert_string_equal(destinations_find(d, &ours)->kind, "own_kind");
+        assert_int_equal(destinations_find(d, &theirs) != NULL, beside);
+        destinations_free(d);
+    }
+}
+
 static void refuses_bad_tables(void **state)
 {
     (void)state;
@@ -289,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_kinds),
         cmocka_unit_test(refuses_bad_tables),
+        cmocka_unit_test(own_ones_stand_beside_those_built_in_or_in_their_place),
         cmocka_unit_test(approves_no_place_of_many),
         cmocka_unit_test(takes_paths_of_what_is_shared),
         cmocka_unit_test(decides_by_path),

@@ -3,6 +3,7 @@
 #include "rules/sender_kinds.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -113,6 +114,26 @@ static void an_excuse_is_for_whom_it_is_certain_to_be(void **state)
     sender_kinds_free(k);
 }
 
+static void own_ones_stand_before_those_built_in_or_in_their_place(void **state)
+{
+    static const char own[] = "  - {kind: security, packages: [fwupd, ours]}\n";
+    char text[256];
+    (void)state;
+    for (int beside = 0; beside < 2; beside++) {
+        snprintf(text, sizeof text, "version: 1\nbeside_built_in: %s\nsenders:\n%s",
+                 beside ? "true" : "false", own);
+        struct sender_kinds *k = read(text);
+        struct sender_view v = exact;
+        v.package = "ours";
+        assert_string_equal(sender_kind_name(sender_kinds_find(k, &v)), "security");
+        v.package = "fwupd"; /* an updater, if nobody says otherwise */
+        assert_string_equal(sender_kind_name(sender_kinds_find(k, &v)), "security");
+        v.package = "snapd";
+        assert_int_equal(sender_kinds_find(k, &v) != NULL, beside);
+        sender_kinds_free(k);
+    }
+}
+
 static void what_is_wrong_is_refused_with_its_place(void **state)
 {
     static const struct {
@@ -121,6 +142,8 @@ static void what_is_wrong_is_refused_with_its_place(void **state)
     } bad[] = {
         {"version: 2\nsenders: []\n", 1, 10},
         {"version: 1\nsenders:\n  - {packages: [x]}\n", 3, 5},
+        {"version: 1\nbeside_built_in: 1\nsenders: []\n", 2, 18},
+        {"version: 1\nbuilt_in: true\nsenders: []\n", 2, 1},
         {"version: 1\nsenders:\n  - {kind: uploader, packages: [x]}\n", 3, 12},
         {"version: 1\nsenders:\n  - {kind: updater}\n", 3, 5},
         {"version: 1\nsenders:\n  - {kind: updater, executables: [x]}\n", 3, 35},
@@ -142,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_builtin_knows_common_programs),
         cmocka_unit_test(an_excuse_is_for_whom_it_is_certain_to_be),
+        cmocka_unit_test(own_ones_stand_before_those_built_in_or_in_their_place),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
