@@ -139,7 +139,8 @@
  *                   a TLS library that it loaded is found out later, or never. Not seeing them means nothing
  *     usage         how often this program (the executable, and the script that an interpreter runs) was started on this
  *                   host, how often it connected to the proxy, and how many of those processes did: a program that
- *                   normally doesn't connect is a number
+ *                   normally doesn't connect is a number. `recent` (optional) says the same of the last `days` alone (at most 30):
+ *                   {"days":30,"executions":7,"connected_executions":0}; by it a proxy adds up what hosts tell
  *   All members are optional; kinds that are not known are ignored. Where the ask was brief, "history":"same" stands for the one that last
  *   came with this sender_ref on this link, not longer than AGENT_HISTORY_SAME_MS ago: no other kind or class was seen since;
  *   counts and ages may be that much older.

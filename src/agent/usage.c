@@ -7,8 +7,18 @@
 
 enum { SETS = USAGE_MAX / 8, WAYS = 8 };
 
+/* The last days are counted in slices, of which the oldest is given up when a new one begins. */
+enum { SLICES = 6, SLICE_DAYS = USAGE_RECENT_DAYS / SLICES, COUNT_MAX = 99999999 };
+static const int64_t SLICE_MS = SLICE_DAYS * INT64_C(86400000);
+
+struct slice {
+    uint32_t executions, connected; /* no more than COUNT_MAX */
+};
+
 struct program {
-    char *path; /* owned; NULL: free */
+    int64_t slice;               /* the number of the latest, since 1970 */
+    struct slice slices[SLICES]; /* by number modulo SLICES */
+    char *path;                  /* owned; NULL: free */
     struct agent_usage numbers;
     int64_t used_ms;
 };
@@ -36,6 +46,19 @@ static struct program *set_of(const struct usage *u, const char *path)
     for (const char *c = path; *c; c++)
         x = (x ^ (uint8_t)*c) * 0x100000001b3u;
     return (struct program *)u->programs[(x ^ x >> 29) % SETS];
+}
+
+/* The one of now; clocks that go back count into the latest. */
+static struct slice *slice_now(struct program *p, int64_t now_ms)
+{
+    int64_t now = now_ms / SLICE_MS;
+    if (now - p->slice >= SLICES || p->slice == 0) {
+        memset(p->slices, 0, sizeof p->slices);
+        p->slice = now;
+    }
+    while (p->slice < now)
+        p->slices[++p->slice % SLICES] = (struct slice){0};
+    return &p->slices[p->slice % SLICES];
 }
 
 static struct program *find(const struct usage *u, const char *path)
@@ -82,6 +105,8 @@ void usage_execute(struct usage *u, const char *path, int64_t now_ms)
     p->used_ms = n->executions_last_ms = now_ms;
     n->executions_first_ms = n->executions ? n->executions_first_ms : now_ms;
     n->executions++;
+    struct slice *now = slice_now(p, now_ms);
+    now->executions += now->executions < COUNT_MAX;
 }
 
 void usage_connect(struct usage *u, const char *path, bool first_of_process, int64_t now_ms)
@@ -94,14 +119,23 @@ void usage_connect(struct usage *u, const char *path, bool first_of_process, int
     n->connections_first_ms = n->connections ? n->connections_first_ms : now_ms;
     n->connections++;
     n->connected_executions += first_of_process;
+    struct slice *now = slice_now(p, now_ms);
+    now->connected += first_of_process && now->connected < COUNT_MAX;
 }
 
-bool usage_find(const struct usage *u, const char *path, struct agent_usage *ret)
+bool usage_find(const struct usage *u, const char *path, int64_t now_ms, struct agent_usage *ret)
 {
-    const struct program *p = find(u, path);
-    if (p)
-        *ret = p->numbers;
-    return p != NULL;
+    struct program *p = find(u, path);
+    if (!p)
+        return false;
+    slice_now(p, now_ms);
+    *ret = p->numbers;
+    ret->recent_days = USAGE_RECENT_DAYS;
+    for (size_t i = 0; i < SLICES; i++) {
+        ret->recent_executions += p->slices[i].executions;
+        ret->recent_connected += p->slices[i].connected;
+    }
+    return true;
 }
 
 /* ---- the file ---- */
@@ -121,21 +155,48 @@ static const char *read_numbers(const char *line, int64_t numbers[NUMBERS])
     return line;
 }
 
+/* "@SLICE:1,0,7,0,... ": of the last days, the oldest first; nothing where the line says nothing of them. What follows, or NULL. */
+static const char *read_slices(const char *line, int64_t *ret_slice, struct slice slices[SLICES])
+{
+    int64_t slice = 0;
+    unsigned counts[2 * SLICES];
+    int used = 0;
+    if (line[0] != '@')
+        return line;
+    if (sscanf(line, "@%6" SCNd64 ":%n", &slice, &used) != 1 || used == 0)
+        return NULL;
+    line += used;
+    for (size_t i = 0; i < 2 * SLICES; i++) {
+        used = 0;
+        if (sscanf(line, "%8u%n", &counts[i], &used) != 1 || line[used] != (i + 1 < 2 * SLICES ? ',' : ' '))
+            return NULL;
+        line += used + 1;
+    }
+    for (size_t i = 0; i < SLICES; i++)
+        slices[(size_t)(slice + 1 + (int64_t)i) % SLICES] = (struct slice){counts[2 * i], counts[2 * i + 1]};
+    *ret_slice = slice;
+    return line;
+}
+
 static bool take_line(struct usage *u, const char *line)
 {
-    int64_t n[NUMBERS];
+    int64_t n[NUMBERS], slice = 0;
+    struct slice slices[SLICES] = {0};
     const char *path = read_numbers(line, n);
+    path = path ? read_slices(path, &slice, slices) : NULL;
     struct program *p = path && path[0] == '/' ? get(u, path) : NULL;
     if (!p)
         return false;
-    p->numbers = (struct agent_usage){n[0], n[1], n[2], n[3], n[4], n[5], n[6]};
+    p->numbers = (struct agent_usage){n[0], n[1], n[2], n[3], n[4], n[5], n[6], 0, 0, 0};
+    p->slice = slice;
+    memcpy(p->slices, slices, sizeof slices);
     p->used_ms = n[5] > n[2] ? n[5] : n[2];
     return true;
 }
 
 size_t usage_read(struct usage *u, struct span text)
 {
-    char line[USAGE_PATH_BYTES + 160];
+    char line[USAGE_PATH_BYTES + USAGE_NUMBERS_BYTES];
     size_t count = 0;
     while (text.len > 0) {
         const uint8_t *end = memchr(text.data, '\n', text.len);
@@ -150,18 +211,30 @@ size_t usage_read(struct usage *u, struct span text)
     return count;
 }
 
+static void write_slices(const struct program *p, struct buf *out)
+{
+    buf_printf(out, "@%" PRId64, p->slice);
+    for (size_t i = 0; i < SLICES; i++) {
+        const struct slice *s = &p->slices[(size_t)(p->slice + 1 + (int64_t)i) % SLICES];
+        buf_printf(out, "%c%u,%u", i == 0 ? ':' : ',', s->executions, s->connected);
+    }
+    buf_append_str(out, " ");
+}
+
 int usage_write(const struct usage *u, struct buf *out)
 {
     for (size_t i = 0; i < SETS; i++) {
         for (size_t k = 0; k < WAYS; k++) {
             const struct program *p = &u->programs[i][k];
             const struct agent_usage *n = &p->numbers;
-            if (p->path)
-                buf_printf(out,
-                           "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64
-                           " %s\n",
-                           n->executions, n->executions_first_ms, n->executions_last_ms, n->connections,
-                           n->connections_first_ms, n->connections_last_ms, n->connected_executions, p->path);
+            if (!p->path)
+                continue;
+            buf_printf(out,
+                       "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ",
+                       n->executions, n->executions_first_ms, n->executions_last_ms, n->connections,
+                       n->connections_first_ms, n->connections_last_ms, n->connected_executions);
+            write_slices(p, out);
+            buf_printf(out, "%s\n", p->path);
         }
     }
     return out->failed ? -1 : 0;

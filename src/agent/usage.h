@@ -8,7 +8,13 @@
 #include "base/buf.h"
 #include "wire/agent_history.h"
 
-enum { USAGE_MAX = 4096, USAGE_PATH_BYTES = 1024, USAGE_TEXT_BYTES = USAGE_MAX * (USAGE_PATH_BYTES + 160) };
+enum {
+    USAGE_MAX = 4096,
+    USAGE_PATH_BYTES = 1024,
+    USAGE_NUMBERS_BYTES = 320, /* of a line beside the path */
+    USAGE_TEXT_BYTES = USAGE_MAX * (USAGE_PATH_BYTES + USAGE_NUMBERS_BYTES),
+    USAGE_RECENT_DAYS = 30, /* counted apart: those days at most, 25 at least */
+};
 
 struct usage;
 
@@ -20,9 +26,9 @@ bool usage_name(const char *path, const char *script, char ret[USAGE_PATH_BYTES]
 
 void usage_execute(struct usage *u, const char *path, int64_t now_ms);
 void usage_connect(struct usage *u, const char *path, bool first_of_process, int64_t now_ms);
-bool usage_find(const struct usage *u, const char *path, struct agent_usage *ret);
+bool usage_find(const struct usage *u, const char *path, int64_t now_ms, struct agent_usage *ret);
 
-/* One program a line: seven numbers and the path. What is malformed is skipped; the number of programs read. */
+/* One program a line: seven numbers, those of the last days (not in lines of before), and the path. What is malformed is skipped; the number of programs read. */
 size_t usage_read(struct usage *u, struct span text);
 int usage_write(const struct usage *u, struct buf *out);
 

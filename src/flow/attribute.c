@@ -1,6 +1,7 @@
 /* attribute.c: which process is asking. Asked at accept, awaited here, asked again for every further exchange.
  * A step of the hub; touches net.h's attribution and the facts. */
 #include "flow/flow.h"
+#include "flow/executions.h"
 #include "flow/history.h"
 #include "flow/kinds.h"
 
@@ -236,6 +237,7 @@ static void set_facts(struct flow *f)
             facts->values[of_process[i]].state =
                 !a->sender && has_failed_for_good(a) ? FACT_ABSENT : FACT_UNOBSERVABLE;
     history_set_facts(facts, a->history);
+    executions_set_facts(f);
     set_who_facts(facts, a->sender);
     kinds_set_sender(f);
     counter_add(&f->env->counters, exact ? COUNTER_sender_exact : COUNTER_sender_unknown, 1);

@@ -13,8 +13,9 @@
 #include "net/net.h"
 
 struct asked_room;
-struct findings; /* flow/findings.h */
-struct observed; /* flow/observed.h */
+struct executions; /* flow/executions.h */
+struct findings;   /* flow/findings.h */
+struct observed;   /* flow/observed.h */
 struct flow;
 struct mint_room;
 struct pins;
@@ -22,16 +23,17 @@ struct resume_room;
 struct signer;
 
 struct flow_env {
-    struct net *net;             /* borrowed for the worker's life */
-    struct ledger *ledger;       /* borrowed; shared by all workers */
-    struct limits *limits;       /* borrowed; shared by all workers */
-    struct sightings *sightings; /* borrowed; shared by all workers */
-    struct pairs *pairs;         /* likewise */
-    struct habits *habits;       /* likewise */
-    struct store *store;         /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
-    struct findings *findings;   /* borrowed; shared by all workers; NULL: none are kept (tests) */
-    struct observed *observed;   /* likewise; NULL: nobody asks (tests) */
-    struct snapshot *snapshot;   /* counted: the policy for new exchanges */
+    struct net *net;               /* borrowed for the worker's life */
+    struct ledger *ledger;         /* borrowed; shared by all workers */
+    struct limits *limits;         /* borrowed; shared by all workers */
+    struct sightings *sightings;   /* borrowed; shared by all workers */
+    struct pairs *pairs;           /* likewise */
+    struct habits *habits;         /* likewise */
+    struct executions *executions; /* likewise; NULL: what is usual is its host's own (tests) */
+    struct store *store;           /* borrowed; shared by all workers; NULL: nothing is kept (tests) */
+    struct findings *findings;     /* borrowed; shared by all workers; NULL: none are kept (tests) */
+    struct observed *observed;     /* likewise; NULL: nobody asks (tests) */
+    struct snapshot *snapshot;     /* counted: the policy for new exchanges */
     struct counters counters;
     unsigned worker;     /* from 0 */
     char uid_prefix[17]; /* random, of this process: makes record ids unique */

@@ -2,7 +2,7 @@
  * often, and a state of their own that becomes bytes and comes back. Shared by all workers, bounded: what was used longest ago gives
  * way in memory, not on disk.
  *
- * flow/sightings.c, flow/pairs.c and flow/habits.c are made of it. Touches mutexes and store/'s queue. */
+ * flow/sightings.c, flow/pairs.c, flow/habits.c and flow/executions.c are made of it. Touches mutexes and store/'s queue. */
 #ifndef EXEAT_FLOW_KEPT_H
 #define EXEAT_FLOW_KEPT_H
 

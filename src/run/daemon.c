@@ -12,6 +12,7 @@
 #include "run/settings.h"
 #include "run/signer.h"
 #include "run/snapshot.h"
+#include "flow/executions.h"
 #include "flow/findings.h"
 #include "flow/observed.h"
 #include "store/store.h"
@@ -46,16 +47,17 @@ struct daemon {
     int *fds;                /* owned; worker by worker, LISTENERS_MAX each; -1 once taken */
     struct worker **workers; /* owned, and each of them */
     unsigned worker_count;
-    struct ledger *ledger;       /* owned */
-    struct limits *limits;       /* owned */
-    struct store *store;         /* owned */
-    struct sightings *sightings; /* owned */
-    struct observed *observed;   /* owned */
-    struct pins *pins;           /* owned */
-    struct signing *signing;     /* owned; NULL: there is no inspection CA */
-    struct pairs *pairs;         /* owned */
-    struct habits *habits;       /* owned */
-    struct findings *findings;   /* owned */
+    struct ledger *ledger;         /* owned */
+    struct limits *limits;         /* owned */
+    struct store *store;           /* owned */
+    struct sightings *sightings;   /* owned */
+    struct observed *observed;     /* owned */
+    struct pins *pins;             /* owned */
+    struct signing *signing;       /* owned; NULL: there is no inspection CA */
+    struct pairs *pairs;           /* owned */
+    struct habits *habits;         /* owned */
+    struct executions *executions; /* owned */
+    struct findings *findings;     /* owned */
     struct identity identity;
     int pid_fd;
     uint64_t started_ms;
@@ -140,6 +142,7 @@ static int make_workers(struct daemon *d, struct err *reterr)
                                    .sightings = d->sightings,
                                    .pairs = d->pairs,
                                    .habits = d->habits,
+                                   .executions = d->executions,
                                    .store = d->store,
                                    .findings = d->findings,
                                    .observed = d->observed,
@@ -182,6 +185,7 @@ static int open_history(struct daemon *d)
     d->sightings = sightings_new(d->store, entries);
     d->pairs = pairs_new(d->store, entries / 4);
     d->habits = habits_new(d->store, entries / 8);
+    d->executions = executions_new(d->store, entries / 16);
     char prefix[17];
     make_prefix(prefix);
     const struct findings_options options = {.store = d->store,
@@ -192,7 +196,7 @@ static int open_history(struct daemon *d)
                                              .daily_budget = (unsigned)c->findings.daily_budget};
     d->findings = findings_new(&options);
     d->observed = observed_new(d->store);
-    return d->observed && d->sightings && d->pairs && d->habits && d->findings ? 0 : -1;
+    return d->observed && d->sightings && d->pairs && d->habits && d->executions && d->findings ? 0 : -1;
 }
 
 /* As the user. */
@@ -436,6 +440,7 @@ enum daemon_exit daemon_free(struct daemon *take_d)
         sightings_free(d->sightings);
         pairs_free(d->pairs);
         habits_free(d->habits);
+        executions_free(d->executions);
         findings_free(d->findings);
     }
     observed_free(d->observed);

@@ -176,6 +176,7 @@ struct worker *worker_new(const struct worker_options *o, struct err *reterr)
                                .sightings = o->sightings,
                                .pairs = o->pairs,
                                .habits = o->habits,
+                               .executions = o->executions,
                                .store = o->store,
                                .findings = o->findings,
                                .observed = o->observed,

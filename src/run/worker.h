@@ -16,6 +16,7 @@ struct worker_options {
     struct sightings *sightings;
     struct pairs *pairs;
     struct habits *habits;
+    struct executions *executions;
     struct store *store;
     struct findings *findings;
     struct observed *observed;

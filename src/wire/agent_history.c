@@ -58,6 +58,13 @@ static void write_usage(struct json *j, const struct agent_usage *u)
     write_times(j, "executions", u->executions, u->executions_first_ms, u->executions_last_ms);
     write_times(j, "connections", u->connections, u->connections_first_ms, u->connections_last_ms);
     json_int(j, "connected_executions", u->connected_executions);
+    if (u->recent_days > 0) {
+        json_object(j, "recent");
+        json_int(j, "days", u->recent_days);
+        json_int(j, "executions", u->recent_executions);
+        json_int(j, "connected_executions", u->recent_connected);
+        json_end_object(j);
+    }
     json_end_object(j);
 }
 

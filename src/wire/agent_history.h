@@ -38,6 +38,8 @@ struct agent_usage {
     int64_t executions, executions_first_ms, executions_last_ms;
     int64_t connections, connections_first_ms, connections_last_ms;
     int64_t connected_executions;
+    /* of the last days alone; 0 days: not told */
+    int64_t recent_days, recent_executions, recent_connected;
 };
 
 /* What an agent missed or had to forget since it began. */

@@ -69,7 +69,7 @@ static void decode_row(struct agent_history *h, const json_t *object, bool *bad)
 static void decode_usage(struct agent_history *h, const json_t *object, bool *bad)
 {
     const json_t *executions = member_get(object, "executions"),
-                 *connections = member_get(object, "connections");
+                 *connections = member_get(object, "connections"), *recent = member_get(object, "recent");
     h->has_usage = true;
     h->usage = (struct agent_usage){.executions = number(executions, "count", 0, bad),
                                     .executions_first_ms = number(executions, "first_ms", 0, bad),
@@ -77,7 +77,10 @@ static void decode_usage(struct agent_history *h, const json_t *object, bool *ba
                                     .connections = number(connections, "count", 0, bad),
                                     .connections_first_ms = number(connections, "first_ms", 0, bad),
                                     .connections_last_ms = number(connections, "last_ms", 0, bad),
-                                    .connected_executions = number(object, "connected_executions", 0, bad)};
+                                    .connected_executions = number(object, "connected_executions", 0, bad),
+                                    .recent_days = number(recent, "days", 0, bad),
+                                    .recent_executions = number(recent, "executions", 0, bad),
+                                    .recent_connected = number(recent, "connected_executions", 0, bad)};
 }
 
 unsigned agent_history_decode_kinds(const json_t *list)

@@ -18,7 +18,7 @@ GATHERED = {"history_sensitive_access_age_s": 30, "history_sensitive_classes": [
 PACKED = {**{k: v for k, v in GATHERED.items() if not k.startswith("history")}, "history_archive_written_age_s": 599}
 RANDOM = {"anomalies": ["H01", "H43", "H44"], "tunnel_protocol": "unknown", "bytes_out": 200, "bytes_in": 1, "sender_not_tls_here": False}
 CHAIN = {"chain_class": "self_signed", "chain_trusted": False, "issuer_first_seen_days": 0, "anomalies": []}
-RARELY = {"sender_executions": 400, "sender_connected_share": 0.0025, "tunnel_protocol": "tls"}
+RARELY = {"sender_usual_executions": 400, "sender_usual_connected_share": 0.0025, "tunnel_protocol": "tls"}
 SENDS = {"ratio": 0.9, "volume_out_1h": 2 << 20, "upload_to_p99": 12.5, "sender_is_browser": False}
 
 A0761, A1415, A1415B, A0402, A1498 = (f"{n}a000-0000-4e78-8ea7-00000000000{i}" for n, i in
@@ -84,8 +84,8 @@ CASES = [
     ("hardly ever connects", RARELY, {A0759}),
     ("where it was on one other desk", {**RARELY, "dest_sender_hosts": 1}, {A0759}),
     ("where it goes from two desks", {**RARELY, "dest_sender_hosts": 2}, set()),
-    ("not often enough to know", {**RARELY, "sender_executions": 49}, set()),
-    ("connects now and then", {**RARELY, "sender_connected_share": 0.02}, set()),
+    ("not often enough to know", {**RARELY, "sender_usual_executions": 49}, set()),
+    ("connects now and then", {**RARELY, "sender_usual_connected_share": 0.02}, set()),
     ("no TLS", {**RARELY, "tunnel_protocol": "ssh"}, set()),
     ("hardly ever, and an odd chain", {**RARELY, **CHAIN, "issuer_first_seen_days": 30}, {A0759, A0759C}),
     ("a TLS library that its package doesn't link", {"history_tls_library_unexpected": 1, "tunnel_protocol": "tls"}, {A0759L}),

@@ -10,6 +10,7 @@ import pytest
 
 import harness
 import origins
+from fake_agent import HISTORY, FakeAgent, usage
 from harness import BUILD, Proxy, default_baseline, tool, wait_until
 from test_history import wait_for_mark
 
@@ -199,3 +200,42 @@ def test_many_matches_are_one_finding_and_people_say(dns, https, name, tmp_path)
 def test_what_a_command_does_not_read_it_refuses(words):
     r = subprocess.run([str(BUILD / "exeat"), "findings", *words], capture_output=True, text=True)
     assert r.returncode == 2 and r.stdout == "" and "--help" in r.stderr, r
+
+
+def usage_of(x):
+    return {key: x.get(f"unmapped.sender.usage.{key}") for key in ("basis", "hosts", "unknown_hosts")}
+
+
+def recent(executions, connected):
+    """The counts of the last 30 days; those since ever would say that it always connects."""
+    return {**usage(100000, 90000), "executions": {"count": 100000, "first_ms": 1, "last_ms": 2},
+            "recent": {"days": 30, "executions": executions, "connected_executions": connected}}
+
+
+@pytest.mark.parametrize("program, told, basis, found", [
+    ("fifty", [("ws-1", 20, 0), ("ws-2", 20, 0), ("ws-3", 10, 0)], "hosts", True),
+    ("fortynine", [("ws-1", 20, 0), ("ws-2", 20, 0), ("ws-3", 9, 0)], "hosts", False),
+    ("twohosts", [("ws-1", 200, 0), ("ws-2", 49, 0)], "host", False),
+    ("connects", [("ws-1", 1000, 30), ("ws-2", 1000, 1), ("ws-3", 1000, 0)], "hosts", False),
+    ("seldom", [("ws-1", 1000, 20), ("ws-2", 1000, 9), ("ws-3", 1000, 0)], "hosts", True),
+])
+def test_an0759_what_a_program_does_on_three_hosts(dns, https, authority, name, program, told, basis, found):
+    """Each host's agent says how often the program ran there; the last connection is judged by all of them, or by its own host's."""
+    p = make(dns, [https.port], mode="report")
+    p.with_agent = False
+    agent = FakeAgent(p.agent_socket)
+    agent.sender = {"executable": f"/usr/bin/{program}", "name": program}
+    with p:
+        p.wait_agent()
+        for host, executions, connected in told:
+            agent.host = host
+            # its own history since ever: of no weight once three hosts told of the days, and else what decides
+            own = usage(executions, connected) if basis == "host" else recent(executions, connected)
+            agent.history = {**HISTORY, "usage": own}
+            to = name()
+            p.curl("--cacert", authority.ca, f"https://{to}:{https.port}/hello")
+            x = p.exchange(to)
+        assert usage_of(x) == {"basis": basis, "hosts": len(told), "unknown_hosts": 0}
+        rules = {f["finding_info"]["analytic"]["name"] for f in lines(p, "AN0759") if f["device"]["hostname"] == told[-1][0]}
+        assert ("A program that hardly ever connects opens TLS" in rules) == found
+    agent.stop()

@@ -255,6 +255,41 @@ static void calls_count_by_who_makes_them(void **state)
     assert_int_equal(told.rows[0].count, 8);
 }
 
+/* Beside the sums since ever, those of the last 30 days, which go by; and a file of before has none. */
+static void the_last_days_are_counted_apart(void **state)
+{
+    (void)state;
+    enum { DAY_MS = 86400000 };
+    const int64_t begin = INT64_C(20000) * DAY_MS;
+    struct usage *u = usage_new(), *again = usage_new();
+    struct agent_usage n;
+    struct buf out;
+    for (int day = 0; day < 100; day++)
+        for (int i = 0; i < 2; i++)
+            usage_execute(u, "/bin/a", begin + day * (int64_t)DAY_MS);
+    usage_connect(u, "/bin/a", true, begin + 99 * (int64_t)DAY_MS);
+    buf_init(&out, USAGE_TEXT_BYTES);
+    assert_int_equal(usage_write(u, &out), 0);
+    assert_int_equal(usage_read(again, buf_span(&out)), 1);
+    for (int i = 0; i < 2; i++) {
+        assert_true(usage_find(i ? again : u, "/bin/a", begin + 99 * (int64_t)DAY_MS, &n));
+        assert_true(n.executions == 200 && n.connected_executions == 1 && n.recent_days == 30);
+        assert_true(n.recent_executions > 50 && n.recent_executions <= 60 && n.recent_connected == 1);
+    }
+    assert_true(usage_find(again, "/bin/a", begin + 115 * (int64_t)DAY_MS, &n));
+    assert_true(n.recent_executions >= 20 && n.recent_executions < 40 && n.recent_connected == 1);
+    assert_true(usage_find(again, "/bin/a", begin + 140 * (int64_t)DAY_MS, &n));
+    assert_true(n.executions == 200 && n.recent_executions == 0 && n.recent_connected == 0);
+    assert_int_equal(
+        usage_read(again, BYTES("7 1 2 3 4 5 6 /before\n7 1 2 3 4 5 6 @1 /y\n7 1 2 3 4 5 6 @1:1,2,3 /y\n")),
+        1);
+    assert_true(usage_find(again, "/before", begin, &n));
+    assert_true(n.executions == 7 && n.recent_executions == 0);
+    buf_free(&out);
+    usage_free(u);
+    usage_free(again);
+}
+
 static void programs_are_counted_and_kept(void **state)
 {
     (void)state;
@@ -267,7 +302,7 @@ static void programs_are_counted_and_kept(void **state)
     assert_true(usage_name("/bin/py", "/s/b", name));
     assert_string_not_equal(name, other);
     assert_false(usage_name("/bin/py\t/s", NULL, name));
-    assert_false(usage_find(u, "/bin/a", &n));
+    assert_false(usage_find(u, "/bin/a", 6000, &n));
     usage_execute(u, "/bin/a", 1000);
     usage_execute(u, "/bin/a", 2000);
     usage_connect(u, "/bin/a", true, 3000);
@@ -277,13 +312,13 @@ static void programs_are_counted_and_kept(void **state)
     buf_init(&out, USAGE_TEXT_BYTES);
     assert_int_equal(usage_write(u, &out), 0);
     assert_int_equal(usage_read(again, buf_span(&out)), 2);
-    assert_true(usage_find(again, "/bin/a", &n));
+    assert_true(usage_find(again, "/bin/a", 6000, &n));
     assert_int_equal(n.executions, 2);
     assert_int_equal(n.executions_first_ms, 1000);
     assert_int_equal(n.executions_last_ms, 2000);
     assert_int_equal(n.connections, 2);
     assert_int_equal(n.connected_executions, 1);
-    assert_true(usage_find(again, "/with a blank", &n));
+    assert_true(usage_find(again, "/with a blank", 6000, &n));
     assert_int_equal(usage_read(again, BYTES("1 2 3 4 5 6 /x\n1 2 3 4 5 6 -7 /y\n\n\xff\n1 2 3 4 5 6 7 z\n")),
                      0);
     for (int i = 0; i < 3 * USAGE_MAX; i++) {
@@ -291,8 +326,8 @@ static void programs_are_counted_and_kept(void **state)
         snprintf(path, sizeof path, "/p/%d", i);
         usage_execute(u, path, 6000 + i);
     }
-    assert_true(usage_find(u, "/p/12287", &n)); /* the newest is there, the oldest is gone */
-    assert_false(usage_find(u, "/bin/a", &n));
+    assert_true(usage_find(u, "/p/12287", 6000, &n)); /* the newest is there, the oldest is gone */
+    assert_false(usage_find(u, "/bin/a", 6000, &n));
     buf_free(&out);
     usage_free(u);
     usage_free(again);
@@ -309,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_of_executions, begin, end),
         cmocka_unit_test(functions_in_a_library),
         cmocka_unit_test_setup_teardown(calls_count_by_who_makes_them, begin, end),
+        cmocka_unit_test(the_last_days_are_counted_apart),
         cmocka_unit_test(programs_are_counted_and_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,7 +278,7 @@ static void an_answer_carries_it(void **state)
     history_lose(h, 5, 0);
     ask(CURL, AGENT_HISTORY_ARCHIVE_WRITTEN, 4000);
     told.has_usage = true;
-    told.usage = (struct agent_usage){12, 1, 2, 3, 4, 5, 2};
+    told.usage = (struct agent_usage){12, 1, 2, 3, 4, 5, 2, 30, 7, 1};
     struct agent_message *m = round_trip(&told);
     const struct agent_history *back = m->u.answer.history;
     assert_int_equal(back->row_count, 1);
@@ -289,6 +289,8 @@ static void an_answer_carries_it(void **state)
     assert_int_equal(back->rows[0].bytes, -1);
     assert_int_equal(back->lost_events, 5);
     assert_int_equal(back->usage.connected_executions, 2);
+    assert_true(back->usage.recent_days == 30 && back->usage.recent_executions == 7 &&
+                back->usage.recent_connected == 1);
     assert_non_null(strstr(back->json, "\"archive_written\""));
     assert_null(strchr(back->json, 0x1b));
     agent_message_free(m);

@@ -504,7 +504,7 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
     foreign_ask(o->foreign, o->history, &id, watched, ret);
     char name[USAGE_PATH_BYTES];
     ret->has_usage = s->executable && usage_name(s->executable, s->script, name) &&
-                     usage_find(o->usage, name, &ret->usage);
+                     usage_find(o->usage, name, wall_ms(), &ret->usage);
     if (a && is_new_connection(o, a->accepted_cookie))
         count_connection(o, &id, s);
     return true;
