@@ -23,6 +23,7 @@ struct chain_job {
     struct chain *chain;               /* owned; or NULL: `certificates` are to be parsed */
     char name[256], connect_name[256]; /* "": none */
     int64_t time_s;
+    bool staple_counts;
     struct chain_record *record; /* owned until it is handed over */
     chain_done_fn *done;
 };
@@ -187,6 +188,7 @@ static void on_work(struct net_job *job)
         .known = j->snapshot->known,
         .ct_logs = j->snapshot->ct_logs,
         .ocsp = buf_span(&j->ocsp),
+        .staple_counts = j->staple_counts,
         .is_public_suffix = is_public_suffix,
     };
     if (!r->chain || chain_verify(r->chain, &q, &r->report) != 0) {
@@ -221,6 +223,7 @@ static int fill(struct chain_job *j, const struct chain_input *input)
 {
     buf_init(&j->certificates, FLIGHT_CERTIFICATE_BYTES_MAX);
     buf_init(&j->ocsp, FLIGHT_OTHER_BYTES_MAX);
+    j->staple_counts = input->staple_counts;
     snprintf(j->name, sizeof j->name, "%s", input->name ? input->name : "");
     snprintf(j->connect_name, sizeof j->connect_name, "%s", input->connect_name ? input->connect_name : "");
     if (input->ocsp.len && buf_append(&j->ocsp, input->ocsp.data, input->ocsp.len) != 0)

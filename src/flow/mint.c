@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "tls/digest.h"
 #include "tls/mint.h"
+#include "tls/staple.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,11 @@ enum {
 /* What was found and made for one chain, name, CA and policy. */
 struct minted {
     uint8_t key[DIGEST_SHA256_BYTES];
-    uint64_t until_ms;           /* 0: free */
-    struct tls_context *context; /* owned */
-    struct chain_record *record; /* counted; NULL: a page's */
+    uint64_t until_ms;                   /* 0: free */
+    struct tls_context *context;         /* owned */
+    struct chain_record *record;         /* counted; NULL: a page's */
+    uint8_t staple[DIGEST_SHA256_BYTES]; /* of what the server had stapled; zeros: nothing */
+    uint64_t end_ms;                     /* of the response that clients are given; 0: there is none */
 };
 
 /* A worker's. */
@@ -40,6 +43,7 @@ struct mint_job {
     struct host name;
     bool show; /* the server's own, in made.record; else only its name: a page is to be shown */
     int64_t now_s;
+    uint64_t now_ms;
     struct minted made;
     enum reason reason; /* NONE: made.context is there */
     char why[160];
@@ -100,10 +104,20 @@ static struct minted *keep(struct mint_room *room, const struct minted *take_mad
     forget(place);
     *place = *take_made;
     place->until_ms = now_ms + KEEP_MS;
+    if (place->end_ms && place->end_ms < place->until_ms)
+        place->until_ms = place->end_ms;
     return place;
 }
 
 /* ---- on the pool's thread ---- */
+
+static enum reason ask_signer(struct mint_job *j, const struct signer_request *r, struct buf *ret)
+{
+    static const enum reason reasons[] = {[SIGNER_SIGNED] = REASON_NONE,
+                                          [SIGNER_REFUSED] = REASON_MINT_FAILED,
+                                          [SIGNER_GONE] = REASON_SIGNER_UNAVAILABLE};
+    return reasons[j->signer->sign(j->signer, ca_sha256(j->snapshot->ca), r, ret, j->why)];
+}
 
 static enum reason sign(struct mint_job *j, const struct mint_order *o, struct buf *der)
 {
@@ -114,13 +128,27 @@ static enum reason sign(struct mint_job *j, const struct mint_order *o, struct b
     if (mint_request(j->snapshot->ca, j->keys, o, &request, &err) != 0) {
         snprintf(j->why, sizeof j->why, "%.150s", err.text);
     } else {
-        enum signer_result result =
-            j->signer->sign(j->signer, ca_sha256(j->snapshot->ca), buf_span(&request), der, j->why);
-        reason = result == SIGNER_SIGNED ? REASON_NONE
-                 : result == SIGNER_GONE ? REASON_SIGNER_UNAVAILABLE
-                                         : REASON_MINT_FAILED;
+        const struct signer_request r = {.work = SIGNER_LEAF, .certificate = buf_span(&request)};
+        reason = ask_signer(j, &r, der);
     }
     buf_free(&request);
+    return reason;
+}
+
+/* Where the server stapled a good response about its leaf, clients get one about ours. */
+static enum reason show_staple(struct mint_job *j, int64_t until_s, struct span leaf)
+{
+    struct err err = {0};
+    struct buf response;
+    const struct signer_request r = {.work = SIGNER_STATUS, .until_s = until_s, .certificate = leaf};
+    buf_init(&response, STAPLE_MAX_BYTES);
+    enum reason reason = ask_signer(j, &r, &response);
+    if (reason == REASON_NONE &&
+        staple_show(j->made.context, buf_span(&response), j->snapshot->ca, &err) != 0)
+        reason = REASON_MINT_FAILED;
+    if (err.text[0])
+        snprintf(j->why, sizeof j->why, "%.150s", err.text);
+    buf_free(&response);
     return reason;
 }
 
@@ -132,8 +160,10 @@ static void job_work(struct net_job *job)
     struct buf der;
     const struct chain_record *r = j->made.record;
     bool distrusted = j->show && !r->report.trusted;
+    int64_t until_s = r && r->report.trusted ? r->report.staple_until_s : 0;
     if (j->show)
         o.leaf = chain_certificate_at(r->chain, 0)->der;
+    o.must_staple = until_s > j->now_s;
     buf_init(&der, MINT_CERTIFICATE_MAX_BYTES);
     if (!distrusted)
         j->reason = sign(j, &o, &der);
@@ -146,6 +176,11 @@ static void job_work(struct net_job *job)
     }
     if (err.text[0])
         snprintf(j->why, sizeof j->why, "%.150s", err.text);
+    if (j->reason == REASON_NONE && o.must_staple) {
+        j->reason = show_staple(j, until_s, buf_span(&der));
+        int64_t life_s = until_s - j->now_s < STAPLE_LIFE_MAX_S ? until_s - j->now_s : STAPLE_LIFE_MAX_S;
+        j->made.end_ms = j->now_ms + (uint64_t)life_s * 1000;
+    }
     buf_free(&der);
 }
 
@@ -218,6 +253,14 @@ static int make_key(const struct flow *f, uint8_t ret[DIGEST_SHA256_BYTES])
     return digest_sha256(parts, ARRAY_LEN(parts), ret);
 }
 
+/* Zeros: nothing was stapled, or it is a session that was taken up. */
+static int digest_staple(const struct flow *f, uint8_t ret[DIGEST_SHA256_BYTES])
+{
+    const struct span staple = f->server.tls ? tls_session_staple(f->server.tls) : span_of(NULL, 0);
+    memset(ret, 0, DIGEST_SHA256_BYTES);
+    return staple.len ? digest_sha256(&staple, 1, ret) : 0;
+}
+
 /* `record` NULL: there is no server. */
 static struct mint_job *job_new(struct flow *f, const struct mint_room *room, struct chain_record *record)
 {
@@ -230,11 +273,12 @@ static struct mint_job *job_new(struct flow *f, const struct mint_room *room, st
     j->signer = f->env->signer;
     j->keys = mint_keys_ref(room->keys);
     j->name = i->sni.len ? i->sni : f->x->host;
+    j->now_ms = net_now_ms(f->env->net);
     j->now_s = (int64_t)(net_wall_ms(f->env->net) / 1000);
     j->made.record = chain_record_ref(record);
     bool mimic = flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_MIMIC;
     j->show = record && chain_count(record->chain) > 0 && (record->report.trusted || mimic);
-    if (make_key(f, j->made.key) == 0)
+    if (make_key(f, j->made.key) == 0 && digest_staple(f, j->made.staple) == 0)
         return j;
     job_destroy(&j->job);
     return NULL;
@@ -280,6 +324,7 @@ static enum step judge_server(struct flow *f)
     const struct chain_input input = {
         .take_chain = c,
         .ocsp = tls_session_staple(f->server.tls),
+        .staple_counts = true, /* clients don't see it: what the strictest would make of it counts */
         .name = name->name,
         .connect_name = both ? connect->name : NULL,
     };
@@ -289,11 +334,16 @@ static enum step judge_server(struct flow *f)
 
 static enum step start(struct flow *f)
 {
-    uint8_t key[DIGEST_SHA256_BYTES];
+    static const uint8_t nothing[DIGEST_SHA256_BYTES];
+    uint8_t key[DIGEST_SHA256_BYTES], staple[DIGEST_SHA256_BYTES];
     struct mint_room *room = room_of(f);
-    if (!room || make_key(f, key) != 0)
+    if (!room || make_key(f, key) != 0 || digest_staple(f, staple) != 0)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    const struct minted *m = find(room, key, net_now_ms(f->env->net));
+    struct minted *m = find(room, key, net_now_ms(f->env->net));
+    if (m && memcmp(staple, nothing, sizeof staple) != 0 && memcmp(staple, m->staple, sizeof staple) != 0) {
+        forget(m); /* the server says something new */
+        m = NULL;
+    }
     if (m)
         return take(f, m);
     return f->inside->met ? judge_server(f) : make(f, NULL);

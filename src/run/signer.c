@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "tls/mint.h"
+#include "tls/staple.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,8 @@
 
 enum {
     NUMBER_BYTES = 4,
-    HEAD_BYTES = NUMBER_BYTES + CA_SHA256_BYTES,
+    UNTIL_BYTES = 8,
+    HEAD_BYTES = NUMBER_BYTES + CA_SHA256_BYTES + 1 + UNTIL_BYTES,
     ANSWER_HEAD_BYTES = NUMBER_BYTES + 1,
     PACKET_BYTES = HEAD_BYTES + SIGNER_CERTIFICATE_MAX_BYTES,
     EXIT_RELOAD = 10, /* the child's, when it was told to begin anew */
@@ -50,6 +52,21 @@ static int say(struct buf *ret, const uint8_t *number, enum signer_result result
     return 0;
 }
 
+/* 0, or -1 with *ret_why. */
+static int work(const struct ca *ca, struct span packet, int64_t now_s, struct buf *ret, const char **ret_why)
+{
+    struct span certificate = span_from(packet, HEAD_BYTES);
+    uint8_t which = packet.data[NUMBER_BYTES + CA_SHA256_BYTES];
+    int64_t until_s;
+    memcpy(&until_s, packet.data + HEAD_BYTES - UNTIL_BYTES, sizeof until_s);
+    if (which == SIGNER_LEAF)
+        return mint_sign(ca, certificate, now_s, ret, ret_why);
+    if (which == SIGNER_STATUS)
+        return staple_sign(ca, certificate, until_s, now_s, ret, ret_why);
+    *ret_why = "nobody signs that";
+    return -1;
+}
+
 int signing_answer(const struct ca *ca, struct span packet, int64_t now_s, struct buf *ret)
 {
     static const uint8_t signed_code = SIGNER_SIGNED;
@@ -64,7 +81,7 @@ int signing_answer(const struct ca *ca, struct span packet, int64_t now_s, struc
         return say(ret, packet.data, SIGNER_REFUSED, "the signing process has another CA: reload");
     buf_append(ret, packet.data, NUMBER_BYTES);
     buf_append(ret, &signed_code, 1);
-    if (mint_sign(ca, span_from(packet, HEAD_BYTES), now_s, ret, &why) == 0)
+    if (work(ca, packet, now_s, ret, &why) == 0)
         return 0;
     return say(ret, packet.data, SIGNER_REFUSED, why);
 }
@@ -219,12 +236,15 @@ static void start_again(struct signing *s)
         log_error("signer", "%s", err.text);
 }
 
-static bool ask(struct signing *s, const uint8_t *ca, struct span request, int64_t until_ms)
+static bool ask(struct signing *s, const uint8_t *ca, const struct signer_request *r, int64_t until_ms)
 {
     uint8_t head[HEAD_BYTES];
     put_number(head, ++s->number);
     memcpy(head + NUMBER_BYTES, ca, CA_SHA256_BYTES);
-    struct iovec parts[] = {{head, sizeof head}, {(void *)(uintptr_t)request.data, request.len}};
+    head[NUMBER_BYTES + CA_SHA256_BYTES] = (uint8_t)r->work;
+    memcpy(head + HEAD_BYTES - UNTIL_BYTES, &r->until_s, UNTIL_BYTES);
+    struct iovec parts[] = {{head, sizeof head},
+                            {(void *)(uintptr_t)r->certificate.data, r->certificate.len}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_LEN(parts)};
     for (;;) {
         if (sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
@@ -262,10 +282,11 @@ static enum signer_result understand(const uint8_t *answer, size_t len, struct b
     return SIGNER_REFUSED;
 }
 
-static enum signer_result sign(struct signer *signer, const uint8_t ca[32], struct span request,
+static enum signer_result sign(struct signer *signer, const uint8_t ca[32], const struct signer_request *r,
                                struct buf *ret, char ret_why[SIGNER_WHY_BYTES])
 {
     static const uint8_t nothing[CA_SHA256_BYTES];
+    static const struct signer_request reload = {.work = SIGNER_LEAF};
     struct signing *s = (struct signing *)signer;
     uint8_t *answer = malloc(PACKET_BYTES);
     enum signer_result result = SIGNER_GONE;
@@ -274,14 +295,14 @@ static enum signer_result sign(struct signer *signer, const uint8_t ca[32], stru
     snprintf(ret_why, SIGNER_WHY_BYTES, "the signing process does not answer");
     clock_gettime(CLOCK_REALTIME, &patience);
     patience.tv_sec += SIGNER_WAIT_MS / 1000;
-    if (request.len > SIGNER_CERTIFICATE_MAX_BYTES || !answer ||
+    if (r->certificate.len > SIGNER_CERTIFICATE_MAX_BYTES || !answer ||
         pthread_mutex_timedlock(&s->lock, &patience) != 0) {
         free(answer);
         return SIGNER_GONE;
     }
     if (atomic_exchange(&s->reload, false))
-        ask(s, nothing, span_of(NULL, 0), until_ms);
-    ssize_t n = ask(s, ca, request, until_ms) ? hear(s, answer, PACKET_BYTES, until_ms) : 0;
+        ask(s, nothing, &reload, until_ms);
+    ssize_t n = ask(s, ca, r, until_ms) ? hear(s, answer, PACKET_BYTES, until_ms) : 0;
     if (n == 0)
         start_again(s);
     if (n > 0)

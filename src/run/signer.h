@@ -3,8 +3,9 @@
  *
  * Two processes: a keeper, which stays who exeatd was when it started (root, usually), reads nothing and only waits; and its child,
  * which reads the key, becomes exeatd's user, and signs. When the child dies the keeper makes another. Both end with exeatd: the
- * socket's other end closes. One request is one packet: 4 bytes of number, 32 of the CA's SHA-256, the certificate to be signed; one
- * answer is 4 bytes of number, one of enum signer_result, then the certificate, or a sentence. */
+ * socket's other end closes. One request is one packet: 4 bytes of number, 32 of the CA's SHA-256, one
+ * of enum signer_work, 8 of until_s, the certificate; one answer is 4 bytes of number, one of enum signer_result, then what was signed, or
+ * a sentence. */
 #ifndef EXEAT_RUN_SIGNER_H
 #define EXEAT_RUN_SIGNER_H
 

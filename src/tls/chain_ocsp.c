@@ -1,6 +1,6 @@
 /* chain_ocsp.c: a stapled OCSP response (RFC 6960) about the leaf of a path. It counts when its issuer signed it, or somebody whom the
  * issuer appointed for that, and it is about this certificate and this time. One that says "revoked" ends trust; one that can't be relied
- * on is told: whoever staples it either erred or wants it to be believed. Pure. */
+ * on is told, or ends it where the question says so: whoever staples it either erred or wants it to be believed. Pure. */
 #include "tls/chain_private.h"
 
 #include <openssl/err.h>
@@ -48,21 +48,23 @@ static bool read_generalized(const ASN1_GENERALIZEDTIME *t, int64_t *ret_s)
 
 enum verdict { RELIED_ON, REVOKED, USELESS };
 
-static enum verdict judge_single(OCSP_SINGLERESP *single, int64_t time_s)
+static enum verdict judge_single(OCSP_SINGLERESP *single, int64_t time_s, int64_t *ret_until_s)
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
-    int64_t from_s, until_s;
+    int64_t from_s, until_s = INT64_MAX;
     int reason = 0, status = OCSP_single_get0_status(single, &reason, NULL, &from, &until);
     if (!read_generalized(from, &from_s) || from_s - SKEW_S > time_s)
         return USELESS;
     if (until && (!read_generalized(until, &until_s) || until_s + SKEW_S < time_s))
         return USELESS;
+    *ret_until_s = until_s;
     return status == V_OCSP_CERTSTATUS_REVOKED ? REVOKED
            : status == V_OCSP_CERTSTATUS_GOOD  ? RELIED_ON
                                                : USELESS;
 }
 
-static enum verdict judge(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64_t time_s)
+static enum verdict judge(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64_t time_s,
+                          int64_t *ret_until_s)
 {
     X509_STORE *store = store_of(issuer, time_s);
     STACK_OF(X509) *others = store ? sk_X509_new_null() : NULL;
@@ -70,7 +72,7 @@ static enum verdict judge(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64
     enum verdict v = USELESS;
     if (others && single && sk_X509_push(others, issuer) > 0 &&
         OCSP_basic_verify(basic, others, store, 0) == 1)
-        v = judge_single(single, time_s);
+        v = judge_single(single, time_s, ret_until_s);
     sk_X509_free(others);
     X509_STORE_free(store);
     return v;
@@ -85,11 +87,15 @@ void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p)
     OCSP_BASICRESP *basic = response && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL
                                 ? OCSP_response_get1_basic(response)
                                 : NULL;
-    enum verdict v = basic ? judge(basic, p->certificates[0], p->certificates[1], q->time_s) : USELESS;
+    int64_t until_s = 0;
+    enum verdict v =
+        basic ? judge(basic, p->certificates[0], p->certificates[1], q->time_s, &until_s) : USELESS;
     if (v == REVOKED)
         chain_set_add(&p->findings.fatal, CHAIN_C18);
     else if (v == USELESS)
-        chain_set_add(&p->findings.told, CHAIN_C18);
+        chain_set_add(q->staple_counts ? &p->findings.fatal : &p->findings.told, CHAIN_C18);
+    else
+        p->staple_until_s = until_s;
     OCSP_BASICRESP_free(basic);
     OCSP_RESPONSE_free(response);
     ERR_clear_error();

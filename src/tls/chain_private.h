@@ -81,6 +81,7 @@ struct chain_path {
     const struct trust_anchor
         *anchor; /* view into the trust, the last certificate's; NULL when it ends elsewhere */
     struct chain_findings findings;
+    int64_t staple_until_s; /* as in struct chain_report */
 };
 
 /* The best of the paths from the leaf: a trusted one, else an anchored one, else the one with the least wrong. */

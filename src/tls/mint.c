@@ -171,13 +171,30 @@ static bool add_usage(X509 *c, X509 *issuer)
            certificate_add_extension(c, issuer, NID_ext_key_usage, "serverAuth");
 }
 
+/* Does it demand that a response is stapled (RFC 7633, status_request)? */
+static bool demands_staple(X509 *leaf)
+{
+    TLS_FEATURE *features = leaf ? X509_get_ext_d2i(leaf, NID_tlsfeature, NULL, NULL) : NULL;
+    bool found = false;
+    for (int i = 0; features && i < sk_ASN1_INTEGER_num(features); i++)
+        found = found || ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) == TLSEXT_TYPE_status_request;
+    TLS_FEATURE_free(features);
+    return found;
+}
+
+static bool add_must_staple(X509 *c, X509 *leaf, const struct mint_order *o)
+{
+    return !o->must_staple || !demands_staple(leaf) ||
+           certificate_add_extension(c, c, NID_tlsfeature, "status_request");
+}
+
 /* Everything but issuer and signature; NULL on failure. */
 static X509 *leaf_new(const struct mint_keys *k, X509 *leaf, const struct mint_order *o, const struct ca *ca)
 {
     X509 *c = X509_new();
     if (c && X509_set_version(c, X509_VERSION_3) == 1 && certificate_set_serial(c) &&
         set_subject(c, leaf, o) && set_times(c, leaf, o, ca) && X509_set_pubkey(c, k->leaf) == 1 &&
-        add_usage(c, c) && add_names(c, leaf, o))
+        add_usage(c, c) && add_names(c, leaf, o) && add_must_staple(c, leaf, o))
         return c;
     X509_free(c);
     return NULL;
@@ -251,8 +268,9 @@ static bool is_p256(X509 *c)
 
 static bool only_known_extensions(X509 *c)
 {
-    static const int known[] = {NID_basic_constraints, NID_key_usage, NID_ext_key_usage, NID_subject_alt_name,
-                                NID_authority_key_identifier};
+    static const int known[] = {
+        NID_basic_constraints,        NID_key_usage, NID_ext_key_usage, NID_subject_alt_name,
+        NID_authority_key_identifier, NID_tlsfeature};
     unsigned seen = 0;
     for (int i = 0; i < X509_get_ext_count(c); i++) {
         int nid = OBJ_obj2nid(X509_EXTENSION_get_object(X509_get_ext(c, i)));
@@ -264,6 +282,16 @@ static bool only_known_extensions(X509 *c)
         seen |= 1u << k;
     }
     return (seen & 0xf) == 0xf;
+}
+
+/* Of the features that a leaf may demand, the one that we know how to give. */
+static bool only_stapling(X509 *c)
+{
+    static const uint8_t status_request[] = {0x30, 3, 2, 1, TLSEXT_TYPE_status_request};
+    int at = X509_get_ext_by_NID(c, NID_tlsfeature, -1);
+    const ASN1_OCTET_STRING *value = at >= 0 ? X509_EXTENSION_get_data(X509_get_ext(c, at)) : NULL;
+    return at < 0 || (value && ASN1_STRING_length(value) == (int)sizeof status_request &&
+                      memcmp(ASN1_STRING_get0_data(value), status_request, sizeof status_request) == 0);
 }
 
 static bool only_hosts(X509 *c)
@@ -288,8 +316,9 @@ static const char *refusal(const struct ca *ca, X509 *c, int64_t now_s)
         return "the inspection CA is not valid yet";
     if (now_s > ca->not_after_s)
         return "the inspection CA has expired";
-    if (X509_get_version(c) != X509_VERSION_3 || !only_known_extensions(c) || X509_check_ca(c) != 0 ||
-        X509_get_key_usage(c) != KU_DIGITAL_SIGNATURE || X509_get_extended_key_usage(c) != XKU_SSL_SERVER)
+    if (X509_get_version(c) != X509_VERSION_3 || !only_known_extensions(c) || !only_stapling(c) ||
+        X509_check_ca(c) != 0 || X509_get_key_usage(c) != KU_DIGITAL_SIGNATURE ||
+        X509_get_extended_key_usage(c) != XKU_SSL_SERVER)
         return "this is no server's leaf";
     if (!only_hosts(c))
         return "it names no hosts, or more than those";

@@ -4,8 +4,8 @@
  * nothing else; flow/ puts the answer into a context for the client's session. A server that didn't verify gets mint_distrusted():
  * the same names and times, signed by nobody, so that the client's own check fails as it would have without us.
  *
- * Mimicked: subject, DNS and address names, times (never more than MINT_DAYS_MAX in all). Not mimicked: must-staple, because no
- * OCSP answer about our leaf exists; a stapled answer is judged with the server's chain instead. Touches memory, OpenSSL's random
+ * Mimicked: subject, DNS and address names, times (never more than MINT_DAYS_MAX in all); must-staple (RFC 7633) where the server
+ * stapled a good OCSP response, because then there is one for our leaf (staple.h). Touches memory, OpenSSL's random
  * source; no clock: the caller says what time it is. May be called from several threads. */
 #ifndef EXEAT_TLS_MINT_H
 #define EXEAT_TLS_MINT_H
@@ -32,6 +32,8 @@ struct mint_order {
     const char *name; /* canonical host or address text: must be among the names of a trusted one */
     bool name_is_ip;
     int64_t now_s;
+    bool
+        must_staple; /* there will be an OCSP response: that the server's leaf demands one may be said again */
 };
 
 /* Appends the DER of a certificate that `ca` is to sign. 0, or -1 with reterr. */

@@ -253,6 +253,7 @@ void tls_context_free(struct tls_context *take_c)
         return;
     SSL_CTX_free(take_c->ctx);
     BIO_meth_free(take_c->method);
+    OPENSSL_free(take_c->staple);
     free(take_c);
 }
 

@@ -15,6 +15,8 @@ struct tls_context {
     BIO_METHOD *method; /* owned: must outlive every session's BIO */
     const char
         *protocol; /* what every session of it offers, unless told otherwise; lives for ever; NULL: none */
+    unsigned char *staple; /* owned by OpenSSL's allocator: the OCSP response for clients; NULL: none */
+    size_t staple_len;
     bool server;
     uint8_t clients[TLS_CLIENTS_MARK_BYTES]; /* of what clients.c asks for; zeros: nothing */
 };

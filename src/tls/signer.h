@@ -18,9 +18,21 @@ enum signer_result {
     SIGNER_GONE,    /* no answer in time */
 };
 
+enum signer_work {
+    SIGNER_LEAF,   /* `certificate` is a request (mint.h): the certificate comes back */
+    SIGNER_STATUS, /* it is a leaf: an OCSP response comes back (staple.h) */
+    SIGNER_WORK_COUNT
+};
+
+struct signer_request {
+    enum signer_work work;
+    int64_t until_s;         /* SIGNER_STATUS: it says "good" no longer than that */
+    struct span certificate; /* DER */
+};
+
 struct signer {
-    /* `ca_sha256`: of the CA that the caller means. Appends the certificate's DER to *ret; `why` says what was wrong. */
-    enum signer_result (*sign)(struct signer *s, const uint8_t ca_sha256[32], struct span request,
+    /* `ca_sha256`: of the CA that the caller means. Appends what comes back (DER) to *ret; `why` says what was wrong. */
+    enum signer_result (*sign)(struct signer *s, const uint8_t ca_sha256[32], const struct signer_request *r,
                                struct buf *ret, char ret_why[SIGNER_WHY_BYTES]);
 };
 

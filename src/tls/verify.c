@@ -92,6 +92,7 @@ int chain_verify(const struct chain *c, const struct chain_question *q, struct c
     chain_set_merge(&r.found, r.refused);
     chain_set_merge(&r.found, p.findings.told);
     chain_find_oddities(c, q, &p, &r);
+    r.staple_until_s = p.staple_until_s;
     r.trusted = p.anchor && r.refused.bits == 0;
     int result = describe_path(c, &p, &r);
     trust_free(nothing);

@@ -57,6 +57,8 @@ struct chain_question {
     const struct chain *cached;    /* intermediates seen before; may be NULL */
     const struct chain_crls *crls; /* may be NULL: C18 is not looked for in lists */
     struct span ocsp;              /* the stapled response (DER); empty: none */
+    bool
+        staple_counts; /* one that can't be relied on ends trust, as with the strictest clients; else it is told */
     const struct chain_known
         *known;                    /* kits and interception roots; may be NULL: C28, P08 are not looked for */
     const struct ct_logs *ct_logs; /* may be NULL: then SCTs are taken as they stand (C27, P04) */
@@ -76,6 +78,8 @@ struct chain_report {
     size_t path_count; /* certificates of the best path, its anchor included; 0 without a readable leaf */
     int path[CHAIN_PATH_MAX]; /* index into the chain, leaf first; -1: from the cache or the trust */
     char path_sha256[CHAIN_PATH_MAX][CHAIN_SHA256_TEXT_BYTES];
+    int64_t
+        staple_until_s; /* until then the stapled response says good, INT64_MAX: it has no end; 0: none does */
     enum ct_result scts;
     const char *interceptor,
         *kit; /* names of known.h's entries that matched, or NULL; live as long as question.known */

@@ -66,11 +66,11 @@ class Pki:
         os.chmod(self.path(name), 0o644)
         return self.path(name)
 
-    def ocsp(self, name, *options):
+    def ocsp(self, name, *options, index="index.txt"):
         """A response (DER file) about the leaf, as it stands in the index, signed by the CA."""
         request, response = self.folder / f"{name}.ocsp-request", self.folder / f"{name}.ocsp"
         certificate = self.folder / f"{name}.crt"
         self.openssl("ocsp", "-issuer", self.ca, "-cert", certificate, "-no_nonce", "-reqout", request)
-        self.openssl("ocsp", "-index", self.folder / "index.txt", "-CA", self.ca, "-rsigner", self.ca, "-rkey", self.folder / "ca.key",
+        self.openssl("ocsp", "-index", self.folder / index, "-CA", self.ca, "-rsigner", self.ca, "-rkey", self.folder / "ca.key",
                      "-reqin", request, "-respout", response, *(options or ("-ndays", "1")))
         return response

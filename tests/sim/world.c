@@ -218,15 +218,17 @@ static void inject(void *owner, enum injection what)
 /* ---- the signing process ---- */
 
 /* From jobs, which the simulation runs on its one thread; its time is the simulation's wall time, which is today's. */
-static enum signer_result sign(struct signer *signer, const uint8_t ca_sha256_wanted[32], struct span request,
-                               struct buf *ret, char ret_why[SIGNER_WHY_BYTES])
+static enum signer_result sign(struct signer *signer, const uint8_t ca_sha256_wanted[32],
+                               const struct signer_request *r, struct buf *ret,
+                               char ret_why[SIGNER_WHY_BYTES])
 {
     const struct fake_signer *s = (const struct fake_signer *)signer;
     const char *why = "the simulation says no";
     must(memcmp(ca_sha256_wanted, ca_sha256(fixture.ca), CA_SHA256_BYTES) == 0);
     if (s->mood == SIGNER_IS_GONE)
         return SIGNER_GONE;
-    if (s->mood == SIGNER_SIGNS && mint_sign(fixture.ca, request, (int64_t)time(NULL), ret, &why) == 0)
+    if (s->mood == SIGNER_SIGNS && r->work == SIGNER_LEAF &&
+        mint_sign(fixture.ca, r->certificate, (int64_t)time(NULL), ret, &why) == 0)
         return SIGNER_SIGNED;
     snprintf(ret_why, SIGNER_WHY_BYTES, "%s", why);
     return SIGNER_REFUSED;

@@ -2,6 +2,7 @@
 #include "chain_make.h"
 #include "tls/ca.h"
 #include "tls/mint.h"
+#include "tls/staple.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -366,6 +367,62 @@ static void clients_take_it(void **state)
     free((void *)(uintptr_t)leaf.data);
 }
 
+/* What our own judgement makes of a response about `leaf`: until when it says good. */
+static int64_t staple_holds(struct span leaf, struct span response)
+{
+    struct err err = {0};
+    const char *roots[] = {file("inspection.pem")};
+    struct trust *t = trust_new(false, roots, 1, &err);
+    struct chain *c = chain_parse_der(&leaf, 1, &err);
+    assert_true(t && c);
+    const struct chain_question q = {
+        .name = "a.test", .time_s = now(), .trust = t, .ocsp = response, .staple_counts = true};
+    struct chain_report r;
+    assert_int_equal(chain_verify(c, &q, &r), 0);
+    assert_int_equal(r.trusted, r.staple_until_s > 0);
+    chain_free(c);
+    trust_free(t);
+    return r.staple_until_s;
+}
+
+static void answers_for_its_own_leaves_and_no_longer_than_told(void **state)
+{
+    (void)state;
+    const char *why = NULL;
+    struct mint_order o = {.name = "a.test", .now_s = now()};
+    struct buf response, request;
+    buf_init(&response, STAPLE_MAX_BYTES);
+    buf_init(&request, 65536);
+    assert_null(mint(ca, &o));
+    struct span leaf = buf_span(&der);
+    static const int64_t lives_s[] = {60, STAPLE_LIFE_MAX_S, 40 * DAY};
+    for (size_t i = 0; i < ARRAY_LEN(lives_s); i++) {
+        int64_t now_s = now(), until_s = now_s + lives_s[i];
+        int64_t most_s = until_s < now_s + STAPLE_LIFE_MAX_S ? until_s : now_s + STAPLE_LIFE_MAX_S;
+        buf_clear(&response);
+        assert_int_equal(staple_sign(ca, leaf, until_s, now_s, &response, &why), 0);
+        assert_int_equal(staple_holds(leaf, buf_span(&response)), most_s);
+    }
+    buf_append(&response, "x", 1);
+    struct span cut = buf_span(&response);
+    cut.len /= 2;
+    assert_int_equal(staple_holds(leaf, cut), 0); /* and isn't trusted */
+    buf_clear(&response);
+    assert_int_equal(staple_sign(ca, leaf, now() - 1, now(), &response, &why), -1);
+    assert_string_equal(why, "what the server said has ended");
+    struct ca *other = make_ca("other", NULL);
+    assert_int_equal(staple_sign(other, leaf, now() + DAY, now(), &response, &why), -1);
+    assert_string_equal(why, "this is no leaf of this CA");
+    assert_int_equal(mint_request(ca, keys, &o, &request, NULL), 0); /* nobody has signed that yet */
+    assert_int_equal(staple_sign(ca, buf_span(&request), now() + DAY, now(), &response, &why), -1);
+    assert_int_equal(
+        staple_sign(ca, leaf, now() + 500 * (int64_t)DAY, now() + 400 * (int64_t)DAY, &response, &why), -1);
+    assert_int_equal(buf_len(&response), 0);
+    ca_free(other);
+    buf_free(&request);
+    buf_free(&response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +434,7 @@ int main(void)
         cmocka_unit_test(name_constraints_hold),
         cmocka_unit_test(keys_are_read_with_care),
         cmocka_unit_test(clients_take_it),
+        cmocka_unit_test(answers_for_its_own_leaves_and_no_longer_than_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+enum { HEAD = 4 + CA_SHA256_BYTES + 1 + 8 };
+
 static char folder[64], certificate[96], key[96];
 static struct ca *ca;
 static struct mint_keys *keys;
@@ -55,30 +57,33 @@ static void make_request(struct buf *ret)
 static void answers_packets(void **state)
 {
     (void)state;
-    uint8_t packet[4 + CA_SHA256_BYTES + 4096] = {7, 0, 0, 0};
+    uint8_t packet[HEAD + 4096] = {7, 0, 0, 0};
     struct buf request, answer;
     make_request(&request);
     buf_init(&answer, 1 << 16);
     size_t len = buf_len(&request);
     assert_true(len < 4096);
     memcpy(packet + 4, ca_sha256(ca), CA_SHA256_BYTES);
-    memcpy(packet + 4 + CA_SHA256_BYTES, buf_span(&request).data, len);
+    memcpy(packet + HEAD, buf_span(&request).data, len);
     int64_t now_s = (int64_t)time(NULL);
-    assert_int_equal(signing_answer(ca, span_of(packet, 4 + CA_SHA256_BYTES + len), now_s, &answer), 0);
+    assert_int_equal(signing_answer(ca, span_of(packet, HEAD + len), now_s, &answer), 0);
     assert_true(buf_len(&answer) > 100 && buf_span(&answer).data[0] == 7 &&
                 buf_span(&answer).data[4] == SIGNER_SIGNED);
-    for (size_t cut = 0; cut < 4 + CA_SHA256_BYTES; cut++) { /* too short to be answered */
+    for (size_t cut = 0; cut < HEAD; cut++) { /* too short to be answered */
         assert_int_equal(signing_answer(ca, span_of(packet, cut), now_s, &answer), 0);
         assert_int_equal(buf_len(&answer), 0);
     }
-    assert_int_equal(signing_answer(ca, span_of(packet, 4 + CA_SHA256_BYTES), now_s, &answer), 0);
+    assert_int_equal(signing_answer(ca, span_of(packet, HEAD), now_s, &answer), 0);
     assert_int_equal(buf_span(&answer).data[4], SIGNER_REFUSED);
+    packet[HEAD - 9] = SIGNER_WORK_COUNT; /* nobody's work */
+    assert_int_equal(signing_answer(ca, span_of(packet, HEAD + len), now_s, &answer), 0);
+    assert_int_equal(buf_span(&answer).data[4], SIGNER_REFUSED);
+    packet[HEAD - 9] = SIGNER_LEAF;
     packet[10] ^= 1; /* another CA */
-    assert_int_equal(signing_answer(ca, span_of(packet, 4 + CA_SHA256_BYTES + len), now_s, &answer), 0);
+    assert_int_equal(signing_answer(ca, span_of(packet, HEAD + len), now_s, &answer), 0);
     assert_int_equal(buf_span(&answer).data[4], SIGNER_REFUSED);
     memset(packet + 4, 0, CA_SHA256_BYTES);
-    assert_int_equal(signing_answer(ca, span_of(packet, 4 + CA_SHA256_BYTES), now_s, &answer),
-                     1); /* read the files again */
+    assert_int_equal(signing_answer(ca, span_of(packet, HEAD), now_s, &answer), 1); /* read the files again */
     buf_free(&answer);
     buf_free(&request);
 }
@@ -89,8 +94,8 @@ static enum signer_result ask(struct signing *s, struct buf *answer)
     char why[SIGNER_WHY_BYTES];
     make_request(&request);
     buf_clear(answer);
-    enum signer_result result =
-        signing_signer(s)->sign(signing_signer(s), ca_sha256(ca), buf_span(&request), answer, why);
+    const struct signer_request r = {.work = SIGNER_LEAF, .certificate = buf_span(&request)};
+    enum signer_result result = signing_signer(s)->sign(signing_signer(s), ca_sha256(ca), &r, answer, why);
     buf_free(&request);
     return result;
 }
