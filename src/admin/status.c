@@ -124,10 +124,8 @@ static void write_history(struct json *j, struct daemon *d, const struct conf *c
 
 static void write_pins(struct json *j, struct daemon *d)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     json_array(j, "pins");
-    pins_describe(daemon_pins(d), j, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+    pins_describe(daemon_pins(d), j, (int64_t)time(NULL));
     json_end_array(j);
 }
 

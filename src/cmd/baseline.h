@@ -37,4 +37,7 @@ const char *baseline_program(const char *stable, const char *executable, char re
 /* The configuration's baseline as text and parsed. -1 fills reterr. */
 int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline **ret, struct err *reterr);
 
+/* Where in the baseline's text the first item of `senders` would stand: behind that line; 0: there is none. */
+size_t baseline_begin_of_senders(struct span text);
+
 #endif

@@ -179,8 +179,7 @@ static int write_entry(struct buf *out, const struct request *r, int64_t now_s, 
 
 /* ---- into the baseline ---- */
 
-/* Behind the line `senders:`; 0: there is none. */
-static size_t begin_of_senders(struct span text)
+size_t baseline_begin_of_senders(struct span text)
 {
     static const char key[] = "senders:";
     for (size_t at = 0; at < text.len;) {
@@ -203,7 +202,7 @@ static int except(const struct conf *conf, const struct request *r, struct err *
     baseline_free(b);
     b = NULL;
     struct span whole = buf_span(&text);
-    size_t at = result == CMD_OK ? begin_of_senders(whole) : 0;
+    size_t at = result == CMD_OK ? baseline_begin_of_senders(whole) : 0;
     if (result == CMD_OK && at == 0)
         err_set(reterr, conf->policy.baseline, 0, 0, "there is no top-level list `senders:` to add to");
     if (at > 0) {

@@ -10,11 +10,14 @@
 #include "cmd/replay.h"
 #include "cmd/terminal.h"
 #include "conf/file.h"
-#include "rules/proposal.h"
+#include "rules/pin.h"
 #include "run/kinds_load.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { FILE_BYTES_MAX = 64 * 1024 * 1024, PAIRS_MAX = 1000000 };
 
@@ -28,6 +31,10 @@ static const char propose_help[] =
     "their user can write. Never: pairs that too few hosts show, that beacon, whose sender was not exact or "
     "had a borrowed identity, or with\n"
     "highly anomalous handshakes; those stand as comments, with the reason.\n"
+    "Programs that did not accept the inspection CA for a host (pins, exeat status) are proposed to be "
+    "peeked at there: an entry with\n"
+    "`adds: true`, which approve puts in front of the others, and which changes nothing about their other "
+    "destinations.\n"
     "\n"
     "      --hosts N       pairs that fewer hosts show are left out (default 2; on a single host say 1)\n"
     "      --count N       likewise those seen less often (default 3)\n"
@@ -62,7 +69,8 @@ static const char shadow_help[] =
 static const char approve_help[] =
     "usage: exeat baseline approve --owner NAME [--state DIR | --config FILE] PROPOSAL\n"
     "\n"
-    "Adds a reviewed proposal's entries to the end of the baseline's senders, with NAME as their owner. "
+    "Adds a reviewed proposal's entries to the end of the baseline's senders (those with `adds: true` to "
+    "their beginning), with NAME as their owner. "
     "Entries of a name that is there\n"
     "already are an error. Reload exeatd to bring them into force.\n"
     "\n"
@@ -116,6 +124,43 @@ static void free_pairs(struct pairs *p)
     free(p->items);
 }
 
+/* ---- pins: programs that did not accept the inspection CA ---- */
+
+struct pins {
+    struct buf *out; /* borrowed */
+    const struct proposal_options *options;
+    struct proposal_stats stats;
+    int64_t now_s;
+};
+
+static void on_pin(void *owner, const struct store_sighting *row)
+{
+    struct pins *all = owner;
+    struct pin pin;
+    const struct pin_seen seen = {row->first_s, row->last_s, row->count};
+    if (pin_read(row->state, &pin) == PARSE_OK)
+        pin_propose(all->out, &pin, &seen, all->options, all->now_s, &all->stats);
+}
+
+/* Where the history can't be read the rest of the proposal is as good as ever. */
+static void propose_pins(const struct conf *conf, const struct proposal_options *options, struct buf *out,
+                         struct proposal_stats *ret)
+{
+    struct err err = {0};
+    struct pins all = {.out = out, .options = options, .now_s = (int64_t)time(NULL)};
+    struct store *s =
+        access(conf->history.database, F_OK) == 0 ? store_open_to_read(conf->history.database, &err) : NULL;
+    if (!s && err.text[0]) {
+        buf_append_str(out, "  # pins are not known: ");
+        proposal_write_comment(out, err.text);
+        buf_append_str(out, "\n");
+    }
+    if (s && store_each_sighting(s, PIN_STORE_KIND, on_pin, &all) != 0)
+        buf_append_str(out, "  # not all pins can be read\n");
+    store_close(s, 0);
+    *ret = all.stats;
+}
+
 /* ---- propose, diff ---- */
 
 int baseline_read(const struct conf *conf, struct buf *ret_text, struct baseline **ret, struct err *reterr)
@@ -133,7 +178,7 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
     struct buf text, out;
     struct proposal_options options = {
         .min_hosts = a->hosts, .min_subdomains = a->subdomains, .min_count = a->count};
-    struct proposal_stats stats;
+    struct proposal_stats stats, pins = {0};
     struct baseline *baseline = NULL;
     buf_init(&text, FILE_BYTES_MAX);
     buf_init(&out, FILE_BYTES_MAX);
@@ -145,12 +190,14 @@ static int propose(const struct conf *conf, struct learned *l, const struct base
         result = read_pairs(l, &pairs, reterr);
     if (result == 0 && proposal_write(&out, pairs.items, pairs.count, &options, &stats) != 0)
         result = err_set(reterr, NULL, 0, 0, "the proposal is too large");
+    if (result == 0)
+        propose_pins(conf, &options, &out, &pins);
     if (result == 0) {
         printf("# A proposal for %s: review it, then exeat baseline approve --owner NAME FILE\n"
                "# %u entries, %u destinations; %u pairs are left out, %u are let out already; learned on %u "
-               "hosts\nsenders:\n",
+               "hosts\n# %u pins, to be peeked at; %u are left out, %u are approved already\nsenders:\n",
                conf->policy.baseline, stats.entries, stats.destinations, stats.left_out, stats.known,
-               learned_hosts(l));
+               learned_hosts(l), pins.entries, pins.left_out, pins.known);
         printf("%.*s", (int)buf_len(&out), buf_len(&out) ? (const char *)buf_span(&out).data : "");
     }
     baseline_free(baseline);
@@ -333,26 +380,79 @@ static size_t end_of_senders(struct span text)
     return inside ? text.len : 0;
 }
 
-/* The items of the proposal's list, which begin behind its line `senders:`; each "owner: unassigned" becomes `owner`. */
-static int append_items(struct buf *out, struct span proposal, const char *owner)
+static size_t end_of_line(struct span text, size_t at)
 {
-    static const char key[] = "senders:\n", nobody[] = "    owner: unassigned\n";
+    const uint8_t *lf = memchr(text.data + at, '\n', text.len - at);
+    return lf ? (size_t)(lf - text.data) + 1 : text.len;
+}
+
+static bool line_begins(struct span text, size_t at, const char *with)
+{
+    size_t len = strlen(with);
+    return text.len - at >= len && memcmp(text.data + at, with, len) == 0;
+}
+
+/* The end of the item, or of the comment beside the items, that begins here; *ret_adds: it is an item that merely adds. */
+static size_t end_of_item(struct span text, size_t at, bool *ret_adds)
+{
+    *ret_adds = false;
+    for (at = end_of_line(text, at); at < text.len; at = end_of_line(text, at)) {
+        if (line_begins(text, at, "  - ") || line_begins(text, at, "  #"))
+            break;
+        *ret_adds |= line_begins(text, at, "    adds: true");
+    }
+    return at;
+}
+
+/* Each line "owner: unassigned" becomes `owner`. */
+static void append_item(struct buf *out, struct span item, const char *owner)
+{
+    for (size_t at = 0, next; at < item.len; at = next) {
+        next = end_of_line(item, at);
+        if (owner && line_begins(item, at, "    owner: unassigned\n")) {
+            buf_append_str(out, "    owner: ");
+            yaml_write_text(out, owner);
+            buf_append_str(out, "\n");
+        } else {
+            buf_append(out, item.data + at, next - at);
+        }
+    }
+}
+
+/* The items of the proposal's list, which begin behind its line `senders:`: those that merely add, or the others. */
+static int append_items(struct buf *out, struct span proposal, const char *owner, bool adds)
+{
+    static const char key[] = "senders:\n";
     const uint8_t *begin = proposal.len ? memmem(proposal.data, proposal.len, key, sizeof key - 1) : NULL;
     if (!begin)
         return -1;
-    const uint8_t *at = begin + sizeof key - 1, *end = proposal.data + proposal.len;
-    for (const uint8_t *found; owner && (found = memmem(at, (size_t)(end - at), nobody, sizeof nobody - 1));
-         at = found + sizeof nobody - 1) {
-        buf_append(out, at, (size_t)(found - at));
-        buf_append_str(out, "    owner: ");
-        yaml_write_text(out, owner);
-        buf_append(out, "\n", 1);
+    struct span items = span_from(proposal, (size_t)(begin - proposal.data) + sizeof key - 1);
+    for (size_t at = 0, next; at < items.len; at = next) {
+        bool item_adds;
+        next = end_of_item(items, at, &item_adds);
+        if (item_adds == adds)
+            append_item(out, span_of(items.data + at, next - at), owner);
     }
-    buf_append(out, at, (size_t)(end - at));
     return out->failed ? -1 : 0;
 }
 
-/* The baseline with the proposal's entries behind its own, and checked. -1 fills reterr. */
+/* What merely adds stands in front of the baseline's own entries, the rest behind them: -1 where the proposal is none. */
+static int weave(struct buf *out, struct span whole, size_t end, struct span proposal, const char *owner)
+{
+    size_t begin = baseline_begin_of_senders(whole);
+    must(begin <= end);
+    buf_append(out, whole.data, begin);
+    if (append_items(out, proposal, owner, true) != 0)
+        return -1;
+    buf_append(out, whole.data + begin, end - begin);
+    if (end > 0 && whole.data[end - 1] != '\n')
+        buf_append_str(out, "\n");
+    int result = append_items(out, proposal, owner, false);
+    buf_append(out, whole.data + end, whole.len - end);
+    return result;
+}
+
+/* The baseline with the proposal's entries, and checked. -1 fills reterr. */
 static int merge(const struct conf *conf, const char *proposal, const char *owner, struct buf *ret,
                  struct err *reterr)
 {
@@ -366,17 +466,11 @@ static int merge(const struct conf *conf, const char *proposal, const char *owne
     if (result == 0 && proposal && end == 0)
         result =
             err_set(reterr, conf->policy.baseline, 0, 0, "there is no top-level list `senders:` to add to");
-    if (result == 0) {
-        struct span whole = buf_span(&text);
-        if (whole.data)
-            buf_append(ret, whole.data, end);
-        if (whole.data && end > 0 && whole.data[end - 1] != '\n')
-            buf_append_str(ret, "\n");
-        if (proposal && append_items(ret, buf_span(&added), owner) != 0)
-            result = err_set(reterr, proposal, 0, 0, "there is no list `senders:` in it");
-        if (whole.data)
-            buf_append(ret, whole.data + end, whole.len - end);
-    }
+    struct span whole = buf_span(&text);
+    if (result == 0 && !proposal && whole.len)
+        buf_append(ret, whole.data, whole.len);
+    if (result == 0 && proposal && weave(ret, whole, end, buf_span(&added), owner) != 0)
+        result = err_set(reterr, proposal, 0, 0, "there is no list `senders:` in it");
     struct baseline *b =
         result == 0 ? kinds_load_baseline(conf, buf_span(ret), conf->policy.baseline, reterr) : NULL;
     baseline_free(b);

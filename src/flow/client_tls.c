@@ -69,7 +69,8 @@ void client_tls_note_silence(const struct flow *f, struct exchange *tunnel)
 static void learn(struct flow *f, const char *why, bool alert)
 {
     if (f->attribution.confidence == AGENT_CONFIDENCE_EXACT)
-        pins_note(f->env->pins, f->attribution.sender, f->x->host.name, why, alert, net_now_ms(f->env->net));
+        pins_note(f->env->pins, f->attribution.sender, f->x->host.name, f->x->port, why, alert,
+                  (int64_t)(net_wall_ms(f->env->net) / 1000));
 }
 
 static enum step not_wanted(struct flow *f, enum side_io io)

@@ -14,10 +14,10 @@
 enum verdict_handling inside_handling(struct flow *f, const struct verdict *v)
 {
     struct exchange *x = f->x;
-    uint64_t now_ms = net_now_ms(f->env->net);
+    int64_t now_s = (int64_t)(net_wall_ms(f->env->net) / 1000);
     bool spared = domains_has(f->snapshot->spared, &x->host);
     bool exact = f->attribution.confidence == AGENT_CONFIDENCE_EXACT;
-    bool pinned = !spared && exact && pins_has(f->env->pins, f->attribution.sender, x->host.name, now_ms);
+    bool pinned = !spared && exact && pins_has(f->env->pins, f->attribution.sender, x->host.name, now_s);
     if (!spared && !pinned)
         return f->server_asked && asked_may_pass(f, v) ? HANDLING_PEEK : HANDLING_TERMINATE;
     /* in enforce whoever rejects our leaf doesn't get around inspection by that: a person decides */

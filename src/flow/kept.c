@@ -173,6 +173,24 @@ void kept_free(struct kept *take_k)
     free(take_k);
 }
 
+struct walk {
+    kept_each_fn *each;
+    void *owner;
+};
+
+static void on_entry(void *owner, struct table_entry *head)
+{
+    const struct walk *w = owner;
+    if (entry_of(head)->kind) /* else its row could not be read */
+        w->each(w->owner, entry_of(head));
+}
+
+void kept_each(struct kept *k, kept_each_fn *each, void *owner)
+{
+    struct walk w = {each, owner};
+    table_each(k->table, on_entry, &w);
+}
+
 void kept_stats(const struct kept *k, struct table_stats *ret)
 {
     table_stats(k->table, ret);

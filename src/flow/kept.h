@@ -44,6 +44,10 @@ struct kept_entry *kept_find(struct kept *k, unsigned kind, struct span name); /
 struct kept_entry *kept_make(struct kept *k, unsigned kind, struct span name, int64_t now_s);
 void kept_release(struct kept *k, const struct kept_entry *e, bool changed);
 
+/* Every entry, locked while it is looked at. */
+typedef void kept_each_fn(void *owner, const struct kept_entry *e);
+void kept_each(struct kept *k, kept_each_fn *each, void *owner);
+
 /* Of any text, keyed: never 0, the same after a restart. */
 uint64_t kept_hash(const struct kept *k, struct span text);
 

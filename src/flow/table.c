@@ -161,6 +161,19 @@ void table_sweep(struct table *t, size_t bucket, bool everything, table_visit_fn
     pthread_mutex_unlock(&t->locks[bucket % STRIPES]);
 }
 
+void table_each(struct table *t, table_visit_fn *visit, void *owner)
+{
+    for (size_t bucket = 0; bucket <= t->mask; bucket++) {
+        pthread_mutex_lock(&t->locks[bucket % STRIPES]);
+        for (size_t i = 0; i < TABLE_BUCKET_ENTRIES; i++) {
+            struct table_entry *e = entry_at(t, bucket, i);
+            if (e->used)
+                visit(owner, e);
+        }
+        pthread_mutex_unlock(&t->locks[bucket % STRIPES]);
+    }
+}
+
 void table_stats(const struct table *t, struct table_stats *ret)
 {
     *ret = (struct table_stats){.used = atomic_load_explicit(&t->used, memory_order_relaxed),

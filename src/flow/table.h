@@ -38,6 +38,9 @@ typedef void table_visit_fn(void *owner, struct table_entry *e);
 size_t table_buckets(const struct table *t);
 void table_sweep(struct table *t, size_t bucket, bool everything, table_visit_fn *visit, void *owner);
 
+/* Visits all entries of all buckets, and leaves them as they are. Locked. */
+void table_each(struct table *t, table_visit_fn *visit, void *owner);
+
 struct table_stats {
     uint64_t used, evicted;
     size_t entries; /* there is room for */

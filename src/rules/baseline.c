@@ -357,9 +357,9 @@ struct search {
     bool pending;
 };
 
-/* An exception decides only what it lets out. */
-static void look_at_exception(const struct entry *e, enum match match, const struct baseline_question *q,
-                              struct search *s)
+/* An exception, or what merely adds, decides only what it lets out. */
+static void look_at_addition(const struct entry *e, enum match match, const struct baseline_question *q,
+                             struct search *s)
 {
     struct verdict v = {0};
     decide_destination(e, q, &v);
@@ -380,8 +380,8 @@ static void look_at_exception(const struct entry *e, enum match match, const str
 static void look_at_entry(const struct entry *e, const struct baseline_question *q, struct search *s)
 {
     enum match match = match_entry(e, q);
-    if (e->term.ticket) {
-        look_at_exception(e, match, q, s);
+    if (e->term.ticket || e->adds) {
+        look_at_addition(e, match, q, s);
         return;
     }
     s->pending = s->pending || match == MATCH_HASH_PENDING;

@@ -11,6 +11,9 @@
  * An exception (an entry with `exception`) adds for a while what somebody answers for: it decides only where it lets the destination out, and
  * between its two times; else the search goes on behind it.
  *
+ * So does an entry that merely adds (`adds: true`), without an end: a pin that was approved lets its host be peeked at, and leaves
+ * the program's other destinations to the entry behind it.
+ *
  * A borrowed identity (struct sender_who) suspends the entries that name a program: the file is right and what it does is
  * another's will. An entry may say which of these it puts up with: `borrowed: [preload]`.
  *

@@ -11,7 +11,7 @@ static bool network_within(const struct ip_network *inner, const struct ip_netwo
  * only entries with the same reservations. */
 bool entry_shadows(const struct entry *earlier, const struct entry *later)
 {
-    if (earlier->term.ticket)
+    if (earlier->term.ticket || earlier->adds)
         return false; /* it adds, and what it doesn't let out goes on */
     for (int i = 0; i < CONDITION_COUNT; i++) {
         const char *want = earlier->conditions[i], *have = later->conditions[i];

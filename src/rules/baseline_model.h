@@ -60,6 +60,7 @@ struct entry {
     const char *name; /* view into the arena, like all texts here */
     unsigned line;
     struct term term; /* of an exception */
+    bool adds;        /* decides only what it lets out, as an exception does */
     bool has_mode;
     enum verdict_mode mode;
     const char *conditions[CONDITION_COUNT]; /* NULL: not looked at */

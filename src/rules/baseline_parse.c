@@ -112,8 +112,8 @@ static const struct yaml_node *need(struct baseline_reader *r, const struct yaml
 
 static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size_t index)
 {
-    static const char *const keys[] = {"name",     "owner", "purpose", "match",    "mode",
-                                       "handling", "chain", "allow",   "exception"};
+    static const char *const keys[] = {"name",     "owner", "purpose", "match",     "mode",
+                                       "handling", "chain", "allow",   "exception", "adds"};
     struct entry *e = &r->b->entries[index];
     if (yaml_check_keys(n, keys, ARRAY_LEN(keys), r->reterr) != 0)
         return -1;
@@ -121,7 +121,7 @@ static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size
                            *allow = need(r, n, "allow"), *mode = yaml_find(n, "mode"),
                            *owner = yaml_find(n, "owner"), *purpose = yaml_find(n, "purpose"),
                            *handling = yaml_find(n, "handling"), *chain = yaml_find(n, "chain"),
-                           *exception = yaml_find(n, "exception");
+                           *exception = yaml_find(n, "exception"), *adds = yaml_find(n, "adds");
     const char *text;
     if ((handling && baseline_read_handling(r, handling, &e->handling) != 0) ||
         (chain && read_probe(r, chain, &e->probe) != 0))
@@ -131,6 +131,8 @@ static int read_entry(struct baseline_reader *r, const struct yaml_node *n, size
         return -1;
     e->name = baseline_keep(r, name, text);
     e->line = n->line;
+    if (adds && yaml_get_bool(adds, &e->adds, r->reterr) != 0)
+        return -1;
     if (exception && baseline_read_term(r, exception, owner, &e->term) != 0)
         return -1;
     e->has_mode = mode != NULL;

@@ -72,8 +72,7 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
 
 /* ---- writing ---- */
 
-/* A comment stays on its line whatever the text holds. */
-static void write_comment(struct buf *out, const char *text)
+void proposal_write_comment(struct buf *out, const char *text)
 {
     for (const char *c = text; *c; c++)
         buf_append(out, (unsigned char)*c < 0x20 || *c == 0x7f ? "?" : c, 1);
@@ -210,9 +209,9 @@ static void write_group(struct buf *out, const struct proposal_pair *group, size
         }
         if (why) {
             buf_append_str(out, "  # not proposed: ");
-            write_comment(out, p->sender);
+            proposal_write_comment(out, p->sender);
             buf_append_str(out, " -> ");
-            write_comment(out, p->host);
+            proposal_write_comment(out, p->host);
             buf_printf(out, ":%u: %s\n", p->port, why);
             stats->left_out++;
             continue;

@@ -39,4 +39,7 @@ const char *proposal_objection(const struct proposal_pair *p, const struct propo
 /* The entry of `baseline` that lets this pair out already; NULL: none. A view into the baseline. */
 const char *proposal_known_by(const struct proposal_pair *p, const struct baseline *baseline);
 
+/* Text within a comment: it stays on its line whatever it holds. */
+void proposal_write_comment(struct buf *out, const char *text);
+
 #endif

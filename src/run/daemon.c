@@ -166,8 +166,6 @@ static int prepare(struct daemon *d, struct err *reterr)
 {
     const struct conf *c = d->snapshot->conf;
     raise_descriptors(d);
-    if (!(d->pins = pins_new()))
-        return err_set(reterr, NULL, 0, 0, "no memory");
     if (start_signing(d, reterr) != 0)
         return -1;
     if (privileges_make_folder(c->process.state_folder, &d->identity, reterr) != 0)
@@ -186,6 +184,7 @@ static int open_history(struct daemon *d)
     d->pairs = pairs_new(d->store, entries / 4);
     d->habits = habits_new(d->store, entries / 8);
     d->executions = executions_new(d->store, entries / 16);
+    d->pins = pins_new(d->store);
     char prefix[17];
     make_prefix(prefix);
     const struct findings_options options = {.store = d->store,
@@ -196,7 +195,9 @@ static int open_history(struct daemon *d)
                                              .daily_budget = (unsigned)c->findings.daily_budget};
     d->findings = findings_new(&options);
     d->observed = observed_new(d->store);
-    return d->observed && d->sightings && d->pairs && d->habits && d->executions && d->findings ? 0 : -1;
+    return d->observed && d->sightings && d->pairs && d->habits && d->executions && d->pins && d->findings
+               ? 0
+               : -1;
 }
 
 /* As the user. */
@@ -441,12 +442,12 @@ enum daemon_exit daemon_free(struct daemon *take_d)
         pairs_free(d->pairs);
         habits_free(d->habits);
         executions_free(d->executions);
+        pins_free(d->pins);
         findings_free(d->findings);
     }
     observed_free(d->observed);
     limits_free(d->limits);
     signing_stop(d->signing);
-    pins_free(d->pins);
     snapshot_unref(d->snapshot);
     if (d->pid_fd >= 0)
         close(d->pid_fd); /* the file stays: its lock says who is running, and removing it would race */

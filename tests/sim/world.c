@@ -255,7 +255,7 @@ void sim_open(struct sim *s, struct snapshot *snapshot, struct world *world)
     s->ledger = fake_ledger_new();
     s->limits = limits_new(FLOWS_MOST);
     s->signer = (struct fake_signer){{sign}, SIGNER_SIGNS};
-    s->pins = pins_new();
+    s->pins = pins_new(NULL);
     must(s->pins);
     must(s->limits);
     s->sightings = sightings_new(NULL, 1024);
