@@ -220,7 +220,8 @@ int cmd_ca_init(int argc, char **argv)
     if (make(&c, "inspection-ca.pem", "inspection-ca.key") != 0)
         return cmd_fail(&c.err, CMD_FAILED);
     printf("\nin exeat.yaml:\n  inspection:\n    ca_certificate: ca/inspection-ca.pem\n    ca_key: %s\n"
-           "then `handling: terminate` in policy, or of a sender or destination in the baseline.\n"
+           "then `handling: terminate` in policy, or of a sender or destination in the baseline, and a "
+           "restart.\n"
            "next: exeat ca export, so that clients know it\n",
            c.key ? c.key : "ca/inspection-ca.key");
     return CMD_OK;
@@ -440,6 +441,7 @@ static int write_env(struct ca_command *c, struct buf *out)
         {"REQUESTS_CA_BUNDLE", "python's requests", true},
         {"PIP_CERT", "pip", true},
         {"NODE_EXTRA_CA_CERTS", "node", false},
+        {"npm_config_cafile", "npm, which asks no other where a cafile is configured", true},
         {"GIT_SSL_CAINFO", "git", true},
         {"CARGO_HTTP_CAINFO", "cargo", true},
         {"AWS_CA_BUNDLE", "aws", true},

@@ -38,7 +38,7 @@ static const char *where_roots_are(const struct flow *f)
         {"curl", "CURL_CA_BUNDLE"},
         {"wget", "--ca-certificate, or ca_certificate in .wgetrc"},
         {"python", "SSL_CERT_FILE, REQUESTS_CA_BUNDLE"},
-        {"node", "NODE_EXTRA_CA_CERTS"},
+        {"node", "NODE_EXTRA_CA_CERTS; npm's cafile, where one is configured"},
         {"git-remote-http", "GIT_SSL_CAINFO"},
         {"java", "JAVA_TOOL_OPTIONS: javax.net.ssl.trustStore"},
         {"cargo", "CARGO_HTTP_CAINFO"},

@@ -1,11 +1,15 @@
 """Terminated TLS as people's programs and scanners meet it: each client with the inspection CA from `exeat ca export` and without it;
 sslscan and testssl.sh against the side that clients see; failures of the disk."""
+import base64
+import hashlib
+import io
 import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
+import tarfile
 import tempfile
 import threading
 
@@ -57,6 +61,11 @@ class Side:
         r = subprocess.run([BUILD / "exeat", "ca", verb, "--state", self.folder, *argv], capture_output=True, text=True, timeout=60)
         assert r.returncode == 0, r
         return r.stdout
+
+    def allow_port(self, port):
+        self.proxy.config["connect"]["ports"] = [*self.proxy.config["connect"]["ports"], port]
+        self.proxy.write()
+        self.proxy.reload()
 
     def run(self, argv, with_ca):
         """As a shell that has, or has not, taken over the exported lines; and the one file, where a program reads no variable."""
@@ -134,9 +143,7 @@ def test_cargo_fetches_a_dependency(side, authority, name, tmp_path, make_proxy)
                                      f'tiny = {{ git = "https://{host}:{server.port}/repo.git" }}\n')
     cargo = [tool_as_named("cargo"), "fetch", "--manifest-path", user / "Cargo.toml"]
     try:
-        side.proxy.config["connect"]["ports"] = [*side.proxy.config["connect"]["ports"], server.port]
-        side.proxy.write()
-        side.proxy.reload()
+        side.allow_port(server.port)
 
         def fetch(with_ca, home):
             lines = side.variables if with_ca else ""
@@ -150,6 +157,65 @@ def test_cargo_fetches_a_dependency(side, authority, name, tmp_path, make_proxy)
         assert r.returncode == 0 and list((tmp_path / "with/git/checkouts").glob("*/*/lib.rs")), r
         done = wait_until(lambda: [t for t in tunnels_of(side.proxy, host) if t.reason == "completed"], "a tunnel that ended well")
         assert all(t.get("unmapped.chain.source") == "terminated" for t in done)
+    finally:
+        server.stop()
+
+
+def npm_registry(address, packages):
+    """What npm asks a registry for: a document of each package, and its archive."""
+    def archive(name):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz") as tar:
+            for path, text in (("package.json", json.dumps({"name": name, "version": "1.0.0", "dependencies": packages[name]})), ("index.js", "")):
+                entry = tarfile.TarInfo("package/" + path)
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        return data.getvalue()
+    archives = {name: archive(name) for name in packages}
+
+    def document(name):
+        hashed = base64.b64encode(hashlib.sha512(archives[name]).digest()).decode()
+        return json.dumps({"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {
+            "name": name, "version": "1.0.0", "dependencies": packages[name],
+            "dist": {"tarball": f"{address()}/{name}/-/{name}-1.0.0.tgz", "integrity": "sha512-" + hashed}}}}).encode()
+
+    class Registry(origins.HttpHandler):
+        def do_GET(self):
+            name = self.path.split("/")[1]
+            body = b"" if name not in packages else archives[name] if self.path.endswith(".tgz") else document(name)
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "application/octet-stream" if self.path.endswith(".tgz") else "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+    return Registry
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["", "with a cafile configured"])
+def test_npm_installs(side, authority, name, tmp_path, elsewhere):
+    """Documents and archives of four packages, which depend on each other; also where .npmrc names roots of its own."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm")
+    open_for_others(tmp_path)
+    host, packages = name(), {"one": {"two": "^1.0.0", "three": "^1.0.0"}, "two": {"four": "1.0.0"}, "three": {"four": "^1.0.0"}, "four": {}}
+    server = origins.Origin(npm_registry(lambda: f"https://{host}:{server.port}", packages), tls=authority.server_context())
+    (tmp_path / "package.json").write_text('{"name": "user", "version": "1.0.0", "dependencies": {"one": "1.0.0"}}')
+    argv = [tool("node"), os.path.realpath(shutil.which("npm")), "install", "--no-audit", "--no-fund", "--no-update-notifier",
+            "--fetch-retries=0", "--registry", f"https://{host}:{server.port}/"]
+    try:
+        side.allow_port(server.port)
+
+        def install(with_ca):
+            (side.folder / ".npmrc").write_text(f"cafile={authority.ca}\n" if elsewhere else "")
+            return side.run(["sh", "-c", 'cd "$0" && exec "$@"', tmp_path, *argv], with_ca)
+        r = install(False)
+        assert r.returncode != 0 and not (tmp_path / "node_modules").exists(), r
+        t = tunnels_of(side.proxy, host)[0]
+        assert t.reason == "client_tls_failed" and "cafile" in t.get("status_detail"), t
+        r = install(True)
+        assert r.returncode == 0 and all((tmp_path / "node_modules" / p / "index.js").exists() for p in packages), r
+        wait_until(lambda: 4 == len(side.proxy.ledger.find(lambda x: x.reason == "completed" and (x.get("http_request.url.url_string") or "").startswith(
+            f"https://{host}:{server.port}/") and x.get("http_request.url.url_string").endswith(".tgz"))), "a record of each archive")
     finally:
         server.stop()
 
