@@ -26,7 +26,8 @@
  *   are the proxy's listeners; "0.0.0.0:3128" or "[::]:3128" is any address of the host with that port. The agent answers
  *   only for connections whose proxy end is one of them AND is really listened on, in the agent's network
  *   namespace, by a socket whose owner is the link's peer user (or root's, where the proxy bound it before it dropped
- *   privileges). A second hello replaces the list (a reload). `degraded` is for people: one sentence each.
+ *   privileges). A second hello replaces the first: the list (a reload), what an agent says of itself. `degraded` is for people: one
+ *   sentence each.
  *   `owner` says how connections are attributed: "proc" (who holds the socket now, by /proc), "bpf", or "snapshot" (the tables that
  *   Windows and macOS keep, as they are at the time of the answer).
  *   Two more capabilities are optional: "platform":"linux" (linux, macos or windows), and

@@ -49,6 +49,10 @@ static void write_net(struct json *j, const struct net_stats *n)
     json_int(j, "files", n->agent.losses.files);
     json_int(j, "forgotten", n->agent.losses.forgotten);
     json_end_object(j);
+    json_array(j, "degraded");
+    for (size_t i = 0; i < n->agent.degraded_count; i++)
+        json_str(j, NULL, n->agent.degraded[i]);
+    json_end_array(j);
     if (n->has_around) {
         json_object(j, "around");
         agent_around_write(&n->around, j);

@@ -53,7 +53,7 @@ struct agent {
     struct watches *watches; /* owned */
     struct agent_hello hello;
     struct agent_losses losses; /* as said last */
-    bool stopping;
+    bool stopping, keeps_full;
 };
 
 uint64_t agent_now_ms(const struct agent *a)
@@ -461,21 +461,24 @@ static void end_link(struct agent *a, struct agent_link *link)
     link_free(link);
 }
 
-static void say_unconfined(struct agent *a)
+/* Into the hellos to come, once, or out of them. */
+static void add_sentence(struct agent *a, const char *sentence, bool holds)
 {
-    static const char sentence[] = "the answerer could not give up its rights (seccomp)";
     struct agent_hello *h = &a->hello;
-    for (size_t i = 0; i < h->degraded_count; i++)
-        if (strcmp(h->degraded[i], sentence) == 0)
-            return;
-    if (h->degraded_count < AGENT_DEGRADED_MAX)
+    size_t i = 0;
+    while (i < h->degraded_count && strcmp(h->degraded[i], sentence) != 0)
+        i++;
+    bool said = i < h->degraded_count;
+    if (said && !holds)
+        memmove(h->degraded[i], h->degraded[i + 1], (--h->degraded_count - i) * sizeof h->degraded[0]);
+    else if (!said && holds && h->degraded_count < AGENT_DEGRADED_MAX)
         snprintf(h->degraded[h->degraded_count++], AGENT_TEXT_BYTES, "%s", sentence);
 }
 
 static void begin_link(struct agent *a, uint64_t number, const struct packet_peer *peer)
 {
     if (peer->unconfined)
-        say_unconfined(a);
+        add_sentence(a, "the answerer could not give up its rights (seccomp)", true);
     struct agent_link *link = a->link_count < AGENT_LINKS_MAX ? link_new(a, number, peer, a->links) : NULL;
     if (!link) {
         refuse_link(a, number);
@@ -501,18 +504,38 @@ static void count(struct agent *a, const struct agent_link *link, const struct p
     for (size_t i = 0; i < counted->count; i++) {
         const struct process *p = link_granted(link, counted->items[i].serial);
         if (p)
-            platform_count(a->platform, p->sender, counted->items[i].proxy_cookie);
+            platform_count(a->platform, p->sender, counted->items[i].proxy_cookie, link_peer_uid(link));
     }
 }
 
-/* Nothing is kept yet, and the hello doesn't promise it. */
+/* Said in the hello from here on, to be seen by people. */
+static void say_full(struct agent *a)
+{
+    static const char sentence[] =
+        "as many histories are kept for findings as there is room for: others are forgotten as they age";
+    bool full = platform_keep_is_full(a->platform);
+    if (full == a->keeps_full)
+        return;
+    a->keeps_full = full;
+    if (full)
+        log_warning("agent", "%s", sentence);
+    add_sentence(a, sentence, full);
+    for (struct agent_link *l = a->links; l; l = link_next(l))
+        link_hello(l, agent_hello_now(a));
+}
+
 static void take_keep(struct agent *a, struct agent_link *link, const struct agent_keep *keep)
 {
-    struct agent_kept kept = {.id = keep->id, .outcome = AGENT_KEEP_UNKNOWN};
+    struct agent_history history;
+    struct agent_kept kept = {.id = keep->id};
     memcpy(kept.nonce, keep->nonce, sizeof kept.nonce);
     memcpy(kept.host, a->hello.host_name, sizeof kept.host);
     memcpy(kept.sender_ref, keep->sender_ref, sizeof kept.sender_ref);
+    kept.outcome = platform_keep(a->platform, keep, link_peer_uid(link), &history, &kept.until_ms);
+    if (kept.outcome == AGENT_KEEP_KEPT || kept.outcome == AGENT_KEEP_NOT_KEPT)
+        kept.history = &history;
     link_kept(link, &kept);
+    say_full(a);
 }
 
 static void on_link_packet(struct agent *a, struct agent_link *link, const struct packet *p)
@@ -565,6 +588,7 @@ static void fill_hello(struct agent *a)
     snprintf(h->platform, sizeof h->platform, "%s", platform_name());
     h->tells_observable = true;
     h->not_observable = platform_not_observable(a->platform);
+    h->keep = platform_keep_max(a->platform);
     h->degraded_count = platform_degraded(a->platform, &sentences);
     for (size_t i = 0; i < h->degraded_count; i++) {
         snprintf(h->degraded[i], sizeof h->degraded[i], "%s", sentences[i]);

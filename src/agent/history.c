@@ -30,8 +30,8 @@ struct lived {
     struct lived *newer, *older; /* in its list */
     enum list list;
     struct history_id id, parent;
-    int64_t session, told_ms;
-    unsigned children; /* in the table */
+    int64_t session, told_ms, proxy_uid; /* proxy_uid: once it has connected */
+    unsigned children;                   /* in the table */
     bool is_service, has_ended, connected;
     unsigned overflowed; /* a bit for each kind of which entries were dropped */
     char name[HISTORY_NAME_BYTES];
@@ -234,13 +234,21 @@ bool history_is_latest(const struct history *h, const struct history_id *id)
     return p && p->id.start_ticks == id->start_ticks;
 }
 
-bool history_connect(struct history *h, const struct history_id *id)
+bool history_connect(struct history *h, const struct history_id *id, int64_t uid)
 {
     struct lived *p = find(h, id);
     bool first = p && !p->connected;
-    if (p)
+    if (p) {
         p->connected = true;
+        p->proxy_uid = uid;
+    }
     return first;
+}
+
+bool history_has_connected(const struct history *h, const struct history_id *id, int64_t uid)
+{
+    const struct lived *p = find(h, id);
+    return p && p->connected && p->proxy_uid == uid;
 }
 
 /* The next one up for whom it counts, or NULL. */

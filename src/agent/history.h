@@ -65,8 +65,11 @@ void history_learn_by(struct history *h, void (*learn)(void *context, int64_t pi
 /* The process that has this number now did something. False: nobody knows it. */
 bool history_see(struct history *h, int64_t pid, const struct history_seen *seen, int64_t now_ms);
 
-/* A sender asks for the proxy. True: for the first time of this process. */
-bool history_connect(struct history *h, const struct history_id *id);
+/* A sender asks for the proxy of user `uid`. True: for the first time of this process. */
+bool history_connect(struct history *h, const struct history_id *id, int64_t uid);
+
+/* Did it ask for that user's proxy (for another's not since)? */
+bool history_has_connected(const struct history *h, const struct history_id *id, int64_t uid);
 
 void history_lose(struct history *h, uint64_t events, uint64_t files); /* totals since the beginning */
 void history_losses(const struct history *h, struct agent_losses *ret);

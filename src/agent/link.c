@@ -164,6 +164,11 @@ void link_around(struct agent_link *link, const struct agent_around *around)
     append(link, agent_around_message_write(&link->out, around));
 }
 
+void link_hello(struct agent_link *link, const struct agent_hello *hello)
+{
+    append(link, agent_hello_write(&link->out, hello));
+}
+
 void link_kept(struct agent_link *link, const struct agent_kept *kept)
 {
     append(link, agent_kept_write(&link->out, kept));

@@ -27,6 +27,9 @@ void link_changed(struct agent_link *link, struct agent_answer *changed, const s
 void link_losses(struct agent_link *link, const struct agent_losses *losses);
 void link_around(struct agent_link *link, const struct agent_around *around);
 
+/* The agent's hello once more, because it says something else now. */
+void link_hello(struct agent_link *link, const struct agent_hello *hello);
+
 /* What became of a keep. */
 void link_kept(struct agent_link *link, const struct agent_kept *kept);
 

@@ -164,8 +164,15 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
 /* What the history misses since it began. False: there is none. */
 bool platform_history_losses(struct platform *p, struct agent_losses *ret);
 
+/* A proxy of that user wants the lineage of a sender that it was told of to be remembered for longer. *ret (strings as above) is filled for
+ * KEPT and NOT_KEPT, *ret_until_ms (Unix time) for KEPT. */
+enum agent_keep_outcome platform_keep(struct platform *p, const struct agent_keep *keep, int64_t peer_uid,
+                                      struct agent_history *ret, int64_t *ret_until_ms);
+unsigned platform_keep_max(const struct platform *p); /* lineages; 0: none */
+bool platform_keep_is_full(const struct platform *p);
+
 /* Its connection (the proxy's end has this cookie) was answered for elsewhere: it is counted, once. */
-void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie);
+void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie, int64_t peer_uid);
 
 /* The descriptor by which quick_look() (linux/quick.h) asks the kernel in another process of ours; -1: that can't be. */
 int platform_quick_fd(const struct platform *p);

@@ -193,6 +193,14 @@ static void print_agent(const json_t *s)
                                           : COLOUR_WARN,
              text(agent, "state"));
     putchar('\n');
+    size_t i;
+    const json_t *sentence;
+    json_array_foreach(json_object_get(agent, "degraded"), i, sentence)
+    {
+        label("");
+        terminal_print(stdout, json_string_value(sentence));
+        putchar('\n');
+    }
 }
 
 /* "missed    120000 events of processes, 3 of files, 0 forgotten early: what senders did before is a lower bound" */

@@ -468,6 +468,8 @@ static void take_hello(struct agent_link *link, const struct agent_hello *hello)
                                     .not_observable = hello->not_observable,
                                     .keep = hello->keep};
     snprintf(link->sees.host, sizeof link->sees.host, "%.64s", hello->host_name);
+    link->sees.degraded_count = hello->degraded_count;
+    memcpy(link->sees.degraded, hello->degraded, sizeof link->sees.degraded);
     snprintf(link->sees.platform, sizeof link->sees.platform, "%s", hello->platform);
     link->has_around = false;
     if (hello->has_around)

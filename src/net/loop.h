@@ -59,6 +59,8 @@ struct net_agent {
     unsigned not_observable; /* a bit for each enum agent_history_kind */
     unsigned keep;           /* lineages whose history it keeps at most, when asked to; 0: none */
     struct agent_losses losses;
+    char degraded[AGENT_DEGRADED_MAX][AGENT_TEXT_BYTES]; /* what does not work there, for people */
+    size_t degraded_count;
 };
 
 struct net_stats {

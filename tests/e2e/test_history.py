@@ -1,6 +1,7 @@
 """What a sender's lineage did before it connected: told by exeat-agent, written into the records. Needs root, BPF and fanotify;
 skipped otherwise."""
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -186,6 +187,33 @@ def test_a_file_is_what_it_was(tmp_path, script, where):
     row = seen(run_session(other, tmp_path, script))["sensitive_access"]
     assert row["path"].endswith(where) and row["class"] == ("plans" if str(d) in script else "key"), row
     other.end()
+
+
+def keep(agent, answer, seconds):
+    agent.send({"v": 1, "type": "keep", "id": 7, "nonce": "00000000000000aa", "sender_ref": answer["sender_ref"], "seconds": seconds})
+    kept = json.loads(agent.lines.readline())
+    assert kept["type"] == "kept" and kept["id"] == 7 and kept["sender_ref"] == answer["sender_ref"], kept
+    return kept
+
+
+def test_what_a_finding_is_about_is_kept(tmp_path, watched):
+    """Asked to keep a lineage, the agent remembers it when it has long forgotten others; what it was not told of it doesn't tell."""
+    agent = start(tmp_path, "--watch", f"plans={watched}/**", "--window", "1")
+    wait_for_mark(agent.process.pid, watched / "more")
+    assert agent.hello["capabilities"]["keep"] >= 16
+    answer = run_session(agent, tmp_path, f"cat {watched}/plans.txt >/dev/null; $CONNECT")
+    assert keep(agent, answer, 0)["outcome"] == "not_kept"
+    kept = keep(agent, answer, 3600)
+    assert kept["outcome"] == "kept" and time.time() + 3000 < kept["until_ms"] / 1000 <= time.time() + 3601
+    assert [row["class"] for row in kept["history"]["seen"] if row["kind"] == "sensitive_access"] == ["plans"]
+    other = run_session(agent, tmp_path, f"cat {watched}/plans.txt >/dev/null; $CONNECT")
+    harness.wait_until(lambda: keep(agent, other, 0)["outcome"] == "unknown" or not keep(agent, other, 0)["history"]["seen"],
+                       "that the agent forgets what it doesn't keep")
+    row = {row["kind"]: row for row in keep(agent, answer, 0)["history"]["seen"]}["sensitive_access"]
+    assert row["class"] == "plans" and row["name"] == "cat" and row["count"] == 1 and row["path"] == f"{watched}/plans.txt"
+    stranger = {"sender_ref": "%d.1.1" % os.getpid()}
+    assert keep(agent, stranger, 3600)["outcome"] == "unknown"
+    agent.end()
 
 
 def test_told_to_go_without(tmp_path):

@@ -241,10 +241,10 @@ static void losses_and_blindness_are_told(void **state)
     assert_int_equal(told.lost_files, 3);
     assert_int_equal(told.not_observable, 1u << AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS);
     struct history_id id = id_of(CURL);
-    assert_false(history_connect(h, &id));
+    assert_false(history_connect(h, &id, 0));
     make_session();
-    assert_true(history_connect(h, &id));
-    assert_false(history_connect(h, &id));
+    assert_true(history_connect(h, &id, 0));
+    assert_false(history_connect(h, &id, 0));
     assert_true(history_knows(h, CURL));
 }
 

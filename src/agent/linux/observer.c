@@ -3,6 +3,7 @@
 #include "agent/linux/observer.h"
 
 #include "agent/archive.h"
+#include "agent/frozen.h"
 #include "agent/history.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/exec.h"
@@ -16,6 +17,7 @@
 #include "base/log.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +49,8 @@ struct program_file {
 };
 
 struct observer {
-    struct history *history;  /* owned, like all that follow here */
+    struct history *history; /* owned, like all that follow here */
+    struct frozen *frozen;
     struct exec_watch *execs; /* NULL: why_no_execs says why, like the others */
     struct file_watch *files;
     struct library_watch *libraries;
@@ -129,13 +132,14 @@ struct observer *observer_new(const struct history_options *options)
     if (o) {
         o->epollfd = o->procfd = -1;
         o->history = history_new(options->depth, (int64_t)options->window_s * 1000);
+        o->frozen = frozen_new();
         o->scans = scans_new();
         o->foreign = foreign_new("/var/lib/dpkg");
         o->usage = usage_new();
         o->restarts = options->restarts;
         o->turns = options->turns;
     }
-    if (!globs || !o || !o->history || !o->scans || !o->foreign || !o->usage) {
+    if (!globs || !o || !o->history || !o->frozen || !o->scans || !o->foreign || !o->usage) {
         free(globs);
         observer_free(o);
         return NULL;
@@ -170,6 +174,7 @@ void observer_free(struct observer *o)
     foreign_free(o->foreign);
     library_watch_free(o->libraries);
     key_watch_free(o->keys);
+    frozen_free(o->frozen);
     history_free(o->history);
     exec_watch_free(o->execs);
     file_watch_free(o->files);
@@ -402,6 +407,7 @@ void observer_turn(struct observer *o)
     if (now_ms - o->aged_ms < AGE_EVERY_MS)
         return;
     o->aged_ms = now_ms;
+    frozen_turn(o->frozen, o->history, now_ms);
     history_age(o->history, now_ms);
     say_losses(o);
 }
@@ -474,9 +480,10 @@ static bool is_new_connection(struct observer *o, uint64_t accepted_cookie)
     return fresh;
 }
 
-static void count_connection(struct observer *o, const struct history_id *id, const struct sender *s)
+static void count_connection(struct observer *o, const struct history_id *id, const struct sender *s,
+                             int64_t peer_uid)
 {
-    bool first = history_connect(o->history, id);
+    bool first = history_connect(o->history, id, peer_uid);
     if (first) {
         look_later(o, id);
         watch_keys_of(o, id);
@@ -506,13 +513,52 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
     ret->has_usage = s->executable && usage_name(s->executable, s->script, name) &&
                      usage_find(o->usage, name, wall_ms(), &ret->usage);
     if (a && is_new_connection(o, a->accepted_cookie))
-        count_connection(o, &id, s);
+        count_connection(o, &id, s, a->peer_uid);
     return true;
 }
 
-void observer_count(struct observer *o, const struct sender *s, uint64_t accepted_cookie)
+void observer_count(struct observer *o, const struct sender *s, uint64_t accepted_cookie, int64_t peer_uid)
 {
     struct history_id id = {s->pid, s->start_ticks};
     if (is_new_connection(o, accepted_cookie))
-        count_connection(o, &id, s);
+        count_connection(o, &id, s, peer_uid);
+}
+
+/* ---- what is kept ---- */
+
+bool observer_keep_is_full(const struct observer *o)
+{
+    return frozen_is_full(o->frozen);
+}
+
+static bool read_ref(const char *ref, struct history_id *ret)
+{
+    return sscanf(ref, "%" SCNd64 ".%" SCNd64 ".", &ret->pid, &ret->start_ticks) == 2 && ret->pid > 0;
+}
+
+/* A proxy is told of what it was told of: of those that connected to it. */
+enum agent_keep_outcome observer_keep(struct observer *o, const struct agent_keep *keep, int64_t peer_uid,
+                                      struct agent_history *ret, int64_t *ret_until_ms)
+{
+    struct history_id id;
+    int64_t now_ms = exec_now_ms();
+    if (!read_ref(keep->sender_ref, &id))
+        return AGENT_KEEP_UNKNOWN;
+    begin_turn(o);
+    take_some(o);
+    say_losses(o);
+    if (!history_has_connected(o->history, &id, peer_uid) &&
+        frozen_until(o->frozen, &id, peer_uid, now_ms) == 0)
+        return AGENT_KEEP_UNKNOWN;
+    if (keep->seconds > 0 &&
+        !frozen_keep(o->frozen, &id, peer_uid, now_ms, now_ms + (int64_t)keep->seconds * 1000))
+        return AGENT_KEEP_FULL;
+    int64_t until_ms = frozen_until(o->frozen, &id, peer_uid, now_ms);
+    *ret = (struct agent_history){.window_s = 0};
+    history_ask(o->history, &id, now_ms, ret);
+    if (until_ms == 0)
+        return AGENT_KEEP_NOT_KEPT;
+    frozen_add(o->frozen, &id, now_ms, ret);
+    *ret_until_ms = wall_ms() + until_ms - now_ms;
+    return AGENT_KEEP_KEPT;
 }

@@ -31,10 +31,16 @@ bool observer_ask(struct observer *o, const struct sender *s, const struct attri
 
 void observer_losses(struct observer *o, struct agent_losses *ret); /* as platform_history_losses() */
 
+/* As platform_keep(). */
+enum agent_keep_outcome observer_keep(struct observer *o, const struct agent_keep *keep, int64_t peer_uid,
+                                      struct agent_history *ret, int64_t *ret_until_ms);
+
+bool observer_keep_is_full(const struct observer *o);
+
 /* Kinds of history that will never be seen, a bit for each; after observer_begin(). */
 unsigned observer_not_observable(const struct observer *o);
-void observer_count(struct observer *o, const struct sender *s,
-                    uint64_t accepted_cookie); /* as platform_count() */
+void observer_count(struct observer *o, const struct sender *s, uint64_t accepted_cookie,
+                    int64_t peer_uid); /* as platform_count() */
 
 size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENTENCES_MAX]);
 

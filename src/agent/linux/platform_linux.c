@@ -5,6 +5,7 @@
 #include "agent/linux/bypass.h"
 #include "agent/linux/caller.h"
 #include "agent/linux/around.h"
+#include "agent/frozen.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/holders.h"
 #include "agent/linux/observer.h"
@@ -343,10 +344,27 @@ void platform_host(char name[AGENT_NAME_BYTES], char id[AGENT_NAME_BYTES])
         snprintf(id, AGENT_NAME_BYTES, "%.32s", text);
 }
 
-void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie)
+enum agent_keep_outcome platform_keep(struct platform *p, const struct agent_keep *keep, int64_t peer_uid,
+                                      struct agent_history *ret, int64_t *ret_until_ms)
+{
+    return observer_of(p) ? observer_keep(observer_of(p), keep, peer_uid, ret, ret_until_ms)
+                          : AGENT_KEEP_UNKNOWN;
+}
+
+unsigned platform_keep_max(const struct platform *p)
+{
+    return observer_of(p) ? FROZEN_MAX : 0;
+}
+
+bool platform_keep_is_full(const struct platform *p)
+{
+    return observer_of(p) && observer_keep_is_full(observer_of(p));
+}
+
+void platform_count(struct platform *p, const struct sender *s, uint64_t accepted_cookie, int64_t peer_uid)
 {
     if (observer_of(p))
-        observer_count(observer_of(p), s, accepted_cookie);
+        observer_count(observer_of(p), s, accepted_cookie, peer_uid);
 }
 
 int platform_quick_fd(const struct platform *p)
