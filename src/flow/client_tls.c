@@ -100,9 +100,10 @@ static enum step opened(struct flow *f)
     struct span protocol = tls_session_protocol(f->client.tls);
     fact_set_text(&x->facts, FACT_tls_version, tls_session_version(f->client.tls));
     fact_set_span(&x->facts, FACT_inside_protocol, arena_copy(&x->arena, protocol));
-    if (i->refusal != REASON_NONE || span_is(protocol, "http/1.1"))
+    bool h2 = span_is(protocol, "h2");
+    if (!h2 && (i->refusal != REASON_NONE || span_is(protocol, "http/1.1")))
         return inside_enter(f) == 0 ? flow_goto(f, FLOW_REQUEST) : flow_fail(f, REASON_NO_MEMORY, NULL);
-    if (!span_is(protocol, "h2"))
+    if (!h2)
         return flow_goto(f, FLOW_INSIDE);
     bool good = inside_enter(f) == 0 && streams_begin(f) == 0;
     return good ? flow_goto(f, FLOW_STREAMS) : flow_fail(f, REASON_NO_MEMORY, NULL);

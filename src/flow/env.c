@@ -1,6 +1,7 @@
 /* env.c: all flows of a worker at once: a new policy, draining, status. Called by run/ on the worker's own thread. */
 #include "flow/inside.h"
 #include "flow/probe.h"
+#include "flow/streams.h"
 
 #include "base/must.h"
 
@@ -85,6 +86,8 @@ void flow_env_abort(struct flow_env *env)
     for (struct flow *f = env->flows, *next; f; f = next) {
         next = f->next;
         f->answer = ANSWER_NONE; /* no time to be polite */
+        if (f->streams)
+            streams_abandon(f);
         if (f->state < FLOW_CUT)
             flow_fail(f, REASON_STOPPING, NULL);
         if (f->state == FLOW_CLOSING)

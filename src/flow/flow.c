@@ -104,7 +104,7 @@ enum step flow_fail(struct flow *f, enum reason reason, const char *detail_forma
                 *c = '?';
     }
     if (f->in_stream)
-        return MOVE;    /* streams.c says it on that stream */
+        return streams_failed(f);
     flow_setup_drop(f); /* nothing more leaves for this exchange */
     auth_cancel(f);
     if (inside_shows_page(f))

@@ -34,16 +34,30 @@ static bool is_offered_on(struct span protocol)
     return !span_is(protocol, "h3");
 }
 
+static void add_alpn(struct inside *i, struct span p)
+{
+    i->alpn[i->alpn_len] = (uint8_t)p.len;
+    memcpy(i->alpn + i->alpn_len + 1, p.data, p.len);
+    i->alpn_len = (uint8_t)(i->alpn_len + 1 + p.len);
+}
+
+/* A client that speaks HTTP/2 only is understood by a server that doesn't: we translate. */
 static void note_alpn(struct inside *i, const struct client_hello *h)
 {
+    static const char h1[] = "http/1.1";
+    bool has_h2 = false, has_h1 = false;
     size_t cursor = 0;
+    i->alpn_len = 0;
     for (struct span p; client_hello_next_alpn(h, &cursor, &p);) {
-        if (!is_offered_on(p) || p.len == 0 || p.len + 1 > sizeof i->alpn - i->alpn_len)
+        if (!is_offered_on(p) || p.len == 0 || p.len + sizeof h1 + 1 > sizeof i->alpn - i->alpn_len)
             continue;
-        i->alpn[i->alpn_len] = (uint8_t)p.len;
-        memcpy(i->alpn + i->alpn_len + 1, p.data, p.len);
-        i->alpn_len = (uint8_t)(i->alpn_len + 1 + p.len);
+        has_h2 |= span_is(p, "h2");
+        has_h1 |= span_is(p, h1);
+        add_alpn(i, p);
     }
+    i->h2_only = has_h2 && !has_h1;
+    if (i->h2_only)
+        add_alpn(i, span_str(h1));
 }
 
 static void note_hello(struct flow *f, struct inside *i, const struct client_hello *h)
@@ -156,7 +170,7 @@ struct tls_session *inside_greet(struct flow *f)
     struct tls_ticket *ticket = resume_find(f, &i->whole_ms);
     const struct tls_greeting g = {
         .sni = i->sni.len && !i->sni.is_ip ? i->sni.name : NULL,
-        .protocols = span_of(i->alpn, i->alpn_len),
+        .protocols = f->streams ? span_str("\010http/1.1") : span_of(i->alpn, i->alpn_len),
         .ticket = ticket,
         .without_certificate = asked_goes_without(f),
     };
@@ -206,7 +220,7 @@ enum step inside_met(struct flow *f)
     i->resumable &= memcmp(i->leaf, digest, sizeof digest) == 0;
     if (memcmp(i->leaf, digest, sizeof digest) != 0)
         return flow_fail(f, REASON_SERVER_CERTIFICATE, "it is another than the one shown to the client");
-    return flow_goto(f, FLOW_INSPECT);
+    return flow_goto(f, f->streams ? FLOW_STREAMS : FLOW_INSPECT);
 }
 
 enum step inside_not_met(struct flow *f)

@@ -17,11 +17,12 @@ struct inside {
     struct host sni;           /* len 0: none was sent, or none that is a host */
     bool sni_agrees;           /* none, or CONNECT's host */
     uint8_t alpn_len, alpn[INSIDE_ALPN_BYTES]; /* what the server is offered, as in the extension */
-    struct net_job *job;                       /* net destroys it; NULL when none is under way */
-    struct chain_job *chain_job;               /* likewise: before that one */
-    bool judged;  /* the server's chain was, and there is an answer for the client */
-    bool trusted; /* and it was found good */
-    bool met;     /* `leaf` is set */
+    bool h2_only;                /* the client doesn't offer HTTP/1.1; the server is offered it for it */
+    struct net_job *job;         /* net destroys it; NULL when none is under way */
+    struct chain_job *chain_job; /* likewise: before that one */
+    bool judged;                 /* the server's chain was, and there is an answer for the client */
+    bool trusted;                /* and it was found good */
+    bool met;                    /* `leaf` is set */
     uint8_t
         leaf[INSIDE_LEAF_BYTES]; /* SHA-256 of the server's chain: a later connection must show the same */
     uint8_t resume_key[INSIDE_LEAF_BYTES]; /* who the server is, in everything that its session depends on */

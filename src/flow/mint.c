@@ -186,6 +186,19 @@ static void job_work(struct net_job *job)
 
 /* ---- on the worker's ---- */
 
+/* What the client is told: what the server took, or, of a client that knows nothing else, HTTP/2 in its place. Without a server it is shown a
+ * page, as simply as it can read it. */
+static struct span protocol_for_client(const struct flow *f, bool refused)
+{
+    const struct inside *i = f->inside;
+    struct span servers = f->server.tls ? tls_session_protocol(f->server.tls) : span_str("http/1.1");
+    if (refused && span_is(servers, "h2"))
+        servers = span_str("http/1.1");
+    if (i->h2_only && (servers.len == 0 || span_is(servers, "http/1.1")))
+        return span_str("h2");
+    return i->alpn_len ? servers : (struct span){NULL, 0};
+}
+
 /* The client's session takes a reference: what is kept may go. */
 static enum step take(struct flow *f, const struct minted *m)
 {
@@ -198,10 +211,7 @@ static enum step take(struct flow *f, const struct minted *m)
     if (!i->client)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     bool refused = !i->trusted && flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_REFUSE;
-    if (f->server.tls && !(refused && span_is(tls_session_protocol(f->server.tls), "h2")))
-        tls_session_offer(i->client, tls_session_protocol(f->server.tls));
-    else
-        tls_session_offer(i->client, span_str(i->alpn_len ? "http/1.1" : ""));
+    tls_session_offer(i->client, protocol_for_client(f, refused));
     return WAIT;
 }
 

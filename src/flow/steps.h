@@ -22,21 +22,21 @@
     STATE(ATTRIBUTE, flow_attribute, 0, SENDER_UNKNOWN, NONE, NONE, T(DECIDE_CONNECT),                       \
           "the agent's answer is awaited: which process is the sender")                                      \
     STATE(DECIDE_CONNECT, flow_decide_connect, 0, INTERNAL, NONE, NONE,                                      \
-          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT) T(ESTABLISHED),                                    \
+          T(RESOLVE) T(DECIDE_ADDRESS) T(DIAL) T(INSPECT) T(ESTABLISHED) T(STREAMS),                         \
           "the baseline judges the name alone")                                                              \
     STATE(RESOLVE, flow_resolve, c->resolver.timeout_ms + 1000, DNS_TIMEOUT, NONE, NONE,                     \
-          T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL), "the name is resolved")                                      \
+          T(DECIDE_ADDRESS) T(RESOLVE) T(DIAL) T(STREAMS), "the name is resolved")                           \
     STATE(DECIDE_ADDRESS, flow_decide_address, 0, INTERNAL, NONE, NONE,                                      \
-          T(RESOLVE) T(DIAL) T(INSPECT) T(ESTABLISHED),                                                      \
+          T(RESOLVE) T(DIAL) T(INSPECT) T(ESTABLISHED) T(STREAMS),                                           \
           "the address guard and the baseline judge each address")                                           \
     STATE(DIAL, flow_dial, c->dial.timeout_ms + 1000, CONNECT_TIMEOUT, NONE, NONE,                           \
-          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT),                      \
+          T(RESOLVE) T(PARENT) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT) T(STREAMS),           \
           "a connection to the address that was checked, or to a parent")                                    \
     STATE(PARENT, flow_parent, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, PARENT_MALFORMED,                  \
-          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT),                                \
+          T(RESOLVE) T(SERVER_TLS) T(ESTABLISHED) T(DECIDE_HELLO) T(INSPECT) T(STREAMS),                     \
           "the parent proxy is asked for a tunnel")                                                          \
     STATE(SERVER_TLS, flow_server_tls, c->dial.timeout_ms, CONNECT_TIMEOUT, NONE, SERVER_TLS_FAILED,         \
-          T(DIAL) T(INSPECT) T(MINT),                                                                        \
+          T(DIAL) T(INSPECT) T(MINT) T(STREAMS),                                                             \
           "TLS with the server of an https:// request, or of a tunnel that is terminated")                   \
     STATE(ESTABLISHED, flow_established, 0, INTERNAL, NONE, NONE, T(HELLO), "200 to a CONNECT")              \
     STATE(HELLO, flow_hello, c->timeouts.first_byte_ms, FIRST_BYTE_TIMEOUT, NONE, NONE,                      \
@@ -65,7 +65,7 @@
           "bytes go both ways unread (IDLE)")                                                                \
     STATE(INSPECT, flow_inspect, c->timeouts.idle_ms, IDLE_TIMEOUT, REQUEST_INCOMPLETE, RESPONSE_INCOMPLETE, \
           T(REQUEST) T(DECIDE_CONNECT) T(FORWARD), "one HTTP exchange (IDLE)")                               \
-    STATE(STREAMS, flow_streams, c->timeouts.keepalive_ms, IDLE_TIMEOUT, NONE, NONE, ,                       \
+    STATE(STREAMS, flow_streams, c->timeouts.keepalive_ms, IDLE_TIMEOUT, NONE, NONE, T(DECIDE_CONNECT),      \
           "HTTP/2: each stream is an exchange of its own (IDLE)")                                            \
     STATE(REFUSE, flow_refuse, c->timeouts.head_ms, WRITE_TIMEOUT, NONE, NONE, T(REQUEST),                   \
           "the answer that says why not")                                                                    \

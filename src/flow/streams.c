@@ -16,16 +16,21 @@ enum {
 
 /* One stream's exchange, while the flow looks elsewhere. */
 struct stream {
-    struct exchange *x;                   /* owned; NULL while it stands in flow.x */
-    struct snapshot *snapshot;            /* counted: the policy it was decided by */
-    struct h2_stream *h2;                 /* borrowed until it is closed */
-    bool waits;                           /* for the agent's answer */
+    struct exchange *x;        /* owned; NULL while it stands in flow.x */
+    struct snapshot *snapshot; /* counted: the policy it was decided by */
+    struct h2_stream *h2;      /* borrowed until it is closed */
+    bool waits;                /* for the agent's answer */
+    bool queued;               /* for its turn at a server of HTTP/1.1 */
+    uint64_t queued_ms;
     char authority[AUTHORITY_TEXT_BYTES]; /* as it was judged: what the server is asked for */
 };
 
 struct streams {
     struct h2_bridge *bridge; /* owned */
     unsigned waiting;         /* streams that wait for the agent */
+    bool h1;                  /* the server speaks HTTP/1.1 */
+    struct stream *
+        dials; /* borrowed: for it the flow is on its way to the server anew, with its exchange in flow.x; NULL */
     bool server_lost, told_to_go;
 };
 
@@ -120,7 +125,14 @@ static enum step decide(struct flow *f, struct stream *s)
     enum step step = attribute_judge(f);
     if (!keep_texts(f))
         return flow_fail(f, REASON_NO_MEMORY, NULL);
-    if (step == MOVE || decide_over_connection(f) == MOVE)
+    if (step == MOVE)
+        return MOVE;
+    if (f->streams->h1) { /* decided when its turn comes: the connection may be another by then */
+        s->queued = true;
+        s->queued_ms = net_now_ms(f->env->net);
+        return WAIT;
+    }
+    if (decide_over_connection(f) == MOVE)
         return MOVE;
     h2_pass(s->h2, span_str(s->authority));
     return WAIT;
@@ -244,24 +256,39 @@ static void on_data(void *owner, struct h2_stream *h2, enum h2_side from, struct
     leave(f, s);
 }
 
-static void on_unanswered(void *owner, struct h2_stream *h2, bool timeout)
+static void on_unanswered(void *owner, struct h2_stream *h2, enum h2_fault why)
 {
     struct flow *f = owner;
     struct stream *s = h2_stream_user(h2);
     enum h2_side side = H2_CLIENT;
     enum h2_fault fault = h2_bridge_fault(f->streams->bridge, &side);
     bool servers = fault != H2_NO_FAULT && side == H2_SERVER;
+    struct http1_fault_at h1 = h2_bridge_h1_fault(f->streams->bridge);
     if (!s)
         return;
     enter(f, s);
-    if (timeout)
+    if (why == H2_STREAM_TIMEOUT)
         flow_fail(f, REASON_RESPONSE_TIMEOUT, NULL);
+    else if (why == H2_H1_RESPONSE)
+        flow_fail(f, REASON_RESPONSE_MALFORMED, "%s: %s at byte %zu", http1_fault_name(h1.fault),
+                  http1_fault_text(h1.fault), h1.offset);
+    else if (why != H2_NO_FAULT)
+        flow_fail(f, why == H2_NO_MEMORY ? REASON_NO_MEMORY : REASON_RESPONSE_TOO_LARGE, NULL);
     else if (servers)
         flow_fail(f, REASON_RESPONSE_MALFORMED, "%s: %s", h2_fault_name(fault), h2_fault_text(fault));
     else
         flow_fail(f, f->server.error ? REASON_SERVER_RESET : REASON_RESPONSE_INCOMPLETE, NULL);
     say_no(f, h2);
     leave(f, s);
+}
+
+/* First in line: its id is lower than those of the others. */
+static void on_again(void *owner, struct h2_stream *h2)
+{
+    struct flow *f = owner;
+    struct stream *s = h2_stream_user(h2);
+    s->queued = true;
+    s->queued_ms = net_now_ms(f->env->net);
 }
 
 /* Why a stream ended that nobody here has refused. */
@@ -281,6 +308,7 @@ static enum reason reason_of(const struct flow *f, enum h2_end end, enum h2_faul
                                           : REASON_CLIENT_RESET;
     case H2_RESET_BY_SERVER:
         return fault == H2_HEAD_TOO_LARGE ? REASON_RESPONSE_TOO_LARGE
+               : fault == H2_H1_CUT_SHORT ? REASON_RESPONSE_INCOMPLETE
                : fault != H2_NO_FAULT     ? REASON_RESPONSE_MALFORMED
                                           : REASON_SERVER_RESET;
     default:
@@ -311,7 +339,148 @@ static void on_closed(void *owner, struct h2_stream *h2, enum h2_end end, enum h
     free(s);
 }
 
-static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, on_closed};
+static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, on_again, on_closed};
+
+/* ---- turns at a server of HTTP/1.1 ---- */
+
+static void lose_server(struct flow *f, bool whole)
+{
+    f->streams->server_lost = !f->streams->h1;
+    h2_bridge_lost(f->streams->bridge, H2_SERVER, whole);
+    side_close(&f->server, NET_CLOSE_FIN);
+}
+
+/* Who waits longest. */
+static struct stream *first_queued(struct flow *f)
+{
+    struct stream *first = NULL;
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (s && s->queued && (!first || h2_stream_id(h2) < h2_stream_id(first->h2)))
+            first = s;
+    }
+    return first;
+}
+
+/* A connection on which nothing is asked, and nothing was said unasked. */
+static bool server_takes(struct flow *f)
+{
+    if (!f->server.stream || !h2_bridge_takes(f->streams->bridge) || buf_len(&f->server.in) > 0)
+        return false;
+    return side_fill(&f->server, 1) == SIDE_AGAIN;
+}
+
+/* Nothing was decided about it yet: then by the policy of now. */
+static void take_newest(struct flow *f)
+{
+    if (f->x->decided || f->snapshot == f->env->snapshot)
+        return;
+    snapshot_unref(f->snapshot);
+    f->snapshot = snapshot_ref(f->env->snapshot);
+}
+
+/* In flow.x: over the connection that is there. */
+static void ask(struct flow *f, struct stream *s)
+{
+    bool decided = f->x->decided; /* it is asked again */
+    if ((decided ? decide_catch_up(f) : decide_over_connection(f)) == MOVE)
+        say_no(f, s->h2);
+    else
+        h2_pass(s->h2, span_str(s->authority));
+}
+
+/* One stream is asked for at a time. MOVE: the flow goes on its usual way to the server, for the stream whose turn it is. */
+static enum step take_turns(struct flow *f)
+{
+    struct streams *t = f->streams;
+    if (f->server.stream && h2_bridge_spent(t->bridge))
+        lose_server(f, false);
+    for (struct stream *s; t->h1 && (s = first_queued(f));) {
+        if (f->server.stream && !h2_bridge_takes(t->bridge))
+            return WAIT;
+        bool there = server_takes(f);
+        s->queued = false;
+        enter(f, s);
+        take_newest(f);
+        if (!there) {
+            if (f->server.stream)
+                h2_bridge_lost(t->bridge, H2_SERVER, false);
+            side_close(&f->server, NET_CLOSE_FIN);
+            t->dials = s;
+            return flow_goto(f, FLOW_DECIDE_CONNECT);
+        }
+        ask(f, s);
+        leave(f, s);
+    }
+    return WAIT;
+}
+
+/* Back from there, with a connection or without. */
+static void end_dial(struct flow *f)
+{
+    struct streams *t = f->streams;
+    struct stream *s = t->dials;
+    if (!s)
+        return;
+    t->dials = NULL;
+    flow_setup_drop(f);
+    bool good = f->x->reason == REASON_NONE;
+    if (good)
+        h2_bridge_connected(t->bridge, net_now_ms(f->env->net));
+    good = good && decide_catch_up(f) == WAIT && judge_gate(f) == WAIT;
+    if (good && keep_texts(f)) {
+        record_decision(f); /* before its first byte leaves */
+        h2_pass(s->h2, span_str(s->authority));
+    } else {
+        say_no(f, s->h2);
+    }
+    leave(f, s);
+    flow_set_deadline(f, TICK_MS);
+}
+
+enum step streams_failed(struct flow *f)
+{
+    if (!f->streams->dials || f->streams->dials->x) /* another stream's, that was put in its place */
+        return MOVE;
+    flow_setup_drop(f);
+    side_close(&f->server, NET_CLOSE_FIN);
+    return flow_goto(f, FLOW_STREAMS);
+}
+
+/* The exchange that is being dialled for goes back to its stream, so that others may stand in flow.x. */
+static void put_aside(struct flow *f)
+{
+    if (f->streams->dials)
+        leave(f, f->streams->dials);
+}
+
+static void take_up(struct flow *f)
+{
+    if (f->streams->dials)
+        enter(f, f->streams->dials);
+}
+
+void streams_abandon(struct flow *f)
+{
+    put_aside(f);
+    f->streams->dials = NULL;
+}
+
+/* Whoever never had a turn. */
+static void expire_queue(struct flow *f, uint64_t now_ms)
+{
+    uint64_t most_ms = (uint64_t)flow_conf(f)->timeouts.response_ms;
+    for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
+        struct stream *s = h2_stream_user(h2);
+        if (!s || !s->queued || now_ms - s->queued_ms < most_ms)
+            continue;
+        s->queued = false;
+        enter(f, s);
+        flow_fail(f, REASON_RESPONSE_TIMEOUT, "the server was busy with the connection's other requests");
+        say_no(f, h2);
+        leave(f, s);
+    }
+}
 
 /* ---- the connection ---- */
 
@@ -323,6 +492,7 @@ int streams_begin(struct flow *f)
         .headers = (unsigned)c->limits.headers,
         .target_bytes = c->limits.target_bytes,
         .streams = STREAMS_AT_ONCE,
+        .server_h1 = !f->server.tls || !span_is(tls_session_protocol(f->server.tls), "h2"),
         .https = true,
     };
     must(!f->streams && !f->x);
@@ -334,6 +504,9 @@ int streams_begin(struct flow *f)
         return -1;
     }
     f->streams = t;
+    t->h1 = limits.server_h1;
+    if (t->h1 && f->server.stream)
+        h2_bridge_connected(t->bridge, net_now_ms(f->env->net));
     f->answer = ANSWER_NONE;
     return 0;
 }
@@ -343,6 +516,7 @@ void streams_end(struct flow *f)
     struct streams *t = f->streams;
     if (!t)
         return;
+    streams_abandon(f);
     h2_bridge_free(t->bridge);
     f->streams = NULL;
     free(t);
@@ -350,24 +524,27 @@ void streams_end(struct flow *f)
 
 void streams_decide_again(struct flow *f)
 {
+    put_aside(f);
     for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
         struct stream *s = h2_stream_user(h2);
-        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE || s == f->streams->dials)
             continue;
         enter(f, s);
         if (decide_catch_up(f) == MOVE)
             say_no(f, h2);
         leave(f, s);
     }
+    take_up(f);
     flow_wake(f);
 }
 
 bool streams_in_time(struct flow *f)
 {
     bool ended = false;
+    put_aside(f);
     for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
         struct stream *s = h2_stream_user(h2);
-        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE || s == f->streams->dials)
             continue;
         enter(f, s);
         bool lost = decide_in_time_now(f) == MOVE;
@@ -376,6 +553,7 @@ bool streams_in_time(struct flow *f)
         ended = ended || lost;
         leave(f, s);
     }
+    take_up(f);
     if (ended)
         flow_wake(f);
     return ended;
@@ -383,9 +561,10 @@ bool streams_in_time(struct flow *f)
 
 void streams_sender_again(struct flow *f)
 {
+    put_aside(f);
     for (struct h2_stream *h2 = h2_bridge_first(f->streams->bridge); h2; h2 = h2_stream_next(h2)) {
         struct stream *s = h2_stream_user(h2);
-        if (!s || !s->x->decided || s->x->reason != REASON_NONE)
+        if (!s || !s->x->decided || s->x->reason != REASON_NONE || s == f->streams->dials)
             continue;
         enter(f, s);
         bool lost = decide_sender_now(f) == MOVE;
@@ -393,6 +572,9 @@ void streams_sender_again(struct flow *f)
             say_no(f, h2);
         leave(f, s);
     }
+    take_up(f);
+    if (f->streams->dials && decide_sender_now(f) == WAIT && !keep_texts(f))
+        flow_fail(f, REASON_NO_MEMORY, NULL);
     flow_wake(f);
 }
 
@@ -416,7 +598,10 @@ bool streams_expire(struct flow *f)
     const struct conf *c = flow_conf(f);
     struct streams *t = f->streams;
     uint64_t now = net_now_ms(f->env->net), idle_ms = now - f->active_ms;
+    if (t->dials)
+        return true; /* the step is about to see what became of it */
     judge_all(f);
+    expire_queue(f, now);
     h2_bridge_expire(t->bridge, now, (uint64_t)c->timeouts.response_ms, (uint64_t)c->timeouts.idle_ms,
                      (uint64_t)c->timeouts.tunnel_idle_ms);
     uint64_t keepalive_ms = (uint64_t)c->timeouts.keepalive_ms, next_ms = TICK_MS;
@@ -432,18 +617,12 @@ bool streams_expire(struct flow *f)
     return true;
 }
 
-static void lose_server(struct flow *f)
-{
-    f->streams->server_lost = true;
-    h2_bridge_lost(f->streams->bridge, H2_SERVER);
-    side_close(&f->server, NET_CLOSE_FIN);
-}
-
 /* What a side sent, while what is to be sent to it doesn't pile up. True: something came. */
 static bool receive(struct flow *f, struct side *side, enum h2_side from, enum side_io *ret_io)
 {
     struct h2_bridge *b = f->streams->bridge;
-    if (buf_len(&side->out) >= FLOW_OUT_HIGH_BYTES) {
+    bool h1 = from == H2_SERVER && f->streams->h1; /* may answer, and read no further */
+    if (h1 ? !h2_bridge_reads(b) : buf_len(&side->out) >= FLOW_OUT_HIGH_BYTES) {
         *ret_io = SIDE_AGAIN;
         return false;
     }
@@ -492,6 +671,7 @@ static enum step finish(struct flow *f, enum side_io how)
 enum step flow_streams(struct flow *f)
 {
     struct streams *t = f->streams;
+    end_dial(f);
     if (f->env->stopping)
         h2_bridge_stop(t->bridge);
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
@@ -500,11 +680,13 @@ enum step flow_streams(struct flow *f)
         if (f->judge_due)
             judge_all(f);
         bool moved = receive(f, &f->client, H2_CLIENT, &client);
-        if (!t->server_lost)
+        if (f->server.stream)
             moved |= receive(f, &f->server, H2_SERVER, &server);
+        if (take_turns(f) == MOVE)
+            return MOVE;
         moved |= deliver(f, &f->server, H2_SERVER);
-        if (server != SIDE_MOVED && server != SIDE_AGAIN) {
-            lose_server(f);
+        if (f->server.stream && server != SIDE_MOVED && server != SIDE_AGAIN) {
+            lose_server(f, server == SIDE_EOF);
             moved = true;
         }
         moved |= deliver(f, &f->client, H2_CLIENT);

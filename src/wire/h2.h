@@ -1,5 +1,6 @@
 /* h2.h: HTTP/2 between a client and a server, both ends ours (RFC 9113, 7541, 8441): one nghttp2 session toward each, streams
  * mapped one to one. Each request stops here until its owner has judged it: passed on, held, or answered by us.
+ * A server that speaks HTTP/1.1 only is asked one request after the other, each made anew and read back before it leaves.
  * Flow control goes from end to end: a sender gets window back only as the other side takes the bytes, so that what lies here is
  * bounded whatever either peer does. Frames that are not part of a message are never passed on (ALTSVC, ORIGIN, PRIORITY, PUSH_PROMISE).
  * flow/ calls in, with the bytes of two connections; it owns sockets, TLS, clock and policy. Pure: memory only. */
@@ -39,8 +40,10 @@ struct h2_limits {
     unsigned headers;    /* fields in it */
     size_t target_bytes; /* :path */
     unsigned streams;    /* a client may have open at once */
-    bool https;          /* the scheme that requests must name */
-    const char *via;     /* our pseudonym; NULL: no Via. borrowed for the bridge's life */
+    bool
+        server_h1; /* the server speaks HTTP/1.1: the owner looks at h2_bridge_takes() before it passes a request */
+    bool https;      /* the scheme that requests must name */
+    const char *via; /* our pseudonym; NULL: no Via. borrowed for the bridge's life */
 };
 
 struct h2_bridge;
@@ -56,9 +59,12 @@ struct h2_events {
     void (*response)(void *owner, struct h2_stream *s, const struct http1_head *head);
     /* Payload that came from `from`. */
     void (*data)(void *owner, struct h2_stream *s, enum h2_side from, struct span data);
-    /* The server's connection is lost, or it was too slow (`timeout`), and there is no response: the owner may h2_answer(); otherwise the
-     * stream is reset. */
-    void (*unanswered)(void *owner, struct h2_stream *s, bool timeout);
+    /* There is no response, and none will come: the server's connection is lost (H2_NO_FAULT), it was too slow (H2_STREAM_TIMEOUT), or what
+     * it said in HTTP/1.1 is no response. The owner may h2_answer(); otherwise the stream is reset. */
+    void (*unanswered)(void *owner, struct h2_stream *s, enum h2_fault fault);
+    /* HTTP/1.1 only: the server had closed the connection before it read this request, which can be asked again: it waits for h2_pass(),
+     * over a new connection, as before its first. */
+    void (*again)(void *owner, struct h2_stream *s);
     /* The last call for this stream. `code` is RFC 9113's (7) where there was a reset. */
     void (*closed)(void *owner, struct h2_stream *s, enum h2_end end, enum h2_fault fault, uint32_t code);
 };
@@ -75,8 +81,22 @@ int h2_bridge_receive(struct h2_bridge *b, enum h2_side from, struct span bytes,
 /* Appends what is to be sent to that peer, until `out` holds `most` bytes or a frame more. 0, or -1: no memory, or over. */
 int h2_bridge_write(struct h2_bridge *b, enum h2_side to, struct buf *out, size_t most);
 
-/* That peer sends no more. The server's loss ends the streams without a response as `unanswered`, the others by a reset. */
-void h2_bridge_lost(struct h2_bridge *b, enum h2_side side);
+/* That peer sends no more. The server's loss ends the streams without a response as `unanswered`, the others by a reset; of an HTTP/1.1
+ * server's only the one that it is asked, and not when its connection ended in order (`whole`) and that is how the response ends. */
+void h2_bridge_lost(struct h2_bridge *b, enum h2_side side, bool whole);
+
+/* ---- a server that speaks HTTP/1.1 (limits.server_h1) ---- */
+
+/* There is a connection to it, on which nothing was asked yet. */
+void h2_bridge_connected(struct h2_bridge *b, uint64_t now_ms);
+/* May a request be passed now? Of an HTTP/2 server always. */
+bool h2_bridge_takes(const struct h2_bridge *b);
+/* Its connection is of no further use: to be closed, and told by h2_bridge_lost(). */
+bool h2_bridge_spent(const struct h2_bridge *b);
+/* Is there room for what it sends? Else it must wait in its socket. */
+bool h2_bridge_reads(const struct h2_bridge *b);
+/* What was wrong with the response that was H2_H1_RESPONSE last. */
+struct http1_fault_at h2_bridge_h1_fault(const struct h2_bridge *b);
 /* No further requests are taken; those under way go on. */
 void h2_bridge_stop(struct h2_bridge *b);
 /* Nothing is left to do: no stream is open, and an end was announced. (After that `out` is to be flushed.) */

@@ -255,7 +255,8 @@ static int open_session(struct h2_end_of *end, const nghttp2_session_callbacks *
 {
     const struct h2_limits *limits = &end->bridge->limits;
     const nghttp2_settings_entry entries[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW_BYTES},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+         end->bridge->h1.on ? H2_TURN_WINDOW_BYTES : H2_STREAM_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)limits->head_bytes},
         {end->side == H2_CLIENT ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
          end->side == H2_CLIENT ? limits->streams : 0},
@@ -278,7 +279,9 @@ struct h2_bridge *h2_bridge_new(const struct h2_limits *limits, const struct h2_
     int opened = b && c && o ? 0 : -1;
     if (b)
         *b = (struct h2_bridge){.limits = *limits, .events = events, .owner = owner};
-    for (int side = 0; opened == 0 && side < 2; side++) {
+    if (opened == 0 && limits->server_h1)
+        h2_h1_init(b);
+    for (int side = 0; opened == 0 && side < (limits->server_h1 ? 1 : 2); side++) {
         b->ends[side].bridge = b;
         b->ends[side].side = (enum h2_side)side;
         opened = open_session(&b->ends[side], c, o);
@@ -307,6 +310,7 @@ void h2_bridge_free(struct h2_bridge *take_bridge)
         h2_stream_free(take_bridge->streams);
     close_session(&take_bridge->ends[H2_CLIENT]);
     close_session(&take_bridge->ends[H2_SERVER]);
+    h2_h1_free(take_bridge);
     free(take_bridge);
 }
 
@@ -316,6 +320,8 @@ int h2_bridge_receive(struct h2_bridge *b, enum h2_side from, struct span bytes,
 {
     struct h2_end_of *end = &b->ends[from];
     b->now_ms = now_ms;
+    if (from == H2_SERVER && b->h1.on)
+        return h2_h1_receive(b, bytes);
     if (end->over || !end->session)
         return -1;
     ssize_t used = nghttp2_session_mem_recv(end->session, bytes.data, bytes.len);
@@ -331,6 +337,8 @@ int h2_bridge_receive(struct h2_bridge *b, enum h2_side from, struct span bytes,
 int h2_bridge_write(struct h2_bridge *b, enum h2_side to, struct buf *out, size_t most)
 {
     nghttp2_session *session = b->ends[to].session;
+    if (to == H2_SERVER && b->h1.on)
+        return h2_h1_write(b, out, most);
     while (session && buf_len(out) < most) {
         const uint8_t *data;
         ssize_t len = nghttp2_session_mem_send(session, &data);
@@ -346,20 +354,24 @@ int h2_bridge_write(struct h2_bridge *b, enum h2_side to, struct buf *out, size_
 
 /* ---- ends ---- */
 
-/* No response will come. */
-static void leave_unanswered(struct h2_stream *s, enum h2_fault fault, bool timeout)
+void h2_bridge_unanswered(struct h2_stream *s, enum h2_fault fault)
 {
     struct h2_bridge *b = s->bridge;
     if (!s->response_begun && !s->ended && s->told && s->open[H2_CLIENT]) {
         s->waiting = false;
-        b->events->unanswered(b->owner, s, timeout);
+        b->events->unanswered(b->owner, s, fault);
     }
     if (!s->answered && !s->ended)
-        h2_stream_fail(s, timeout ? H2_RESET_BY_US : H2_RESET_BY_SERVER, fault, NGHTTP2_INTERNAL_ERROR);
+        h2_stream_fail(s, fault == H2_STREAM_TIMEOUT ? H2_RESET_BY_US : H2_RESET_BY_SERVER, fault,
+                       NGHTTP2_INTERNAL_ERROR);
 }
 
-void h2_bridge_lost(struct h2_bridge *b, enum h2_side side)
+void h2_bridge_lost(struct h2_bridge *b, enum h2_side side, bool whole)
 {
+    if (side == H2_SERVER && b->h1.on) {
+        h2_h1_lost(b, whole);
+        return;
+    }
     if (!b->ends[side].session)
         return;
     close_session(&b->ends[side]);
@@ -370,7 +382,7 @@ void h2_bridge_lost(struct h2_bridge *b, enum h2_side side)
             h2_stream_note_end(s, H2_GONE, H2_NO_FAULT, 0);
             h2_stream_reset(s, H2_SERVER, NGHTTP2_CANCEL);
         } else if (!s->pipe[H2_SERVER].eof) {
-            leave_unanswered(s, H2_NO_FAULT, false);
+            h2_bridge_unanswered(s, H2_NO_FAULT);
         }
         if (!s->open[H2_CLIENT] && !s->open[H2_SERVER])
             h2_stream_free(s);
@@ -414,7 +426,7 @@ void h2_bridge_expire(struct h2_bridge *b, uint64_t now_ms, uint64_t response_ms
             if (s->response_begun)
                 h2_stream_fail(s, H2_RESET_BY_US, H2_STREAM_TIMEOUT, NGHTTP2_CANCEL);
             else
-                leave_unanswered(s, H2_STREAM_TIMEOUT, true);
+                h2_bridge_unanswered(s, H2_STREAM_TIMEOUT);
         }
 }
 

@@ -41,4 +41,16 @@ int h2_head_response_nv(struct h2_head *h, const struct h2_limits *limits, nghtt
                         size_t *ret_count);
 int h2_head_trailers_nv(struct h2_head *h, nghttp2_nv **ret, size_t *ret_count);
 
+/* ---- h2_h1_head.c ---- */
+
+/* The request's head in HTTP/1.1 with that Host, appended to `out`, as the strict reader of HTTP/1.1 has read it back: *ret_asked is what to
+ * expect of its answer. 0, or -1: nothing in HTTP/1.1 means the same (or no memory). */
+int h2_h1_head_write(const struct h2_head *h, const struct h2_limits *limits, struct span authority,
+                     enum http1_framing framing, int64_t content_length, struct buf *out,
+                     struct http1_asked *ret_asked);
+/* A response's, or with status 0 trailers': fields that HTTP/2 has no use for are left out. h->fault as of h2_head_add(). */
+void h2_h1_head_read(struct h2_head *h, const struct h2_limits *limits, const struct http1_head *head);
+void h2_h1_trailers_read(struct h2_head *h, const struct h2_limits *limits, const struct http1_header *fields,
+                         size_t count);
+
 #endif

@@ -1,15 +1,18 @@
-/* h2_private.h: the bridge and its streams as wire/h2_bridge.c (sessions, frames) and wire/h2_stream.c (one stream) share them.
- * For these two only. Pure. */
+/* h2_private.h: the bridge and its streams as wire/h2_bridge.c (sessions, frames), wire/h2_stream.c (one stream) and wire/h2_h1.c (a server
+ * of HTTP/1.1 in place of one session) share them. For these only. Pure. */
 #ifndef EXEAT_WIRE_H2_PRIVATE_H
 #define EXEAT_WIRE_H2_PRIVATE_H
 
 #include "wire/h2_head.h"
+#include "wire/http1_body.h"
 
 enum {
     H2_STREAM_WINDOW_BYTES = 256 << 10,
     H2_CONNECTION_WINDOW_BYTES = 1 << 20,
     /* Payload from one peer over which its connection window no longer opens; below it a stream that nobody reads doesn't stop the others. */
     H2_HELD_HIGH_BYTES = 2 << 20,
+    /* Of streams that wait for their turn at an HTTP/1.1 server: all of them together stay below H2_HELD_HIGH_BYTES. */
+    H2_TURN_WINDOW_BYTES = 16 << 10,
     H2_INTERIM_MAX = 16,
     H2_GLITCHES = 1000, /* what a peer may do that moves nothing, at once */
     H2_GLITCHES_PER_S = 100,
@@ -54,11 +57,31 @@ struct h2_stream {
     void *user; /* the owner's */
 };
 
+/* The connection to a server of HTTP/1.1, and the one stream that it is asked. */
+struct h2_h1 {
+    bool on;
+    bool connected, usable;   /* usable: it may be asked once more */
+    bool fresh;               /* nothing was asked on it before this */
+    struct h2_stream *stream; /* borrowed until its response is through; NULL */
+    struct buf head;          /* its request's, until it goes out; owned */
+    enum http1_framing framing;
+    uint64_t left_bytes; /* of a body with a length */
+    bool begun, request_done;
+    struct buf in;          /* what the server said that is not a whole head yet; owned */
+    struct http1_scan scan; /* of the response */
+    struct http1_asked asked;
+    struct http1_body body;
+    bool spoke, responded, keep; /* keep: its head says that the connection stays */
+    bool repeatable;             /* the request, if the server has not spoken */
+    struct http1_fault_at fault;
+};
+
 struct h2_bridge {
     struct h2_limits limits;
     const struct h2_events *events; /* borrowed for life */
     void *owner;                    /* borrowed for life */
     struct h2_end_of ends[2];
+    struct h2_h1 h1;
     struct h2_stream *streams; /* owned, linked */
     unsigned count;
     uint64_t now_ms;
@@ -95,7 +118,23 @@ void h2_stream_finished(struct h2_stream *s);
 /* The payload from `from` is wanted no more. */
 void h2_stream_discard(struct h2_stream *s, enum h2_side from);
 
+/* ---- h2_h1.c ---- */
+
+void h2_h1_init(struct h2_bridge *b);
+void h2_h1_free(struct h2_bridge *b);
+/* As h2_bridge_receive(), h2_bridge_write() and h2_bridge_lost(). */
+int h2_h1_receive(struct h2_bridge *b, struct span bytes);
+int h2_h1_write(struct h2_bridge *b, struct buf *out, size_t most);
+void h2_h1_lost(struct h2_bridge *b, bool whole);
+/* The stream is asked next; -1: it can't be. Its head is kept: it may have to be asked again. */
+int h2_h1_pass(struct h2_stream *s, struct span authority);
+/* It is reset, or answered otherwise: what the server says to it is nobody's. */
+void h2_h1_drop(struct h2_stream *s);
+
 /* ---- h2_bridge.c ---- */
+
+/* No response will come: the owner is asked for one. */
+void h2_bridge_unanswered(struct h2_stream *s, enum h2_fault fault);
 
 /* Payload left the pipes (or never got in): `bytes` of the stream's window, and as much of the connection's, are that peer's again. */
 void h2_bridge_release(struct h2_bridge *b, enum h2_side from, int32_t id, size_t bytes);

@@ -82,6 +82,8 @@ void h2_stream_reset(struct h2_stream *s, enum h2_side to, uint32_t code)
 {
     nghttp2_session *session = s->bridge->ends[to].session;
     h2_stream_discard(s, to); /* what it sends is nobody's now */
+    if (to == H2_SERVER && s->bridge->h1.on)
+        h2_h1_drop(s);
     if (session && s->open[to] && nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id[to], code) != 0)
         h2_bridge_break(s->bridge, to, H2_NO_MEMORY, NGHTTP2_INTERNAL_ERROR);
 }
@@ -218,6 +220,19 @@ void h2_stream_eof(struct h2_stream *s, enum h2_side from)
 
 /* ---- heads ---- */
 
+/* By a server of HTTP/1.1? Before anybody decides about it. */
+static bool may_be_asked(const struct h2_head *h, const struct h2_limits *limits,
+                         const struct http1_head *head)
+{
+    struct http1_asked asked;
+    struct buf written;
+    buf_init(&written, 2 * limits->head_bytes + 4096);
+    int result =
+        h2_h1_head_write(h, limits, head->host, head->framing, head->content_length, &written, &asked);
+    buf_free(&written);
+    return result == 0;
+}
+
 static void take_request(struct h2_stream *s, bool ended)
 {
     struct h2_bridge *b = s->bridge;
@@ -226,6 +241,8 @@ static void take_request(struct h2_stream *s, bool ended)
     s->pipe[H2_CLIENT].eof = ended;
     enum h2_fault fault = h2_head_judge_request(&s->request, &b->limits, b->websockets, ended, &head);
     s->websocket = fault == H2_NO_FAULT && head.upgrade_websocket;
+    if (fault == H2_NO_FAULT && b->h1.on && !may_be_asked(&s->request, &b->limits, &head))
+        fault = H2_UNTRANSLATABLE;
     s->told = s->waiting = true;
     b->events->request(b->owner, s, &head, fault);
 }
@@ -282,6 +299,7 @@ static void take_response(struct h2_stream *s, bool ended)
         if (s->answered || s->ended)
             return; /* judged, and not let in */
         s->response_begun = true;
+        h2_head_free(&s->request);
         s->pipe[H2_SERVER].eof = ended;
     }
     if (submit_response(s, reader, &b->limits, interim, ended) != 0)
@@ -319,6 +337,8 @@ int h2_pass(struct h2_stream *s, struct span authority)
     s->waiting = false;
     if (!s->open[H2_CLIENT] || s->ended)
         return -1;
+    if (b->h1.on)
+        return h2_h1_pass(s, authority);
     int32_t id = -1;
     /* a body that is empty and already ended needs no DATA frame; trailers come behind one */
     bool ended =

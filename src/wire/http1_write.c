@@ -86,6 +86,12 @@ bool http1_is_alternative(const struct http1_header *field)
     return span_is_nocase(field->name, "alt-svc") && !span_is(field->value, "clear");
 }
 
+bool http1_is_sent_on(const struct http1_header *field, const struct http1_head *head)
+{
+    return !is_dropped(field->name, head) && !is_named_by_connection(field->name, head) &&
+           !http1_is_alternative(field);
+}
+
 static void put(struct buf *out, struct span s)
 {
     buf_append(out, s.data, s.len);
@@ -103,8 +109,7 @@ static void put_fields(struct buf *out, const struct http1_head *head, const str
 {
     for (size_t i = 0; i < head->header_count; i++) {
         const struct http1_header *field = &head->headers[i];
-        if (is_dropped(field->name, head) || is_named_by_connection(field->name, head) ||
-            http1_is_alternative(field))
+        if (!http1_is_sent_on(field, head))
             continue;
         if (forward->framing != HTTP1_CHUNKED && span_is_nocase(field->name, "trailer"))
             continue;

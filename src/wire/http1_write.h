@@ -38,6 +38,9 @@ int http1_chunk_end_write(struct buf *out);
 /* The last chunk with these trailer fields (may be none) and the final empty line. */
 int http1_last_chunk_write(struct buf *out, const struct http1_header *trailers, size_t count);
 
+/* Is a field of `head` sent on as it came? Not those that are hop-by-hop, made anew, or ours. */
+bool http1_is_sent_on(const struct http1_header *field, const struct http1_head *head);
+
 /* Alt-Svc (RFC 7838) with an alternative in it, which would lead the client past the proxy, to QUIC above all: never passed on. Its
  * `clear` only makes a client forget, and may pass. */
 bool http1_is_alternative(const struct http1_header *field);

@@ -66,11 +66,11 @@ static void on_data(void *owner, struct h2_stream *s, enum h2_side from, struct 
         h2_cut(s);
 }
 
-static void on_unanswered(void *owner, struct h2_stream *s, bool timeout)
+static void on_unanswered(void *owner, struct h2_stream *s, enum h2_fault fault)
 {
     struct world *w = owner;
     if (w->judge & 0x80)
-        h2_answer(s, timeout ? 504 : 502, NULL, 0, span_str("lost"));
+        h2_answer(s, fault == H2_STREAM_TIMEOUT ? 504 : 502, NULL, 0, span_str("lost"));
 }
 
 static void on_closed(void *owner, struct h2_stream *s, enum h2_end end, enum h2_fault fault, uint32_t code)
@@ -81,7 +81,7 @@ static void on_closed(void *owner, struct h2_stream *s, enum h2_end end, enum h2
     w->closed++;
 }
 
-static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, on_closed};
+static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, NULL, on_closed};
 
 /* Both sides' output is taken, unless it is held back. */
 static void drain(struct world *w)
@@ -120,7 +120,7 @@ static void turn(struct world *w, uint8_t what, uint8_t arg, struct span bytes, 
         pass_held(w);
         break;
     case TURN_LOST:
-        h2_bridge_lost(w->bridge, arg & 1 ? H2_SERVER : H2_CLIENT);
+        h2_bridge_lost(w->bridge, arg & 1 ? H2_SERVER : H2_CLIENT, false);
         break;
     case TURN_EXPIRE:
         h2_bridge_expire(w->bridge, now_ms, arg * 10u, arg * 20u, arg * 30u);

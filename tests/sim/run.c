@@ -504,16 +504,19 @@ static void begin(struct run *r)
     r->sim->revoke_keep = r->s->revoke_keep;
 }
 
-/* client begins tls NAME [distrusting | careless | h2]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers no ALPN, or
- * h2) */
+/* client begins tls NAME [distrusting | careless | h2 | h2_only]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers
+ * no ALPN, or h2, alone or not) */
 static void begin_tls(struct run *r, struct peer *p)
 {
     const struct fixture *x = fixture_get();
     const char *name = word_text(r, 3);
-    bool h2 = word_is(r, 4, "h2");
-    const struct tls_greeting greeting = {.sni = name, .protocols = span_str(h2 ? "\x02h2\x08http/1.1" : "")};
+    bool h2_only = word_is(r, 4, "h2_only"), h2 = h2_only || word_is(r, 4, "h2");
+    const struct tls_greeting greeting = {.sni = name,
+                                          .protocols = span_str(h2_only ? "\x02h2"
+                                                                : h2    ? "\x02h2\x08http/1.1"
+                                                                        : "")};
     if (!word_is(r, 2, "tls") || r->line->count < 4)
-        give_up(r, "PEER begins tls NAME [distrusting | careless | h2]");
+        give_up(r, "PEER begins tls NAME [distrusting | careless | h2 | h2_only]");
     p->tls = h2 || word_is(r, 4, "careless")
                  ? tls_session_greet(x->inspect, &greeting)
                  : tls_session_connect(word_is(r, 4, "distrusting") ? x->client : x->inspected, name, false);

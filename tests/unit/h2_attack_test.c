@@ -153,7 +153,7 @@ static void a_server_that_pushes_is_cut_off(void **state)
     assert_int_equal(h2_bridge_fault(w->bridge, &side), H2_PROTOCOL);
     assert_int_equal(side, H2_SERVER);
     w->server_gone = true;
-    h2_bridge_lost(w->bridge, H2_SERVER);
+    h2_bridge_lost(w->bridge, H2_SERVER, false);
     run(w);
     assert_true(seen_of(&w->client, id)->closed);
 }

@@ -278,7 +278,7 @@ static void a_lost_server_is_said(void **state)
     server_answer(w, 3, ":status: 200\n", 100, false);
     run(w);
     w->server_gone = true;
-    h2_bridge_lost(w->bridge, H2_SERVER);
+    h2_bridge_lost(w->bridge, H2_SERVER, false);
     run(w);
     assert_string_equal(seen_of(&w->client, waits)->heads, ":status: 502\ncontent-type: text/plain\n--\n");
     assert_false(seen_of(&w->client, reads)->eof);
@@ -293,7 +293,7 @@ static void a_lost_client_is_told_to_the_server(void **state)
     w->server.answers = false;
     client_ask(w, POST("/1"), 10, false);
     run(w);
-    h2_bridge_lost(w->bridge, H2_CLIENT);
+    h2_bridge_lost(w->bridge, H2_CLIENT, false);
     struct buf out;
     buf_init(&out, 1 << 20);
     h2_bridge_write(w->bridge, H2_SERVER, &out, 4096);

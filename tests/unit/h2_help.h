@@ -46,6 +46,7 @@ struct told {
     enum h2_end end;
     enum h2_fault fault;
     bool closed;
+    unsigned again;
     size_t out_bytes, in_bytes;
     struct h2_stream *stream;
 };
@@ -288,11 +289,11 @@ static void owner_data(void *owner, struct h2_stream *s, enum h2_side from, stru
     *(from == H2_CLIENT ? &t->out_bytes : &t->in_bytes) += data.len;
 }
 
-static void owner_unanswered(void *owner, struct h2_stream *s, bool timeout)
+static void owner_unanswered(void *owner, struct h2_stream *s, enum h2_fault fault)
 {
     struct world *w = owner;
     if (w->answer_lost)
-        h2_answer(s, timeout ? 504 : 502, &text_type, 1, span_str("lost"));
+        h2_answer(s, fault == H2_STREAM_TIMEOUT ? 504 : 502, &text_type, 1, span_str("lost"));
 }
 
 static void owner_closed(void *owner, struct h2_stream *s, enum h2_end end, enum h2_fault fault,
@@ -308,8 +309,13 @@ static void owner_closed(void *owner, struct h2_stream *s, enum h2_end end, enum
     w->closes++;
 }
 
-static const struct h2_events owner_events = {owner_request, owner_response, owner_data, owner_unanswered,
-                                              owner_closed};
+static void owner_again(void *owner, struct h2_stream *s)
+{
+    told_of(owner, s)->again++;
+}
+
+static const struct h2_events owner_events = {owner_request,    owner_response, owner_data,
+                                              owner_unanswered, owner_again,    owner_closed};
 
 /* ---- moving bytes ---- */
 
