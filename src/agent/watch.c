@@ -27,7 +27,7 @@ size_t watches_count(const struct watches *w)
     return w->count;
 }
 
-static struct watched **bucket(struct watches *w, const struct agent_link *link, uint64_t id)
+static struct watched **bucket(struct watches *w, const void *link, uint64_t id)
 {
     uint64_t hash = (id ^ (uint64_t)(uintptr_t)link) * 0x9e3779b97f4a7c15u;
     return &w->buckets[hash >> 32 & (BUCKETS - 1)];
@@ -72,7 +72,7 @@ void watches_free(struct watches *w)
     free(w);
 }
 
-static struct watched *find(struct watches *w, const struct agent_link *link, uint64_t id)
+static struct watched *find(struct watches *w, const void *link, uint64_t id)
 {
     struct watched *x = *bucket(w, link, id);
     while (x && (x->link != link || x->id != id))
@@ -91,8 +91,7 @@ static void note(struct watched *x, const struct attribution *said)
     x->pid = said->process ? said->process->sender->pid : 0;
 }
 
-bool watches_add(struct watches *w, struct agent_link *link, const struct agent_ask *ask,
-                 const struct attribution *said)
+bool watches_add(struct watches *w, void *link, const struct agent_ask *ask, const struct attribution *said)
 {
     struct watched *x = find(w, link, ask->id);
     if (!x) {
@@ -112,14 +111,14 @@ bool watches_add(struct watches *w, struct agent_link *link, const struct agent_
     return true;
 }
 
-void watches_done(struct watches *w, const struct agent_link *link, uint64_t id)
+void watches_done(struct watches *w, const void *link, uint64_t id)
 {
     struct watched *x = find(w, link, id);
     if (x)
         forget(w, x);
 }
 
-void watches_forget_link(struct watches *w, const struct agent_link *link)
+void watches_forget_link(struct watches *w, const void *link)
 {
     for (struct watched *x = w->first, *next; x; x = next) {
         next = x->next;

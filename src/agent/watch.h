@@ -1,5 +1,5 @@
 /* watch.h: the connections that proxies want to be told about while they live: what was asked, and what was said last. Bounded. The
- * core (agent.c) asks the platform again for those that are due and says what has changed. The loop's thread only.
+ * core (agent.c, plain/plain.c) asks the platform again for those that are due and says what has changed. The loop's thread only.
  *
  * DUE is who was told to be (its process executed something), and everybody in turn, once in WATCH_ROUND_MS. */
 #ifndef EXEAT_AGENT_WATCH_H
@@ -9,13 +9,12 @@
 
 enum { WATCH_ROUND_MS = 2000, WATCH_BATCH = 64 };
 
-struct agent_link;
 struct watches;
 
 struct watched {
     struct watched *next_same;     /* in its bucket */
     struct watched *next, *before; /* in the order of the round */
-    struct agent_link *link;       /* borrowed until watches_forget_link(); NULL then, during a walk */
+    void *link; /* the core's; borrowed until watches_forget_link(); NULL then, during a walk */
     uint64_t id;
     char nonce[AGENT_NONCE_BYTES];
     struct attribution said; /* as asked, and as answered last; without a process, with its peers counted */
@@ -30,10 +29,9 @@ void watches_free(struct watches *w);
 size_t watches_count(const struct watches *w);
 
 /* Goes on with what `said` answered; its process is borrowed for the call. False: there are too many. */
-bool watches_add(struct watches *w, struct agent_link *link, const struct agent_ask *ask,
-                 const struct attribution *said);
-void watches_done(struct watches *w, const struct agent_link *link, uint64_t id);
-void watches_forget_link(struct watches *w, const struct agent_link *link);
+bool watches_add(struct watches *w, void *link, const struct agent_ask *ask, const struct attribution *said);
+void watches_done(struct watches *w, const void *link, uint64_t id);
+void watches_forget_link(struct watches *w, const void *link);
 
 /* Connections of this process are due at `due_ms` of the loop's clock. */
 void watches_hasten(struct watches *w, int64_t pid, uint64_t due_ms);

@@ -30,6 +30,27 @@ static void fail(const char *what, int line)
 
 /* ---- the client ---- */
 
+static HANDLE start(char *command, bool inherits, DWORD *ret_pid)
+{
+    STARTUPINFOA info = {.cb = sizeof info};
+    PROCESS_INFORMATION made;
+    check(CreateProcessA(NULL, command, NULL, NULL, inherits, 0, NULL, NULL, &info, &made));
+    CloseHandle(made.hThread);
+    *ret_pid = made.dwProcessId;
+    return made.hProcess;
+}
+
+/* Another program of ours holds it from here on, and this one ends. */
+static void hand_over(SOCKET s)
+{
+    char self[MAX_PATH], command[MAX_PATH * 2];
+    DWORD pid;
+    check(GetModuleFileNameA(NULL, self, sizeof self) > 0);
+    check(SetHandleInformation((HANDLE)s, HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT));
+    snprintf(command, sizeof command, "\"%s\" holder %llu", self, (unsigned long long)s);
+    CloseHandle(start(command, true, &pid));
+}
+
 static int run_client(const char *port, int family)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -44,17 +65,20 @@ static int run_client(const char *port, int family)
                 family == AF_INET ? sizeof v4 : sizeof v6) != 0)
         return 1;
     send(s, "x", 1, 0);
-    return recv(s, &byte, 1, 0) < 0; /* until the other end closes */
+    if (recv(s, &byte, 1, 0) == 1 && byte == 'h')
+        hand_over(s);
+    return 0;
 }
 
-static HANDLE start(char *command, DWORD *ret_pid)
+/* Who got it: holds it until the other end closes. */
+static int run_holder(const char *handle)
 {
-    STARTUPINFOA info = {.cb = sizeof info};
-    PROCESS_INFORMATION made;
-    check(CreateProcessA(NULL, command, NULL, NULL, FALSE, 0, NULL, NULL, &info, &made));
-    CloseHandle(made.hThread);
-    *ret_pid = made.dwProcessId;
-    return made.hProcess;
+    SOCKET s = (SOCKET)_strtoui64(handle, NULL, 10);
+    u_long waiting;
+    char byte;
+    ioctlsocket(s, FIONREAD,
+                &waiting); /* wine knows whose a socket is once that process has used it itself */
+    return recv(s, &byte, 1, 0) < 0;
 }
 
 /* ---- the proxy's end ---- */
@@ -130,11 +154,20 @@ static void connect_to_agent(const char *name, const struct endpoint *proxy)
     buf_free(&text);
 }
 
+static uint64_t last_id;
+static bool watch; /* goes along with asks */
+
+static const char *text_of(const struct json_value *of, const char *key)
+{
+    static char text[AGENT_PATH_BYTES];
+    return json_read_str(&json, json_member(&json, of, key), text, sizeof text) ? text : "";
+}
+
 static void ask(const struct endpoint *client, const struct endpoint *proxy)
 {
-    static uint64_t id;
     struct buf text;
-    struct agent_ask a = {.id = ++id,
+    struct agent_ask a = {.id = ++last_id,
+                          .watch = watch,
                           .nonce = "0123456789abcdef",
                           .client = *client,
                           .proxy = *proxy,
@@ -145,13 +178,9 @@ static void ask(const struct endpoint *client, const struct endpoint *proxy)
     check(agent_ask_write(&text, &a) == 0);
     write_out(&text);
     buf_free(&text);
-    read_line();
-}
-
-static const char *text_of(const struct json_value *of, const char *key)
-{
-    static char text[AGENT_PATH_BYTES];
-    return json_read_str(&json, json_member(&json, of, key), text, sizeof text) ? text : "";
+    do
+        read_line();
+    while (strcmp(text_of(values, "type"), "changed") == 0); /* of one that is watched */
 }
 
 /* Until the hash of a sender is there: a slow host may need more than one ask's wait. */
@@ -192,6 +221,30 @@ static void check_sender(DWORD pid, bool is_first)
     printf("sha256 %s\n", text_of(s, "sha256"));
 }
 
+/* Its owner gives it to another process and ends: told unasked. `pid`: the owner's. */
+static void try_watch(SOCKET s, const struct endpoint *client, const struct endpoint *proxy, DWORD pid)
+{
+    struct buf text;
+    watch = true;
+    ask(client, proxy);
+    watch = false;
+    check(json_is_yes(json_member(&json, values, "watched")));
+    check(send(s, "h", 1, 0) == 1);
+    bool another, handed;
+    do { /* what else changed is said, too */
+        read_line();
+        check(strcmp(text_of(values, "type"), "changed") == 0);
+        another = strcmp(text_of(values, "confidence"), "exact") == 0 &&
+                  atoi(text_of(values, "sender_ref")) != (int)pid;
+        handed = strcmp(text_of(values, "reason"), "handed_over") == 0;
+    } while (!another && !handed);
+    printf("watched: %s\n", handed ? "its maker ended, and it lives" : "another process has it now");
+    buf_init(&text, AGENT_LINE_BYTES);
+    check(agent_done_write(&text, last_id) == 0);
+    write_out(&text);
+    buf_free(&text);
+}
+
 /* One real connection: attributed while the client lives, not once it has gone. */
 static bool try_family(const char *self, const char *pipe_name, int family)
 {
@@ -205,7 +258,7 @@ static bool try_family(const char *self, const char *pipe_name, int family)
         return false;
     SOCKET other = listen_somewhere(family, &elsewhere);
     snprintf(command, sizeof command, "\"%s\" client %u %d", self, proxy.port, family);
-    HANDLE process = start(command, &pid);
+    HANDLE process = start(command, false, &pid);
     SOCKET s = accept(listener, (struct sockaddr *)&from, &len);
     check(s != INVALID_SOCKET && recv(s, &byte, 1, 0) == 1);
     client = endpoint_of(&from);
@@ -226,6 +279,8 @@ static bool try_family(const char *self, const char *pipe_name, int family)
     nobody.port = elsewhere.port;
     ask(&nobody, &proxy);
     check(strcmp(text_of(values, "reason"), known ? "no_such_socket" : "not_ours") == 0);
+    if (known)
+        try_watch(s, &client, &proxy, pid);
     closesocket(s);
     check(WaitForSingleObject(process, START_MS) == WAIT_OBJECT_0);
     CloseHandle(process);
@@ -246,11 +301,13 @@ int main(int argc, char **argv)
         return 1;
     if (argc == 4 && strcmp(argv[1], "client") == 0)
         return run_client(argv[2], atoi(argv[3]));
+    if (argc == 3 && strcmp(argv[1], "holder") == 0)
+        return run_holder(argv[2]);
     if (argc != 2)
         return 2;
     snprintf(pipe_name, sizeof pipe_name, "\\\\.\\pipe\\exeat-test-%lu", GetCurrentProcessId());
     snprintf(command, sizeof command, "\"%s\" --pipe %s", argv[1], pipe_name);
-    HANDLE agent = start(command, &pid);
+    HANDLE agent = start(command, false, &pid);
     check(try_family(argv[0], pipe_name, AF_INET));
     if (!try_family(argv[0], pipe_name, AF_INET6))
         puts("no IPv6 here");

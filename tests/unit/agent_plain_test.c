@@ -2,6 +2,7 @@
  * of the protocol, and the answer names this process, first without its hash, then with it; who breaks the protocol is closed. */
 #include "agent/plain/plain.h"
 #include "agent/programs.h"
+#include "agent/watch.h"
 #include "base/json_read.h"
 
 #include <arpa/inet.h>
@@ -9,7 +10,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,6 +22,7 @@ static struct plain *plain;
 static struct programs *programs;
 static int64_t now_ms = 1;
 static struct agent_message message; /* the last one read */
+static bool watch;                   /* goes along with asks */
 
 static int start(void **state)
 {
@@ -110,6 +115,7 @@ static void ask(struct plain_link *link, const struct endpoint *client, const st
                           .proxy = *proxy,
                           .want_hash = hash_wait_ms > 0,
                           .hash_wait_ms = hash_wait_ms,
+                          .watch = watch,
                           .age_ms = -1};
     buf_init(&text, 10000);
     assert_int_equal(agent_ask_write(&text, &a), 0);
@@ -141,6 +147,51 @@ static void a_real_connection_is_attributed(void **state)
     assert_true(next(link));
     assert_null(message.u.answer.sender);
     assert_string_not_equal(message.u.answer.sender_ref, "");
+    plain_link_close(link);
+    close(fd);
+    close(listener);
+}
+
+/* A round of those that are watched later. */
+static bool next_change(struct plain_link *link)
+{
+    now_ms += WATCH_ROUND_MS;
+    assert_true(plain_turn(plain, now_ms) >= 0); /* there is something to be looked at again */
+    return next(link);
+}
+
+static void a_connection_is_watched(void **state)
+{
+    (void)state;
+    struct endpoint proxy;
+    int listener = listen_somewhere(&proxy), fd = connect_to(&proxy);
+    struct endpoint client = end_of(fd, getsockname);
+    struct plain_link *link = greet(&proxy);
+    assert_true(next(link));
+    watch = true;
+    ask(link, &client, &proxy, 0);
+    watch = false;
+    assert_true(next(link) && message.u.answer.watched);
+    assert_false(next_change(link));
+    pid_t child = fork(); /* one more who holds it */
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+        _exit(0);
+    }
+    assert_true(next_change(link));
+    assert_int_equal(message.type, AGENT_MESSAGE_CHANGED);
+    assert_true(message.u.answer.id == 7 && message.u.answer.watched);
+    assert_int_equal(message.u.answer.confidence, AGENT_CONFIDENCE_AMBIGUOUS);
+    assert_int_equal(message.u.answer.holder_count, 2);
+    assert_false(next_change(link)); /* said once */
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_true(next_change(link));
+    assert_int_equal(message.u.answer.confidence, AGENT_CONFIDENCE_EXACT);
+    assert_int_equal(strtol(message.u.answer.sender_ref, NULL, 10), getpid());
+    assert_int_equal(plain_link_take(link, span_str("{\"v\":1,\"type\":\"done\",\"id\":7}\n"), now_ms), 0);
+    assert_int_equal(plain_turn(plain, now_ms + WATCH_ROUND_MS), -1); /* nothing is watched any more */
     plain_link_close(link);
     close(fd);
     close(listener);
@@ -263,8 +314,11 @@ static void json_is_read_strictly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_real_connection_is_attributed), cmocka_unit_test(a_wait_ends),
-        cmocka_unit_test(only_of_its_own_listeners),       cmocka_unit_test(who_speaks_wrongly_is_closed),
+        cmocka_unit_test(a_real_connection_is_attributed),
+        cmocka_unit_test(a_connection_is_watched),
+        cmocka_unit_test(a_wait_ends),
+        cmocka_unit_test(only_of_its_own_listeners),
+        cmocka_unit_test(who_speaks_wrongly_is_closed),
         cmocka_unit_test(json_is_read_strictly),
     };
     int failed = cmocka_run_group_tests(tests, start, stop);

@@ -2,13 +2,14 @@
 #include "agent/plain/plain.h"
 
 #include "agent/plain/hashes.h"
+#include "agent/watch.h"
 #include "base/must.h"
 #include "wire/agent_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SENT_MAX = 1024, IN_BYTES = 2 * AGENT_LINE_BYTES };
+enum { SENT_MAX = 1024, IN_BYTES = 2 * AGENT_LINE_BYTES, AGAIN_EVERY_MS = 100 };
 
 struct plain_link {
     struct plain *plain;     /* borrowed: it outlives its links */
@@ -17,7 +18,7 @@ struct plain_link {
     struct buf in, out;
     struct endpoint proxies[AGENT_PROXIES_MAX];
     size_t proxy_count, bad_lines;
-    bool greeted;
+    bool greeted, failed; /* failed: it does not read what it is told */
     struct {
         uint64_t serial;
         unsigned revision;
@@ -39,7 +40,8 @@ struct plain {
     struct plain_link *links;
     struct waiting *waiting[PLAIN_WAITING_MAX]; /* owned */
     size_t waiting_count;
-    int64_t now_ms;
+    struct watches *watches;  /* owned */
+    int64_t now_ms, again_ms; /* again: when those that are watched were looked at last */
 };
 
 /* ---- begin and end ---- */
@@ -62,16 +64,19 @@ struct plain *plain_new(const struct knowledge *know, const char **ret_error)
 {
     struct plain *p = calloc(1, sizeof *p);
     struct hashes *hashes = hashes_new();
-    struct platform *platform = p && hashes ? platform_new(NULL, know, ret_error) : NULL;
+    struct watches *watches = watches_new(PLAIN_WATCHED_MAX);
+    struct platform *platform = p && hashes && watches ? platform_new(NULL, know, ret_error) : NULL;
     if (!platform) {
-        if (!p || !hashes)
+        if (!p || !hashes || !watches)
             *ret_error = "no memory";
         hashes_free(hashes);
+        watches_free(watches);
         free(p);
         return NULL;
     }
     p->platform = platform;
     p->hashes = hashes;
+    p->watches = watches;
     fill_hello(p);
     return p;
 }
@@ -82,6 +87,7 @@ void plain_free(struct plain *p)
         return;
     must(!p->links && p->waiting_count == 0);
     hashes_free(p->hashes);
+    watches_free(p->watches);
     platform_free(p->platform);
     free(p);
 }
@@ -112,6 +118,7 @@ static void drop_waiting(struct plain *p, size_t i)
 void plain_link_close(struct plain_link *link)
 {
     struct plain *p = link->plain;
+    watches_forget_link(p->watches, link);
     for (size_t i = p->waiting_count; i-- > 0;)
         if (p->waiting[i]->link == link)
             drop_waiting(p, i);
@@ -143,19 +150,27 @@ static void add_sender(struct plain_link *link, struct agent_answer *out, struct
     link->sent[at].revision = process->revision;
 }
 
-static int answer(struct plain_link *link, const struct agent_ask *ask, const struct attribution *found)
+static struct agent_answer answer_of(const struct plain *p, uint64_t id, const char nonce[AGENT_NONCE_BYTES],
+                                     const struct attribution *found)
 {
-    struct agent_answer out = {.id = ask->id,
+    struct agent_answer out = {.id = id,
                                .confidence = found->confidence,
                                .basis = found->basis,
                                .reason = found->reason,
                                .connect = found->connect,
                                .holder_count = found->holder_count};
-    struct agent_history history;
-    memcpy(out.nonce, ask->nonce, sizeof out.nonce);
+    memcpy(out.nonce, nonce, sizeof out.nonce);
     memcpy(out.holders, found->holders, sizeof out.holders);
-    memcpy(out.host, link->plain->hello.host_name, sizeof out.host);
+    memcpy(out.host, p->hello.host_name, sizeof out.host);
+    return out;
+}
+
+static int answer(struct plain_link *link, const struct agent_ask *ask, const struct attribution *found)
+{
+    struct agent_answer out = answer_of(link->plain, ask->id, ask->nonce, found);
+    struct agent_history history;
     add_sender(link, &out, found->process, ask->full);
+    out.watched = ask->watch && watches_add(link->plain->watches, link, ask, found);
     if (found->process && platform_history(link->plain->platform, found->process->sender, found, &history))
         out.history = &history;
     return agent_answer_write(&link->out, &out);
@@ -264,8 +279,10 @@ static int take_line(struct plain_link *link, struct span line)
         memcpy(link->proxies, m.u.hello.proxies, sizeof link->proxies);
         return 0;
     }
+    if (m.type == AGENT_MESSAGE_DONE)
+        watches_done(link->plain->watches, link, m.u.done);
     if (m.type == AGENT_MESSAGE_DONE || m.type == AGENT_MESSAGE_ERROR)
-        return 0; /* nothing is watched */
+        return 0;
     if (m.type == AGENT_MESSAGE_KEEP) {
         e = (struct agent_error){.has_id = true, .id = m.u.keep.id, .code = AGENT_ERROR_UNKNOWN_TYPE};
         snprintf(e.text, sizeof e.text, "this agent keeps nothing, as its hello says");
@@ -283,6 +300,8 @@ int plain_link_take(struct plain_link *link, struct span bytes, int64_t now_ms)
     struct span line;
     size_t used;
     link->plain->now_ms = now_ms;
+    if (link->failed)
+        return -1;
     while (bytes.len > 0) { /* never more than a line and a piece is kept */
         size_t piece = bytes.len < AGENT_LINE_BYTES ? bytes.len : AGENT_LINE_BYTES;
         enum parse found;
@@ -300,20 +319,90 @@ int plain_link_take(struct plain_link *link, struct span bytes, int64_t now_ms)
     return 0;
 }
 
+/* ---- what became of the connections that are watched ---- */
+
+static bool did_more(struct plain *p, struct watched *w, const struct attribution *now,
+                     struct agent_history *history)
+{
+    if (!platform_history(p->platform, now->process->sender, NULL, history))
+        return false;
+    uint64_t did = agent_history_signature(history);
+    bool more = w->did != 0 && did != w->did && now->confidence == w->said.confidence;
+    w->did = did;
+    return more;
+}
+
+/* Who it is may have changed, what he executes, or what he did. */
+static void compare(struct plain *p, struct watched *w, struct attribution *now)
+{
+    struct agent_history history;
+    bool executed = now->process && w->serial != 0 && now->process->serial != w->serial;
+    bool more = now->process && did_more(p, w, now, &history);
+    struct plain_link *link = w->link;
+    if (!watched_note(w, now) && !executed && !more)
+        return;
+    if (now->process)
+        w->serial = now->process->serial;
+    struct agent_answer out = answer_of(p, w->id, w->nonce, now);
+    out.watched = true;
+    out.history = more ? &history : NULL;
+    add_sender(link, &out, now->process, false);
+    link->failed = link->failed || agent_changed_write(&link->out, &out) != 0;
+}
+
+static void look_again(struct plain *p, size_t turns)
+{
+    struct watched *due[WATCH_BATCH];
+    size_t count = watches_walk(p->watches, (uint64_t)p->now_ms, turns, due);
+    for (size_t i = 0; i < count; i++) {
+        const struct attribution *said = &due[i]->said;
+        struct attribution now = {.client = said->client,
+                                  .proxy = said->proxy,
+                                  .peer_uid = said->peer_uid,
+                                  .peer_pid = said->peer_pid,
+                                  .accepted_cookie = said->accepted_cookie,
+                                  .again = true};
+        struct attribution *batch[] = {&now};
+        platform_attribute(p->platform, batch, 1);
+        compare(p, due[i], &now);
+        agent_peers_unref(now.peers);
+        if (now.process)
+            process_unref(now.process);
+    }
+    watches_walked(p->watches);
+}
+
+/* A part of them, so that each has its turn once in a round. */
+static void look_at_watched(struct plain *p)
+{
+    const size_t rounds = WATCH_ROUND_MS / AGAIN_EVERY_MS;
+    if (watches_count(p->watches) == 0 || p->now_ms - p->again_ms < AGAIN_EVERY_MS)
+        return;
+    p->again_ms = p->now_ms;
+    look_again(p, (watches_count(p->watches) + rounds - 1) / rounds);
+}
+
+static int sooner(int64_t a_ms, int64_t b_ms)
+{
+    return (int)(a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms);
+}
+
 int plain_turn(struct plain *p, int64_t now_ms)
 {
     int64_t next_ms = -1;
     p->now_ms = now_ms;
     hashes_turn(p->hashes);
+    look_at_watched(p);
     for (size_t i = p->waiting_count; i-- > 0;) {
         struct waiting *w = p->waiting[i];
         if (!is_hashed(p, w->found.process) && now_ms < w->until_ms) {
             int64_t left_ms = w->until_ms - now_ms;
-            next_ms = next_ms < 0 || left_ms < next_ms ? left_ms : next_ms;
+            next_ms = sooner(next_ms, left_ms);
             continue;
         }
         answer(w->link, &w->ask, &w->found);
         drop_waiting(p, i);
     }
+    next_ms = sooner(next_ms, watches_count(p->watches) > 0 ? AGAIN_EVERY_MS : -1);
     return hashes_are_busy(p->hashes) ? 0 : (int)next_ms;
 }

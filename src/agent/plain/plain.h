@@ -3,14 +3,15 @@
  * core on Linux. One thread. Every list has a bound: links are the program's, asks that wait for a hash PLAIN_WAITING_MAX.
  *
  * Of platform.h it needs: platform_new, platform_free, platform_owner, platform_degraded, platform_attribute, platform_history,
- * platform_host, platform_open_executable, platform_file_key, process_unref. Connections are not watched: `watched` is never said. */
+ * platform_host, platform_open_executable, platform_file_key, process_unref. Connections that are watched (agent/watch.h) are asked about
+ * again, each once in WATCH_ROUND_MS, by plain_turn(). */
 #ifndef EXEAT_AGENT_PLAIN_PLAIN_H
 #define EXEAT_AGENT_PLAIN_PLAIN_H
 
 #include "agent/platform.h"
 #include "base/buf.h"
 
-enum { PLAIN_WAITING_MAX = 256, PLAIN_OUT_BYTES = 4 * 1024 * 1024 };
+enum { PLAIN_WAITING_MAX = 256, PLAIN_WATCHED_MAX = 256, PLAIN_OUT_BYTES = 4 * 1024 * 1024 };
 
 struct plain;
 struct plain_link;
@@ -29,7 +30,7 @@ int plain_link_take(struct plain_link *link, struct span bytes, int64_t now_ms);
 /* What is to be written to it: consume what was. */
 struct buf *plain_link_out(struct plain_link *link);
 
-/* Hashes a piece of a file and answers those whose wait is over. How many milliseconds may pass until the next call: 0 there is more
+/* Hashes a piece of a file, answers those whose wait is over, and looks at some of those that are watched. How many milliseconds may pass until the next call: 0 there is more
  * to do at once, -1 nothing waits. */
 int plain_turn(struct plain *p, int64_t now_ms);
 

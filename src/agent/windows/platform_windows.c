@@ -67,7 +67,7 @@ size_t platform_degraded(const struct platform *p, const char *const **ret_sente
 
 /* ---- who ---- */
 
-/* The one that is kept cannot end up with another's number: its handle is open. */
+/* The one that is kept cannot end up with another's number, not even when it has ended: its handle is open. */
 static struct described *find_kept(struct platform *p, DWORD pid)
 {
     for (size_t i = 0; i < KEPT_MAX; i++)
@@ -79,10 +79,6 @@ static struct described *find_kept(struct platform *p, DWORD pid)
 static struct described *describe(struct platform *p, DWORD pid, enum agent_reason *ret_reason)
 {
     struct described *d = find_kept(p, pid);
-    if (d && describe_has_ended(d)) {
-        *ret_reason = AGENT_REASON_VANISHED;
-        return NULL;
-    }
     if (d)
         return d;
     d = describe_process(pid, ++p->serial, ret_reason);
@@ -93,17 +89,6 @@ static struct described *describe(struct platform *p, DWORD pid, enum agent_reas
         process_unref(&(*place)->process);
     *place = d;
     return d;
-}
-
-/* Those that ended would keep their numbers from being found again. */
-static void sweep(struct platform *p)
-{
-    for (size_t i = 0; i < KEPT_MAX; i++) {
-        if (!p->kept[i] || !describe_has_ended(p->kept[i]))
-            continue;
-        process_unref(&p->kept[i]->process);
-        p->kept[i] = NULL;
-    }
 }
 
 static bool user_of(DWORD pid, uint8_t sid[SYSTEM_SID_BYTES])
@@ -157,19 +142,23 @@ static enum agent_reason attribute(struct platform *p, struct attribution *a)
         return AGENT_REASON_CHANGED;
     a->process = &d->process;
     a->process->refs++;
-    return AGENT_REASON_NONE;
+    if (!describe_has_ended(d))
+        return AGENT_REASON_NONE;
+    a->connect.handed_over = 1; /* who made it is gone, and it lives: somebody else has it */
+    return AGENT_REASON_HANDED_OVER;
 }
 
 void platform_attribute(struct platform *p, struct attribution *const *batch, size_t count)
 {
-    sweep(p);
     for (size_t i = 0; i < count; i++) {
         struct attribution *a = batch[i];
         a->basis = AGENT_BASIS_CONNECT;
         a->connect =
             (struct agent_connect){0, -1, -1, -1}; /* a process here never executes another program */
         a->reason = attribute(p, a);
-        a->confidence = a->process ? AGENT_CONFIDENCE_EXACT : AGENT_CONFIDENCE_UNKNOWN;
+        a->confidence = !a->process                             ? AGENT_CONFIDENCE_UNKNOWN
+                        : a->reason == AGENT_REASON_HANDED_OVER ? AGENT_CONFIDENCE_STALE
+                                                                : AGENT_CONFIDENCE_EXACT;
     }
 }
 
