@@ -1,6 +1,6 @@
 /* ech.c: a hello whose name is another than CONNECT's, and that is encrypted inside (ECH): that is how it should be where the outer name is the
- * public name that the destination's own HTTPS record gives. Then it is no mismatch (H14). Whatever else it is, stays one: presence is not
- * use, browsers send noise that looks like it.
+ * public name that the destination's own HTTPS record gives, or the one that policy's list has for it. Then it is no mismatch (H14). Whatever
+ * else it is, stays one: presence is not use, browsers send noise that looks like it.
  * A step of the hub; touches net.h's resolver and the facts. */
 #include "flow/flow.h"
 
@@ -19,14 +19,20 @@ static bool read_sni(const struct exchange *x, struct host *ret)
     return sni->state == FACT_KNOWN && host_canonical_bare(span_of(sni->as.text, sni->count), ret) == HOST_OK;
 }
 
-/* With a parent names are not asked for here. A tunnel that is terminated has no name but the one that its client is shown. */
+static bool is_listed(const struct flow *f, const struct host *name)
+{
+    return ech_names_has(f->snapshot->ech_names, name, &f->x->host);
+}
+
+/* With a parent names are not asked for here, so the list alone counts. A tunnel that is terminated has no name but the one that its client is shown. */
 bool ech_is_wanted(const struct flow *f)
 {
     const struct exchange *x = f->x;
     struct host name;
-    return !f->inside && !(f->setup && f->setup->parent) && !x->host.is_ip &&
-           x->verdict.handling != HANDLING_TERMINATE && shows(x, ANOMALY_H14) && shows(x, ANOMALY_H30) &&
-           !shows(x, ANOMALY_H10) && !shows(x, ANOMALY_H11) && read_sni(x, &name) && !name.is_ip;
+    return !f->inside && !x->host.is_ip && x->verdict.handling != HANDLING_TERMINATE &&
+           shows(x, ANOMALY_H14) && shows(x, ANOMALY_H30) && !shows(x, ANOMALY_H10) &&
+           !shows(x, ANOMALY_H11) && read_sni(x, &name) && !name.is_ip &&
+           (!(f->setup && f->setup->parent) || is_listed(f, &name));
 }
 
 static void on_answer(struct net_https *h)
@@ -50,6 +56,11 @@ enum step flow_ech(struct flow *f)
 {
     struct flow_setup *s = flow_setup_get(f);
     struct host name;
+    if (read_sni(f->x, &name) && is_listed(f, &name)) {
+        fact_set_bool(&f->x->facts, FACT_ech_public_name, true);
+        excuse(f);
+        return flow_goto(f, FLOW_DECIDE_HELLO);
+    }
     if (!s)
         return flow_fail(f, REASON_NO_MEMORY, NULL);
     if (!s->https_asked) {

@@ -12,6 +12,7 @@
 #include "rules/baseline.h"
 #include "rules/destinations.h"
 #include "rules/domains.h"
+#include "rules/ech_names.h"
 #include "rules/rulebook.h"
 #include "rules/sender_kinds.h"
 #include "rules/suppression.h"
@@ -44,11 +45,12 @@ struct snapshot {
     struct tls_context *server_tls; /* owned: for https:// requests */
     struct trust *trust;            /* owned: roots by which servers' chains are judged */
     struct trust *pki; /* owned; NULL = the baseline names no certificates of the house's own by file */
-    struct chain_known *known; /* owned; NULL = no list of known kits and interception roots */
-    struct ct_logs *ct_logs;   /* owned; NULL = SCTs are not checked */
-    struct tls_prober *prober; /* owned: for looking at certificates that the wire hides */
-    struct domains *spared;    /* owned: what policy never terminates; NULL = none */
-    struct ca *ca;             /* owned: the inspection CA, without its key; NULL = nothing is terminated */
+    struct chain_known *known;   /* owned; NULL = no list of known kits and interception roots */
+    struct ct_logs *ct_logs;     /* owned; NULL = SCTs are not checked */
+    struct tls_prober *prober;   /* owned: for looking at certificates that the wire hides */
+    struct ech_names *ech_names; /* owned; NULL = none but those of HTTPS records */
+    struct domains *spared;      /* owned: what policy never terminates; NULL = none */
+    struct ca *ca;               /* owned: the inspection CA, without its key; NULL = nothing is terminated */
     struct tls_context *inspect_tls; /* owned, with ca: to the servers of terminated tunnels */
 };
 

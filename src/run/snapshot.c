@@ -27,6 +27,7 @@ static void snapshot_destroy(struct snapshot *s)
     trust_free(s->pki);
     chain_known_free(s->known);
     ct_logs_free(s->ct_logs);
+    ech_names_free(s->ech_names);
     tls_prober_free(s->prober);
     domains_free(s->spared);
     ca_free(s->ca);
@@ -255,6 +256,19 @@ static int load_ct_logs(struct snapshot *s, struct err *reterr)
     return s->ct_logs ? 0 : -1;
 }
 
+static int load_ech_names(struct snapshot *s, struct err *reterr)
+{
+    const char *path = s->conf->policy.ech_names;
+    struct buf text;
+    if (!path)
+        return 0;
+    buf_init(&text, BASELINE_MAX_BYTES);
+    if (conf_file_read(path, false, &text, reterr) == 0)
+        s->ech_names = ech_names_parse(buf_span(&text), path, reterr);
+    buf_free(&text);
+    return s->ech_names ? 0 : -1;
+}
+
 /* What chains are judged by. */
 static int load_trust(struct snapshot *s, struct err *reterr)
 {
@@ -290,8 +304,9 @@ struct snapshot *snapshot_load(const char *config_file, uint64_t generation, str
     s->conf = conf_load(config_file, reterr);
     if (s->conf && load_baseline(s, reterr) == 0 && load_own_addresses(s, reterr) == 0 &&
         load_geo(s, reterr) == 0 && load_popularity(s, reterr) == 0 && load_tls(s, reterr) == 0 &&
-        load_trust(s, reterr) == 0 && load_pki(s, reterr) == 0 && load_rules(s, reterr) == 0 &&
-        load_suppressions(s, reterr) == 0 && (s->sender_kinds = kinds_load_senders(s->conf, reterr)) &&
+        load_trust(s, reterr) == 0 && load_ech_names(s, reterr) == 0 && load_pki(s, reterr) == 0 &&
+        load_rules(s, reterr) == 0 && load_suppressions(s, reterr) == 0 &&
+        (s->sender_kinds = kinds_load_senders(s->conf, reterr)) &&
         settings_from_conf(s->conf, 1, &settings, reterr) == 0)
         return s;
     snapshot_unref(s);

@@ -1,8 +1,10 @@
 """Every way of saying no: the status, Proxy-Status, the body for tools and for people, and the record that the body names."""
+import pathlib
+
 import pytest
 
 import origins
-from harness import Answer, default_baseline, get_path, read_all, tool, wait_until
+from harness import Answer, default_baseline, get_path, open_for_others, read_all, tool, wait_until
 
 
 def get(proxy, url, *more, html=False, source=None):
@@ -279,6 +281,39 @@ def test_too_many_requests(make_proxy, http, name):
 
 
 # -- after the 200 --
+
+def test_ech_names_of_ones_own(make_proxy, echo, name, tmp_path):
+    """A hello that hides its name shows another: excused where the list says that name stands for the host, after a reload; a list that can't be
+    read is refused with its place, and the old one stays."""
+    open_for_others(tmp_path)
+    names = tmp_path / "ech_names.yaml"
+    hello = (pathlib.Path(__file__).parent.parent / "sim/bytes/hello_ech").read_bytes()  # shows example.com
+
+    def write(public_name, domain):
+        names.write_text(f"version: 1\nnames:\n  - {{public_name: {public_name}, domains: [{domain}]}}\n")
+    write("example.com", "elsewhere.test")
+    with make_proxy("ech", config={"policy": {"sni_mismatch": "refuse", "ech_names": str(names)}}) as p:
+        def ask():
+            host = name()
+            s, head = p.connect(host, echo.port)
+            assert " 200 " in head
+            s.sendall(hello)
+            answer = s.recv(1)
+            s.close()
+            x = p.exchange(host)
+            return answer == hello[:1], x.reason == "sni_mismatch", x.get("unmapped.tls_ech_public_name")
+        refused = (False, True)
+        assert ask()[:2] == refused
+        write("example.net", "exeat.test")
+        p.reload()
+        assert ask()[:2] == refused
+        write("example.com", "exeat.test")
+        p.reload()
+        assert ask() == (True, False, True)
+        write("example.com", "co.uk")
+        assert f"{names}:3:" in p.reload(good=False)
+        assert ask() == (True, False, True)
+
 
 def test_sni_mismatch(make_proxy, https, authority, name):
     with make_proxy("sni", config={"policy": {"sni_mismatch": "refuse"}}) as p:
