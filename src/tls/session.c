@@ -11,11 +11,12 @@
 #include <stdlib.h>
 
 enum {
-    IN_LIMIT_BYTES = 256 * 1024,  /* what the caller may leave unread, several receives deep */
-    OUT_LIMIT_BYTES = 512 * 1024, /* room for key updates beside what tls_session_write() admits */
-    OUT_WRITE_BYTES = 256 * 1024, /* tls_session_write() says AGAIN beyond this */
-    RECORD_OVERHEAD_BYTES = 128,  /* header, nonce, tag and padding of one record, with room to spare */
-    CERTIFICATES_MAX_BYTES = 64 * 1024,
+    IN_LIMIT_BYTES = 256 * 1024,        /* what the caller may leave unread, several receives deep */
+    OUT_LIMIT_BYTES = 512 * 1024,       /* room for key updates beside what tls_session_write() admits */
+    OUT_WRITE_BYTES = 256 * 1024,       /* tls_session_write() says AGAIN beyond this */
+    RECORD_OVERHEAD_BYTES = 128,        /* header, nonce, tag and padding of one record, with room to spare */
+    CERTIFICATES_MAX_BYTES = 64 * 1024, /* a client's */
+    CHAIN_MAX_BYTES = 256 * 1024,       /* a server's: what chain.h keeps */
     PROTOCOLS_MAX_BYTES = 256,
     TICKETS_KEPT = 2, /* what servers send; of more, the latest */
 };
@@ -191,7 +192,7 @@ struct tls_context *tls_context_new(bool server, struct err *reterr)
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_OFF); /* tickets hold the state, not we */
-    SSL_CTX_set_max_cert_list(c->ctx, CERTIFICATES_MAX_BYTES);
+    SSL_CTX_set_max_cert_list(c->ctx, server ? CERTIFICATES_MAX_BYTES : CHAIN_MAX_BYTES);
     SSL_CTX_set_default_passwd_cb(c->ctx, no_pass_phrase);
     SSL_CTX_set_info_callback(c->ctx, on_info);
     if (server)

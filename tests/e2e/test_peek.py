@@ -162,7 +162,7 @@ def test_matrix(peeking, keys, name, port, kind):
     if history:
         assert x.get("unmapped.tls_history") == history
     found = set(x.get("unmapped.anomalies") or [])
-    assert anomalies <= found and not (found & {"H18", "H20", "H22", "H23", "H25", "H27", "H40"}) - anomalies, found
+    assert anomalies <= found and not (found & {"H09", "H18", "H20", "H22", "H23", "H25", "H27", "H28", "H40"}) - anomalies, found
     assert x.get("unmapped.tls_established") is True
     assert "P17" not in chain.get("anomalies", [])
     assert x.get("unmapped.verdict.handling") == "peek"
@@ -207,6 +207,7 @@ def test_resumption(peeking, keys, name, port, version, tickets, tmp_path):
         ask(peeking, host, port, "-sess_in", session)
         second = [x for x in peeking.exchanges(host, 2) if x.uid != first.uid][0]
     assert second.get("unmapped.server_hello.resumed") is True
+    assert "H28" not in (second.get("unmapped.anomalies") or [])  # the full handshake was seen
     assert second.get("unmapped.chain.source") == "probed"
     assert second.get("unmapped.chain.certificates") == [sha256(keys.leaves["ec"][0])]
 

@@ -305,6 +305,22 @@ static struct server_hello server_hello(struct span message)
     return h;
 }
 
+/* What a flight that begins with it shows. */
+static struct anomaly_set judge_pick(const struct client_hello *hello, struct span message)
+{
+    struct flight f;
+    struct anomaly_set set = {0};
+    uint8_t record[5 + 128] = {22, 3, 3, 0, (uint8_t)message.len};
+    assert_true(message.len <= 128);
+    memcpy(record + 5, message.data, message.len);
+    flight_init(&f);
+    flight_feed(&f, FLIGHT_SERVER, span_of(record, 5 + message.len));
+    conformance_judge_flight(&f, hello, &set);
+    flight_free(&f);
+    return set;
+}
+
+/* H22 */
 static void picks_that_were_not_offered(void **state)
 {
     (void)state;
@@ -337,6 +353,8 @@ static void picks_that_were_not_offered(void **state)
         struct server_hello h = server_hello(rows[i].message);
         if (conformance_was_offered(&hello, &h) != rows[i].offered)
             fail_msg("row %zu", i);
+        const struct anomaly_set set = judge_pick(&hello, rows[i].message);
+        assert_int_equal(anomaly_set_has(&set, ANOMALY_H22), !rows[i].offered);
     }
     conversation_free(&c);
     arena_reset(&arena);

@@ -1,0 +1,157 @@
+"""The matrix of server handshakes (test_peek.py) where nothing is read and where TLS ends here: the record's chain and its source are right,
+or, where a server speaks what we don't, the reason is."""
+import os
+import re
+import socket
+import threading
+
+import pytest
+
+import origins
+from harness import open_for_others, tool
+from test_peek import MATRIX, keys, port, serve, sha256  # noqa: F401
+from test_terminate import Inspection, terminating
+
+OLD = ("1.0", "1.1")
+OK = re.compile(rb"HTTP/1\.[01] 200 ")
+
+
+@pytest.fixture(scope="module")
+def inspection(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspection")
+    open_for_others(folder)
+    return Inspection(folder)
+
+
+@pytest.fixture(scope="module")
+def tunnelling(make_proxy, port):  # noqa: F811
+    with make_proxy("tunnelling", ports=[port]) as p:
+        yield p
+
+
+@pytest.fixture(scope="module")
+def ending(make_proxy, authority, inspection, port):  # noqa: F811
+    config = terminating(inspection, authority, client_certificate="without")
+    with make_proxy("ending", ports=[port], config={**config, "listen": {"workers": 1}}) as p:
+        p.ca = inspection.certificate
+        yield p
+
+
+def ask(p, host, port, *argv):  # noqa: F811
+    """One request by openssl through the proxy: what came back."""
+    return p.run(tool("openssl"), "s_client", "-proxy", f"127.0.0.1:{p.port}", "-connect", f"{host}:{port}", "-servername", host, "-ign_eof",
+                 *argv, input=f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+
+
+def tunnel(p, host):
+    return p.exchange(host, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+
+
+@pytest.fixture
+def trickle(port):  # noqa: F811
+    """What listens on the port sends a server's bytes on one at a time: the server's own port."""
+    inner, listener = origins.free_port(), socket.create_server(("127.0.0.1", port))
+
+    def up(client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def down(client):
+        with client, socket.create_connection(("127.0.0.1", inner)) as server:
+            threading.Thread(target=up, args=(client, server), daemon=True).start()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                while data := server.recv(65536):
+                    for i in range(len(data)):
+                        client.sendall(data[i:i + 1])
+            except OSError:
+                pass
+
+    def accept():
+        try:
+            while True:
+                threading.Thread(target=down, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+    threading.Thread(target=accept, daemon=True).start()
+    yield inner
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def options_of(keys, client, kind):  # noqa: F811
+    certificate = keys.leaves["ec"]
+    return [*client, "-cert", certificate[0], "-key", certificate[1]] if "client certificate" in kind else client
+
+
+@pytest.mark.parametrize("kind", MATRIX)
+def test_tunnel(tunnelling, keys, name, port, kind):  # noqa: F811
+    leaf, server, client, *_ = MATRIX[kind]
+    with serve(*server, leaf=keys.leaves[leaf], port=port):
+        host = name()
+        assert OK.search(ask(tunnelling, host, port, *options_of(keys, client, kind)).stdout)
+        x = tunnelling.exchange(host)
+    assert x.get("unmapped.chain") == {"source": "unavailable", "why": "policy"} and x.reason == "completed"
+    assert x.get("tls.version") == "unknown" and x.get("unmapped.tls_history") is None and x.get("unmapped.hello.version")
+
+
+@pytest.mark.parametrize("kind", MATRIX)
+def test_terminate(ending, keys, name, port, kind):  # noqa: F811
+    """What the client offers is not what the server is asked: those are two handshakes."""
+    leaf, server, _, version, *_ = MATRIX[kind]
+    with serve(*server, leaf=keys.leaves[leaf], port=port):
+        host = name()
+        said = ask(ending, host, port, "-CAfile", ending.ca, "-verify_return_error")
+        x = tunnel(ending, host)
+    if version in OLD:
+        assert x.reason == "server_tls_failed" and x.get("unmapped.chain.source") == "unavailable", x
+        return
+    assert OK.search(said.stdout), said
+    chain = x.get("unmapped.chain")
+    assert chain["source"] == "terminated" and chain["trusted"] is True and chain["class"] == "private_known", chain
+    assert chain["certificates"] == [sha256(keys.leaves[leaf][0])] and x.get("tls.certificate.issuer") == "CN=Exeat test CA"
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("size", [(29, 0), (20, 50)])
+def test_long_chains(ending, keys, name, port, version, size):  # noqa: F811
+    count, padding = size
+    extra = keys.extra(count, padding)
+    assert not padding or os.path.getsize(extra) > 64 * 1024
+    with serve(version, "-cert_chain", extra, leaf=keys.leaves["ec"], port=port):
+        host = name()
+        said = ask(ending, host, port, "-CAfile", ending.ca, "-verify_return_error")
+        chain = tunnel(ending, host).get("unmapped.chain")
+    assert OK.search(said.stdout), said
+    assert chain["source"] == "terminated" and chain["length"] == count + 1 == len(chain["certificates"]) and "C24" in chain["errors"]
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_one_byte_fragments(ending, keys, name, port, trickle, version):  # noqa: F811
+    with serve(version, leaf=keys.leaves["ec"], port=trickle):
+        host = name()
+        said = ask(ending, host, port, "-CAfile", ending.ca, "-verify_return_error")
+        chain = tunnel(ending, host).get("unmapped.chain")
+    assert OK.search(said.stdout), said
+    assert chain["source"] == "terminated" and chain["certificates"] == [sha256(keys.leaves["ec"][0])]
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_resumption_by_the_client(ending, keys, name, port, version, tmp_path):  # noqa: F811
+    """The client takes up its session with us: the chain is that of the server all the same."""
+    session = tmp_path / "session"
+    with serve(version, leaf=keys.leaves["ec"], port=port):
+        host, seen = name(), set()
+        for option in ("-sess_out", "-sess_in"):
+            said = ask(ending, host, port, option, session, version, "-CAfile", ending.ca)
+            assert OK.search(said.stdout), said
+            assert (b"Reused, TLS" in said.stdout) == (option == "-sess_in")
+            found = [x for x in ending.exchanges(host, 2 if seen else 1, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+                     if x.uid not in seen]
+            seen |= {x.uid for x in found}
+            chain = found[0].get("unmapped.chain")
+            assert chain["source"] == "terminated" and chain["certificates"] == [sha256(keys.leaves["ec"][0])]
