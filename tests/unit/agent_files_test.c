@@ -1,4 +1,5 @@
-/* agent_files_test.c: files known by what they are (watched.h), and names that appear in watched folders (renames.h). */
+/* agent_files_test.c: files known by what they are (watched.h), names that appear in watched folders (renames.h), looks into the roots of
+ * others (rooted.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/linux/renames.h"
+#include "agent/linux/rooted.h"
 #include "agent/linux/watched.h"
 
 #include <fcntl.h>
@@ -157,12 +159,65 @@ static void folders_and_small_turns(void **state)
     assert_string_equal(turn(p, 300), "");
 }
 
+/* ---- other roots ---- */
+
+static void count(void *context, int fd, const char *path)
+{
+    (void)fd;
+    assert_int_equal(path[0], '/');
+    ++*(int *)context;
+}
+
+static int found(const struct rooted *r, const char *folder, const char *rest)
+{
+    char pattern[128];
+    int n = 0;
+    snprintf(pattern, sizeof pattern, "%s/%s", folder, rest);
+    rooted_glob(r, pattern, count, &n);
+    return n;
+}
+
+static void no_link_leads_out(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/exeat-rooted-XXXXXX", path[128];
+    struct rooted r;
+    int n = 0;
+    assert_non_null(mkdtemp(folder));
+    assert_true(rooted_open(getpid(), &r));
+    int fd = rooted_at(&r, folder);
+    if (fd < 0)
+        skip(); /* /tmp lies elsewhere */
+    snprintf(path, sizeof path, "%s/in", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/out", folder);
+    assert_int_equal(symlink("/etc", path), 0);
+    snprintf(path, sizeof path, "%s/in/passwd", folder);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(found(&r, folder, "*/passwd"), 1);
+    assert_int_equal(found(&r, folder, "out/passwd"), 0);
+    assert_int_equal(found(&r, folder, "in/../in/passwd"), 0);
+    assert_int_equal(found(&r, folder, "i?"), 1);
+    assert_int_equal(found(&r, "/proc/self", "*"), 0); /* not a file system whose data lies anywhere */
+    rooted_below(&r, fd, folder, 8, count, &n);
+    assert_int_equal(n, 2); /* and no link */
+    close(fd);
+    rooted_close(&r);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/out", folder);
+    assert_int_equal(unlink(path), 0);
+    snprintf(path, sizeof path, "%s/in", folder);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_its_number_and_its_birth),
         cmocka_unit_test(it_is_bounded),
         cmocka_unit_test_setup_teardown(a_class_goes_with_the_file, set_up, tear_down),
+        cmocka_unit_test(no_link_leads_out),
         cmocka_unit_test_setup_teardown(folders_and_small_turns, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

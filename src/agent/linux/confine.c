@@ -4,6 +4,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -39,7 +40,20 @@ static const struct call calls[] = {
 #undef NO
 };
 
-enum { CALLS = ARRAY_LEN(calls), FILTER_MAX = CALLS * 2 + 32 };
+/* The marker's: to read what a process has mounted, and to mark it. */
+static const struct call marker_calls[] = {
+#define X(name) {__NR_##name, SECCOMP_RET_ALLOW},
+    X(fanotify_mark) X(statx) X(fstat) X(getdents64) X(readlinkat) X(read) X(close) X(recvfrom) X(sendto)
+        X(brk) X(munmap) X(mremap) X(madvise) X(futex) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigreturn)
+            X(sigaltstack) X(sched_yield) X(getpid) X(gettid) X(tgkill) X(restart_syscall) X(exit)
+                X(exit_group)
+#ifdef __NR_newfstatat
+                    X(newfstatat)
+#endif
+#undef X
+};
+
+enum { CALLS = ARRAY_LEN(calls), FILTER_MAX = CALLS * 2 + 64 };
 
 struct filter {
     struct sock_filter steps[FILTER_MAX];
@@ -62,7 +76,7 @@ static void answer(struct filter *f, uint32_t value)
     add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, value));
 }
 
-/* Memory that could be executed is no use of the answerer's: only without PROT_EXEC. */
+/* Memory that could be executed is no use of theirs: only without PROT_EXEC. */
 static void add_memory_call(struct filter *f, long number)
 {
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 4));
@@ -82,7 +96,17 @@ static void add_bpf_call(struct filter *f)
     answer(f, SECCOMP_RET_KILL_PROCESS);
 }
 
-static void make(struct filter *f)
+/* Only to read. */
+static void add_open_call(struct filter *f)
+{
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 4));
+    load(f, offsetof(struct seccomp_data, args) + 2 * sizeof(uint64_t));
+    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_ACCMODE | O_CREAT | O_TRUNC, 1, 0));
+    answer(f, SECCOMP_RET_ALLOW);
+    answer(f, SECCOMP_RET_ERRNO | EACCES);
+}
+
+static void begin(struct filter *f)
 {
     load(f, offsetof(struct seccomp_data, arch));
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MACHINE_NUMBER, 1, 0));
@@ -90,24 +114,42 @@ static void make(struct filter *f)
     load(f, offsetof(struct seccomp_data, nr));
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
     answer(f, SECCOMP_RET_KILL_PROCESS);
-    for (size_t i = 0; i < CALLS; i++) {
-        add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i].number, 0, 1));
-        answer(f, calls[i].answer);
+}
+
+static void add_calls(struct filter *f, const struct call *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)list[i].number, 0, 1));
+        answer(f, list[i].answer);
     }
-    add_bpf_call(f);
+}
+
+static int end(struct filter *f)
+{
     add_memory_call(f, __NR_mmap);
     add_memory_call(f, __NR_mprotect);
     answer(f, SECCOMP_RET_KILL_PROCESS);
+    struct sock_fprog program = {.len = f->count, .filter = f->steps};
+    if (MACHINE)
+        return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    errno = ENOSYS;
+    return -1;
 }
 
 int confine_answerer(void)
 {
     struct filter f = {.count = 0};
-    if (!MACHINE) {
-        errno = ENOSYS;
-        return -1;
-    }
-    make(&f);
-    struct sock_fprog program = {.len = f.count, .filter = f.steps};
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    begin(&f);
+    add_calls(&f, calls, CALLS);
+    add_bpf_call(&f);
+    return end(&f);
+}
+
+int confine_marker(void)
+{
+    struct filter f = {.count = 0};
+    begin(&f);
+    add_calls(&f, marker_calls, ARRAY_LEN(marker_calls));
+    add_open_call(&f);
+    return end(&f);
 }

@@ -7,4 +7,7 @@
 /* 0, or -1 with errno: the kernel cannot. Needs PR_SET_NO_NEW_PRIVS before. Nothing is undone later. */
 int confine_answerer(void);
 
+/* What the marker (marker.h) may ask, likewise: to look at files, to mark file systems, to read and to write on the socket that it has. */
+int confine_marker(void);
+
 #endif

@@ -34,8 +34,31 @@ struct signal_struct___exec {
     struct tty_struct *tty;
 } KERNEL_STRUCT;
 
+struct mnt_namespace___exec {
+    struct ns_common ns;
+    __u64 event;
+} KERNEL_STRUCT;
+
+struct nsproxy___exec {
+    struct mnt_namespace___exec *mnt_ns;
+} KERNEL_STRUCT;
+
+struct path___exec {
+    struct dentry *dentry;
+} KERNEL_STRUCT;
+
+struct fs_struct___exec {
+    struct path___exec root;
+} KERNEL_STRUCT;
+
+struct dentry___exec {
+    struct inode *d_inode;
+} KERNEL_STRUCT;
+
 struct task_struct___exec {
     struct signal_struct___exec *signal;
+    struct nsproxy___exec *nsproxy;
+    struct fs_struct___exec *fs;
 } KERNEL_STRUCT;
 
 struct {
@@ -50,6 +73,13 @@ struct {
     __type(key, struct exec_file);
     __type(value, __u8);
 } files SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, EXEC_PLACES_MAX);
+    __type(key, struct exec_place);
+    __type(value, __u8);
+} places SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -132,6 +162,20 @@ static __always_inline void read_arguments(struct task_struct *task, struct exec
         r->arguments_bytes = 0;
 }
 
+/* True: nobody was told of it yet. */
+static __always_inline bool read_place(struct task_struct *task, struct exec_place *place)
+{
+    struct task_struct___exec *t = (void *)task;
+    struct mnt_namespace___exec *mounts = BPF_CORE_READ(t, nsproxy, mnt_ns);
+    struct dentry___exec *root = (void *)BPF_CORE_READ(t, fs, root.dentry);
+    __u8 told = 1;
+    place->mounts = BPF_CORE_READ(mounts, ns.inum);
+    place->mounts_changed = bpf_core_field_exists(mounts->event) ? BPF_CORE_READ(mounts, event) : 0;
+    place->root_inode = BPF_CORE_READ(root, d_inode, i_ino);
+    place->pad = 0;
+    return bpf_map_update_elem(&places, place, &told, BPF_NOEXIST) == 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binprm *program)
 {
@@ -145,6 +189,7 @@ int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binp
     r->size = (__u64)BPF_CORE_READ(inode, i_size);
     r->ctime_ns = read_ctime(inode);
     r->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+    bool is_new = read_place(task, &r->place);
     read_arguments(task, r);
     r->path_bytes = read_path(BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt), r->path);
     __u64 bytes = r->path_bytes;
@@ -156,6 +201,6 @@ int BPF_PROG(tell_exec, struct task_struct *task, int old_pid, struct linux_binp
     struct exec_file key = {.inode = r->inode, .device = r->device};
     __u8 *said = bpf_map_lookup_elem(&files, &key);
     if (bytes <= sizeof *r)
-        send(r, bytes, said ? *said == EXEC_SAID_URGENT : r->size >= EXEC_LARGE_BYTES);
+        send(r, bytes, is_new || (said ? *said == EXEC_SAID_URGENT : r->size >= EXEC_LARGE_BYTES));
     return 0;
 }

@@ -97,6 +97,7 @@ static void fill_executed(const struct exec_record *r, size_t size, char path[EX
     out->inode = r->inode;
     out->size = r->size;
     out->ctime_ns = r->ctime_ns;
+    out->place = r->place;
 }
 
 bool exec_record_take(struct history *h, int procfd, const void *data, size_t size,

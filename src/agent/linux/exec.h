@@ -17,6 +17,7 @@ struct executed {
     uint64_t device, inode, size; /* device as file_key has it */
     int64_t ctime_ns;
     int64_t now_ms;
+    struct exec_place place;
 };
 
 struct exec_watch;

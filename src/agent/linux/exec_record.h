@@ -9,6 +9,7 @@ enum {
     EXEC_PATH_BYTES = 1024, /* like OWNER_PATH_BYTES, and longer by OWNER_PART_BYTES */
     EXEC_ARGUMENTS_BYTES = 256,
     EXEC_FILES_MAX = 4096,
+    EXEC_PLACES_MAX = 256,         /* that were told of: a new one is at once */
     EXEC_LARGE_BYTES = 512 * 1024, /* TLS does not fit into less, with all that it needs */
     EXEC_RING_BYTES = 1024 * 1024,
     EXEC_WAKE_BYTES =
@@ -26,6 +27,12 @@ enum exec_said { EXEC_SAID_URGENT = 1, EXEC_SAID_KNOWN };
 
 enum exec_type { EXEC_FORK = 1, EXEC_EXEC, EXEC_EXIT };
 
+/* Which files a process sees: by its mount namespace, how often something was mounted there, and its root folder. */
+struct exec_place {
+    __u64 mounts_changed, root_inode;
+    __u32 mounts, pad;
+};
+
 struct exec_record {
     __u32 type, pid;
     __u64 start_ns; /* since boot */
@@ -39,10 +46,11 @@ struct exec_record {
     char name[16];
     __u32 path_bytes, arguments_bytes;
     /* what follows comes with EXEC_EXEC alone */
+    struct exec_place place;
     char arguments[EXEC_ARGUMENTS_BYTES];
     char path[EXEC_PATH_BYTES + 256]; /* its parts, the last one first; only path_bytes of it are sent */
 };
 
-enum { EXEC_SHORT_BYTES = __builtin_offsetof(struct exec_record, arguments) };
+enum { EXEC_SHORT_BYTES = __builtin_offsetof(struct exec_record, place) };
 
 #endif

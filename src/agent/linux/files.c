@@ -4,8 +4,11 @@
 
 #include "agent/archive.h"
 #include "agent/linux/exec.h"
+#include "agent/linux/marker.h"
 #include "agent/linux/renames.h"
+#include "agent/linux/roots.h"
 #include "agent/linux/watched.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +21,7 @@
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <dirent.h>
 #include <unistd.h>
 
@@ -25,6 +29,8 @@ enum {
     MARKS_MAX = 8192,
     DEEP_MARKS_MAX = MARKS_MAX / 2, /* of a walk: files below folders have no more of them */
     WALK_DEPTH_MAX = 8,
+    WALK_ALL_EVERY_S = 50, /* observe.c has it walk every minute, and when something is new */
+    ROOT_MARKS_MAX = 1024,
     EVENTS_AT_ONCE = 32,
     NAMES_BYTES = 64, /* for an event of that kind */
     NAMES_AT_ONCE = 256,
@@ -38,11 +44,14 @@ static const char moved_class[] = "moved";
 
 struct file_watch {
     int opened, written;   /* owned */
+    struct marker *marker; /* owned; NULL: what is mounted later is not watched for archives */
+    struct roots *roots;   /* owned */
     struct renames *names; /* owned */
     struct watched *files; /* owned */
     struct globs globs;
     atomic_uint marks;
-    atomic_bool walk_wanted;
+    atomic_bool walk_wanted, marker_said;
+    time_t walked;    /* of the walk's thread: all */
     unsigned marking; /* of the walk */
     uint64_t lost;
     pid_t own;
@@ -69,7 +78,7 @@ bool file_is_local(int fd)
 
 /* Marks what a descriptor of O_PATH is open on, not what lies at some path by now. A file is known from here on by its class, a folder
  * listened at by its path. */
-static bool mark_fd(struct file_watch *w, int fd, const char *path, const char *class_name)
+static bool mark_fd(struct file_watch *w, int fd, const char *path, const char *class_name, uint64_t root)
 {
     char link[40];
     struct watched_file file;
@@ -82,7 +91,7 @@ static bool mark_fd(struct file_watch *w, int fd, const char *path, const char *
     if (fanotify_mark(w->opened, FAN_MARK_ADD, mask, AT_FDCWD, link) != 0)
         return false;
     if (S_ISDIR(file.mode))
-        renames_add(w->names, fd, path, 0);
+        renames_add(w->names, fd, path, root);
     else
         watched_add(w->files, &file, class_name);
     return true;
@@ -97,7 +106,7 @@ static int mark_at(struct file_watch *w, int dirfd, const char *name, const char
     int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    if (mark_fd(w, fd, path, class_name)) {
+    if (mark_fd(w, fd, path, class_name, 0)) {
         w->marking++;
         return fd;
     }
@@ -157,10 +166,63 @@ static void mark_glob(struct file_watch *w, const char *text, bool below)
     globfree(&found);
 }
 
-void file_watch_walk(struct file_watch *w)
+/* ---- in other roots ---- */
+
+struct root_walk {
+    struct file_watch *watch;
+    const struct rooted *root;
+    const struct glob_row *row;
+    unsigned marking;
+    bool is_ours; /* the root folder is: what lies below was walked */
+};
+
+static void mark_in_root(void *context, int fd, const char *path)
+{
+    struct root_walk *walk = context;
+    struct file_watch *w = walk->watch;
+    bool in_folder;
+    const char *class_name = globs_class(&w->globs, path, &in_folder);
+    if (walk->marking < ROOT_MARKS_MAX && mark_fd(w, fd, path, class_name, walk->root->mounts))
+        walk->marking++;
+}
+
+static void mark_folder_in_root(void *context, int fd, const char *path)
+{
+    struct root_walk *walk = context;
+    mark_in_root(walk, fd, path);
+    if (walk->row->below && !walk->is_ours)
+        rooted_below(walk->root, fd, path, WALK_DEPTH_MAX, mark_in_root, walk);
+}
+
+static void walk_root(void *context, const struct rooted *root)
+{
+    struct file_watch *w = context;
+    struct stat ours, its;
+    struct root_walk walk = {.watch = w, .root = root};
+    walk.is_ours = stat("/", &ours) == 0 && fstat(root->fd, &its) == 0 && ours.st_dev == its.st_dev &&
+                   ours.st_ino == its.st_ino;
+    if (w->marker && marker_mark(w->marker, root->pid) < 0 && !atomic_exchange(&w->marker_said, true))
+        log_warning("history",
+                    "archives on what is mounted from here on are not seen: no answer from exeat-marker");
+    for (size_t i = 0; i < w->globs.count; i++) {
+        walk.row = &w->globs.rows[i];
+        if (!walk.row->class_name[0])
+            continue;
+        rooted_glob(root, walk.row->folder, mark_folder_in_root, &walk);
+        if (!walk.row->below)
+            rooted_glob(root, walk.row->text, mark_in_root, &walk);
+    }
+    atomic_fetch_add(&w->marks, walk.marking);
+}
+
+struct roots *file_watch_roots(const struct file_watch *w)
+{
+    return w->roots;
+}
+
+static void walk_own(struct file_watch *w)
 {
     w->marking = 0;
-    atomic_store(&w->walk_wanted, false);
     for (size_t i = 0; i < w->globs.count; i++) {
         const struct glob_row *row = &w->globs.rows[i];
         if (!row->class_name[0])
@@ -170,11 +232,25 @@ void file_watch_walk(struct file_watch *w)
             mark_glob(w, row->text, false); /* the files, too: they keep their mark under another name */
     }
     atomic_store(&w->marks, w->marking);
+    if (w->marker)
+        marker_mark(w->marker, w->own);
+}
+
+void file_watch_walk(struct file_watch *w)
+{
+    time_t now = time(NULL);
+    bool all =
+        atomic_exchange(&w->walk_wanted, false) || now - w->walked >= WALK_ALL_EVERY_S || now < w->walked;
+    if (all) {
+        w->walked = now;
+        walk_own(w);
+    }
+    roots_walk(w->roots, all, walk_root, w);
 }
 
 bool file_watch_wants_walk(struct file_watch *w)
 {
-    return atomic_load(&w->walk_wanted);
+    return atomic_load(&w->walk_wanted) || roots_wants_walk(w->roots);
 }
 
 /* The file systems that are mounted now, one mark each. The count. */
@@ -216,12 +292,18 @@ struct file_watch *file_watch_new(const struct globs *globs, char why[FILES_WHY_
     w->globs = *globs;
     w->own = getpid();
     w->files = watched_new();
+    w->roots = roots_new();
     w->names = renames_new(&w->globs);
     w->opened = open_group();
     int error = errno;
     w->written = open_group();
-    if (w->files && w->names && w->opened >= 0 && w->written >= 0 && mark_file_systems(w) > 0)
+    if (w->files && w->names && w->roots && w->opened >= 0 && w->written >= 0 && mark_file_systems(w) > 0) {
+        w->marker = marker_new(w->written);
+        if (!w->marker)
+            snprintf(why, FILES_WHY_BYTES,
+                     "history: archives on what is mounted later, in containers too, are not seen");
         return w;
+    }
     if (w->opened >= 0)
         error = errno;
     snprintf(why, FILES_WHY_BYTES, "history: files are not watched: %s",
@@ -238,7 +320,9 @@ void file_watch_free(struct file_watch *w)
         close(w->opened);
     if (w->written >= 0)
         close(w->written);
+    marker_free(w->marker);
     renames_free(w->names);
+    roots_free(w->roots);
     watched_free(w->files);
     free(w);
 }
@@ -282,16 +366,29 @@ static bool path_of(int fd, char path[PATH_BYTES])
     return true;
 }
 
+/* A path as it is seen in that root; 0: in ours. */
+static int open_seen(struct file_watch *w, uint64_t root, const char *path)
+{
+    struct rooted other;
+    if (root == 0)
+        return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (!roots_open(w->roots, root, &other))
+        return -1;
+    int fd = rooted_at(&other, path);
+    rooted_close(&other);
+    return fd;
+}
+
 /* A new folder has its mark before anybody lists it, a file before it is renamed to something that no glob names. */
 static void on_name(void *context, const struct name_appeared *a)
 {
     struct file_watch *w = context;
     bool in_folder, is_watched = a->is_folder ? globs_class(&w->globs, a->path, &in_folder) != NULL
                                               : a->class_name != NULL;
-    int fd = is_watched ? open(a->path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int fd = is_watched ? open_seen(w, a->root, a->path) : -1;
     if (fd < 0)
         return;
-    mark_fd(w, fd, a->path, a->class_name);
+    mark_fd(w, fd, a->path, a->class_name, a->root);
     if (a->is_folder) /* what it brought along */
         atomic_store(&w->walk_wanted, true);
     close(fd);
@@ -318,7 +415,7 @@ static void on_folder_opened(const struct turn *t, int fd, const char *path)
 {
     bool in_folder;
     if (strcmp(path, t->watch->before) != 0 && globs_class(&t->watch->globs, path, &in_folder) &&
-        mark_fd(t->watch, fd, path, NULL))
+        mark_fd(t->watch, fd, path, NULL, 0))
         snprintf(t->watch->before, sizeof t->watch->before, "%s", path);
 }
 
@@ -332,12 +429,15 @@ static void on_opened(const struct turn *t, int fd, int64_t pid, const struct wa
         on_folder_opened(t, fd, path);
         return;
     }
+    const char *seen_path = roots_seen_path(t->watch->roots, path);
     const char *by_name = globs_class(&t->watch->globs, path, &in_folder);
+    if (!by_name && seen_path != path)
+        by_name = globs_class(&t->watch->globs, seen_path, &in_folder);
     const char *before = class_before(t->watch, file, !by_name && in_folder);
     if (!by_name && !before && in_folder)
         return;
     if (by_name && !before)
-        mark_fd(t->watch, fd, path, by_name); /* whatever it is called later */
+        mark_fd(t->watch, fd, path, by_name, 0); /* whatever it is called later */
     struct history_seen seen = {.kind = AGENT_HISTORY_SENSITIVE_ACCESS,
                                 .class_name = by_name  ? by_name
                                               : before ? before

@@ -9,12 +9,14 @@
 
 #include "agent/history.h"
 #include "agent/linux/globs.h"
+#include "agent/linux/roots.h"
 
 enum { FILES_WHY_BYTES = 160, FILES_FDS = 3 };
 
 struct file_watch;
 
-/* Needs CAP_SYS_ADMIN once. NULL: `why` says why not. The globs are copied. */
+/* Needs CAP_SYS_ADMIN once (a marker of its own keeps it: marker.h). NULL: `why` says why not; else "", or what it can't do. The globs are
+ * copied. */
 struct file_watch *file_watch_new(const struct globs *globs, char why[FILES_WHY_BYTES]);
 void file_watch_free(struct file_watch *w); /* NULL is fine */
 
@@ -30,6 +32,9 @@ bool file_watch_wants_walk(struct file_watch *w); /* there is something new for 
 
 /* Is the file on a file system whose data lies here? The descriptor may be O_PATH. */
 bool file_is_local(int fd);
+
+/* Where it walks: who executes a program elsewhere is to be noted there. Lives as long as the watch. */
+struct roots *file_watch_roots(const struct file_watch *w);
 
 uint64_t file_watch_lost(const struct file_watch *w);
 unsigned file_watch_marks(const struct file_watch *w); /* folders and files of the last walk */

@@ -253,6 +253,8 @@ static void count_execution(struct observer *o, const struct executed *e)
 static void on_executed(void *context, const struct executed *e)
 {
     struct observer *o = context;
+    if (o->files)
+        roots_note(file_watch_roots(o->files), e->id.pid, &e->place);
     watch_keys(o, e);
     foreign_forget(o->foreign, e->id.pid); /* what was mapped is not any more */
     note_archiver(o, e);
@@ -335,7 +337,7 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
     size_t count = 0;
     if (!o->execs)
         ret[count++] = o->why_no_execs;
-    if (!o->files)
+    if (o->why_no_files[0])
         ret[count++] = o->why_no_files;
     if (!o->libraries)
         ret[count++] = o->why_no_libraries;

@@ -87,7 +87,8 @@ static void set_folder(struct folder *f, int number, const char *path, uint64_t 
     char *copy = f->path && strcmp(f->path, path) == 0 ? f->path : strdup(path);
     if (copy != f->path)
         free(f->path);
-    *f = (struct folder){copy ? number : 0, root, copy};
+    uint64_t first = f->number == number ? f->root : root; /* ours stays ours */
+    *f = (struct folder){copy ? number : 0, first == 0 ? 0 : root, copy};
 }
 
 bool renames_add(struct renames *n, int folder_fd, const char *path, uint64_t root)

@@ -1,0 +1,112 @@
+"""The agent and programs in containers: mounts and a root of their own (made with unshare and pivot_root). Needs root, BPF and fanotify;
+skipped otherwise."""
+import os
+import subprocess
+
+import pytest
+
+import harness
+from test_agent_bpf import cookie, listen
+from test_history import CONNECT, seen, start, wait_for_mark
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+# Files of its own, programs that are borrowed from the host. What comes as the first argument runs inside.
+MAKE = r"""
+set -e
+root=$1
+mount -t tmpfs tmpfs $root
+mkdir -p $root/usr $root/proc $root/dev $root/tmp $root/old $root/home/ann/.ssh $root/home/ann/Documents/deep
+for l in bin sbin lib lib64; do ln -s usr/$l $root/$l; done
+mount --bind /usr $root/usr
+mount --bind /dev $root/dev
+mount -t proc proc $root/proc
+echo key > $root/home/ann/.ssh/id_x
+echo plan > $root/home/ann/Documents/deep/plan
+cp $2 $root/inside.sh
+[ -z "$3" ] || cp $3 $root/program
+%s
+"""
+PIVOT = "cd $root; pivot_root . old; umount -l /old; exec /bin/sh /inside.sh"
+CHROOT = "exec chroot $root /bin/sh /inside.sh"
+
+
+class Container:
+    """A shell inside, which waits for a line and then runs `script`, in which $CONNECT connects to us."""
+
+    def __init__(self, tmp_path, agent, script, enter=PIVOT, program=None):
+        self.agent = agent
+        self.listener = listen()
+        agent.greet("127.0.0.1:%d" % self.listener.getsockname()[1])
+        port = self.listener.getsockname()[1]
+        (tmp_path / "root").mkdir()
+        (tmp_path / "make.sh").write_text(MAKE % enter)
+        (tmp_path / "inside.sh").write_text(
+            f"PORT={port}\nconnect() {{ /usr/bin/python3 -c '{CONNECT}' {port}; }}\necho ready\nread go\n( {script} )\ntrue\n")
+        made = ["unshare", "-m", "--propagation", "private", "/bin/sh", tmp_path / "make.sh", tmp_path / "root", tmp_path / "inside.sh"]
+        self.process = subprocess.Popen([*made, *([program] if program else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        start_new_session=True)
+        line = self.process.stdout.readline()
+        if line != b"ready\n":
+            self.process.wait()
+            pytest.skip("containers cannot be made here")
+        self.root = f"/proc/{self.process.pid}/root"
+
+    def go(self):
+        self.process.stdin.write(b"go\n")
+        self.process.stdin.flush()
+        accepted = self.listener.accept()[0]
+        answer = self.agent.ask(accepted, **cookie(accepted))
+        self.accepted = accepted
+        return answer
+
+    def end(self):
+        self.process.communicate()
+
+
+def wait_for_file_system(agent, path):
+    """Until files that are written there are seen."""
+    device = os.stat(path).st_dev
+    wanted = "fanotify sdev:%x " % (os.major(device) << 20 | os.minor(device))
+
+    def marked():
+        return any(wanted in open(f"/proc/{agent.collector}/fdinfo/{fd}", encoding="ascii").read()
+                   for fd in os.listdir(f"/proc/{agent.collector}/fdinfo"))
+    harness.wait_until(marked, f"a mark on the file system of {path}")
+
+
+@pytest.mark.parametrize("enter", [PIVOT, CHROOT], ids=["pivot_root", "chroot"])
+def test_what_is_done_in_a_container(tmp_path, enter):
+    """Its own files, matched by the paths that it sees; archives on its own file system."""
+    for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
+        os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    agent = start(tmp_path, "--user", "nobody")
+    script = "cat /home/ann/.ssh/id_x /home/ann/Documents/deep/plan >/dev/null; tar czf /tmp/x.tgz /home 2>/dev/null; connect"
+    container = Container(tmp_path, agent, script, enter)
+    wait_for_mark(agent.process.pid, container.root + "/home/ann/.ssh/id_x")
+    wait_for_mark(agent.process.pid, container.root + "/home/ann/Documents/deep/plan")
+    wait_for_file_system(agent, container.root + "/tmp")
+    answer = container.go()
+    rows = {(row["kind"], row.get("class")): row for row in answer["history"]["seen"]}
+    assert ("sensitive_access", "ssh_key") in rows and ("sensitive_access", "documents") in rows, answer["history"]["seen"]
+    archive = rows["archive_written", "gzip"]
+    assert archive["path"].endswith("/tmp/x.tgz") and archive["bytes"] > 0
+    assert ("exec_archiver", "tar") in rows
+    container.end()
+    agent.end()
+
+
+def test_a_container_can_go(tmp_path):
+    """Nothing of it is held: its file system is gone as soon as nobody is in it."""
+    agent = start(tmp_path)
+    container = Container(tmp_path, agent, "connect")
+    wait_for_mark(agent.process.pid, container.root + "/home/ann/.ssh/id_x")
+    assert not seen(container.go())
+    for fd in os.listdir(f"/proc/{agent.collector}/fd"):
+        link = f"/proc/{agent.collector}/fd/{fd}"
+        try:
+            assert os.stat(link).st_dev != os.stat(container.root + "/tmp").st_dev
+        except FileNotFoundError:
+            pass  # what is looked at just now
+    container.end()
+    agent.end()
