@@ -10,10 +10,11 @@ for tool in clang-14 ld64.lld-14; do
 done
 # the list that CMake has, too
 files=$(sed -n '/^set(PLAIN/,/)$/p' src/agent/plain/CMakeLists.txt | tr -s '() \n' '\n' | grep '\.c$' | sed 's,^,src/,')
+more=$(grep -o '[$]{ROOT}/src/[a-z0-9_/]*\.c' src/agent/plain/CMakeLists.txt | sed 's,^[$]{ROOT}/,,')
 for machine in arm64 x86_64; do
     folder=$build/$machine
     rm -rf "$folder" && mkdir -p "$folder"
-    for file in $files src/agent/macos/*.c; do
+    for file in $files $more src/agent/macos/*.c; do
         clang-14 --target=$machine-apple-macos13 -std=c11 -O1 -D_GNU_SOURCE -DEXEAT_VERSION='"0.1.0"' -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
             -Werror -fno-strict-aliasing -nostdlibinc -isystem $system/include -Isrc -Iinclude -c "$file" -o "$folder/${file//\//_}.o"
     done

@@ -1,6 +1,8 @@
 /* eslogger_parse.c: see eslogger_parse.h. Pure. */
 #include "agent/macos/eslogger_parse.h"
 
+#include "base/rfc3339.h"
+
 enum { TOKEN_EUID = 1, TOKEN_PID = 5, TOKEN_VERSION = 7, TOKEN_NUMBERS = 8 };
 
 static const char *const event_names[] = {
@@ -52,10 +54,14 @@ static bool read_token(struct json_text *t, const struct json_value *token, stru
 
 static bool read_process(struct json_text *t, const struct json_value *of, struct eslogger_process *p)
 {
+    char time[64];
     if (!read_token(t, json_member(t, of, "audit_token"), p))
         return false;
     p->parent = number(t, of, "original_ppid");
     p->session = number(t, of, "session_id");
+    p->start_s = -1;
+    if (json_read_str(t, json_member(t, of, "start_time"), time, sizeof time))
+        rfc3339_parse(span_str(time), &p->start_s);
     p->is_platform_binary = json_is_yes(json_member(t, of, "is_platform_binary"));
     const struct json_value *file = json_member(t, of, "executable");
     return file && text(t, file, "path", p->executable, sizeof p->executable) && p->executable[0] &&
@@ -82,12 +88,26 @@ static bool read_destination(struct json_text *t, const struct json_value *of, c
     return true;
 }
 
+/* Those that fit; the first ones say what a program was started as. */
+static void read_arguments(struct json_text *t, const struct json_value *list, struct eslogger_event *e)
+{
+    for (const struct json_value *v = json_first(t, list); v; v = json_next(t, list, v)) {
+        char *at = e->arguments + e->arguments_len;
+        if (!json_read_str(t, v, at, sizeof e->arguments - e->arguments_len))
+            return;
+        e->arguments_len += strlen(at) + 1;
+    }
+}
+
 static bool read_event(struct json_text *t, const struct json_value *of, struct eslogger_event *e)
 {
     const char *member = e->kind == ESLOGGER_OPEN ? "file" : e->kind == ESLOGGER_CLOSE ? "target" : "source";
-    if (e->kind == ESLOGGER_EXEC) {
-        if (!read_process(t, json_member(t, of, "target"), &e->process))
-            return false;
+    const char *whom = e->kind == ESLOGGER_EXEC ? "target" : "child";
+    bool of_process = e->kind == ESLOGGER_FORK || e->kind == ESLOGGER_EXEC || e->kind == ESLOGGER_EXIT;
+    if (of_process && e->kind != ESLOGGER_EXIT && !read_process(t, json_member(t, of, whom), &e->process))
+        return false;
+    if (of_process) {
+        read_arguments(t, json_member(t, of, "args"), e);
         memcpy(e->path, e->process.executable, sizeof e->path);
         return true;
     }

@@ -1,5 +1,6 @@
 /* main.c: exeat-agent of macOS: the plain core behind a Unix socket, one thread and poll(2). Root and the agent's own user may ask.
  * Exit: 0 ended by a signal, 1 could not start, 2 usage. Untested on a Mac: type-checked and linked only. */
+#include "agent/macos/platform_macos.h"
 #include "agent/plain/plain.h"
 
 #include <poll.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
-enum { LINKS_MAX = 16, READ_BYTES = 16384, BACKLOG = 16 };
+enum { LINKS_MAX = 16, READ_BYTES = 16384, BACKLOG = 16, TURN_MS = 1000 };
 
 static const char help[] =
     "exeat-agent: tells a local Exeat proxy which process is behind a connection\n"
@@ -86,16 +87,22 @@ static void move(struct instance *i, short events)
 
 static void serve(struct plain *core, int listener)
 {
-    struct pollfd polled[LINKS_MAX + 1];
+    struct pollfd polled[LINKS_MAX + 1 + INTAKE_STREAMS];
+    int streams[INTAKE_STREAMS];
     while (!stopped) {
+        platform_macos_turn(plain_platform(core), now_ms());
+        platform_macos_fds(plain_platform(core), streams);
+        for (int i = 0; i < INTAKE_STREAMS; i++) /* poll() passes over what is -1 */
+            polled[LINKS_MAX + 1 + i] = (struct pollfd){.fd = streams[i], .events = POLLIN};
         int wait_ms = plain_turn(core, now_ms());
+        wait_ms = wait_ms < 0 || wait_ms > TURN_MS ? TURN_MS : wait_ms;
         polled[LINKS_MAX] = (struct pollfd){.fd = listener, .events = POLLIN};
         for (int i = 0; i < LINKS_MAX; i++) {
             bool writes = instances[i].fd >= 0 && buf_len(plain_link_out(instances[i].link)) > 0;
             polled[i] =
                 (struct pollfd){.fd = instances[i].fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))};
         }
-        if (poll(polled, LINKS_MAX + 1, wait_ms) < 0)
+        if (poll(polled, LINKS_MAX + 1 + INTAKE_STREAMS, wait_ms) < 0)
             continue; /* a signal */
         for (int i = 0; i < LINKS_MAX; i++)
             if (polled[i].fd >= 0 && polled[i].revents)

@@ -5,6 +5,7 @@
 #include "agent/platform.h"
 
 #include "agent/macos/describe.h"
+#include "agent/macos/platform_macos.h"
 #include "agent/macos/sockets.h"
 #include "base/must.h"
 
@@ -25,10 +26,71 @@ struct platform {
     struct kept kept[KEPT_MAX]; /* the oldest is given up first */
     size_t kept_next;
     uint64_t serial;
-    struct arena looks; /* what the last platform_history() told */
-    const char *sentences[4];
+    struct arena looks;      /* what the last platform_history() told */
+    struct intake *intake;   /* owned; its strings are views like those in `looks` */
+    struct streams *streams; /* owned */
+    int64_t now_ms, aged_ms;
+    const char *sentences[5];
     size_t sentence_count;
 };
+
+static const char *const events_command[] = {
+    "/usr/bin/eslogger", "fork", "exec", "exit", "open", "create", "close", "rename", "mmap", NULL};
+static const char *const log_command[] = {
+    "/usr/bin/log",
+    "stream",
+    "--style",
+    "ndjson",
+    "--level",
+    "default",
+    "--predicate",
+    "senderImagePath BEGINSWITH \"/System/Library/Frameworks/Security.framework/\" AND eventMessage "
+    "BEGINSWITH \"Sec\"",
+    NULL};
+
+/* Of a regular file, and never one that would be waited for. */
+static int64_t read_head(const char *path, uint8_t *head, size_t size, int64_t *ret_size)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int64_t n = -1;
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        *ret_size = st.st_size;
+        n = read(fd, head, size);
+    }
+    close(fd);
+    return n;
+}
+
+/* Only root may have the events told; without them nothing is known of who used a key, either. */
+static void begin_streams(struct platform *p)
+{
+    const char *const *const commands[INTAKE_STREAMS] = {events_command, log_command};
+    p->intake = intake_new(read_head);
+    p->streams = p->intake && geteuid() == 0 ? streams_new(p->intake, commands) : NULL;
+}
+
+void platform_macos_fds(const struct platform *p, int ret[INTAKE_STREAMS])
+{
+    for (int i = 0; i < INTAKE_STREAMS; i++)
+        ret[i] = -1;
+    if (p->streams)
+        streams_fds(p->streams, ret);
+}
+
+void platform_macos_turn(struct platform *p, int64_t now_ms)
+{
+    enum { AGE_EVERY_MS = 10000 };
+    p->now_ms = now_ms;
+    if (p->streams)
+        streams_turn(p->streams, now_ms);
+    if (!p->intake || now_ms - p->aged_ms < AGE_EVERY_MS)
+        return;
+    p->aged_ms = now_ms;
+    intake_age(p->intake, now_ms);
+}
 
 struct platform *platform_new(struct platform_early *take_early, const struct knowledge *know,
                               const char **ret_error)
@@ -42,8 +104,11 @@ struct platform *platform_new(struct platform_early *take_early, const struct kn
     }
     arena_init(&p->looks, LOOKS_BYTES);
     p->sentences[p->sentence_count++] = "macOS: who holds a connection now is known; who opened it is not";
+    begin_streams(p);
     p->sentences[p->sentence_count++] =
-        "macOS: of what processes did before, only the libraries they have mapped are seen";
+        p->streams
+            ? "macOS: what processes did is told by eslogger and log, where they may run (full disk access)"
+            : "macOS: of what processes did before, only the libraries they have mapped are seen";
     p->sentences[p->sentence_count++] = "macOS: the use of CommonCrypto cannot be observed";
     if (geteuid() != 0)
         p->sentences[p->sentence_count++] = "macOS: other users' processes: not root";
@@ -56,6 +121,8 @@ void platform_free(struct platform *p)
         if (p->kept[i].process)
             process_unref(p->kept[i].process);
     arena_reset(&p->looks);
+    streams_free(p->streams);
+    intake_free(p->intake);
     free(p);
 }
 
@@ -127,14 +194,20 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
                       struct agent_history *ret)
 {
     const unsigned libraries = 1u << AGENT_HISTORY_TLS_LIBRARY | 1u << AGENT_HISTORY_CRYPTO_LIBRARY;
+    const int64_t ms_per_s = 1000;
     (void)a;
     memset(ret, 0, sizeof *ret);
     arena_reset(&p->looks);
-    describe_libraries((int)s->pid, &p->looks, ret);
-    for (size_t i = 0; i < ret->row_count; i++)
+    if (p->streams)
+        streams_turn(p->streams, p->now_ms); /* what came before the question is told with the answer */
+    ret->not_observable = (1u << AGENT_HISTORY_KIND_COUNT) - 1; /* CommonCrypto's use never can be */
+    if (p->intake)
+        intake_ask(p->intake, s->pid, s->start_ms / ms_per_s, p->now_ms, ret);
+    size_t told = ret->row_count;
+    describe_libraries((int)s->pid, &p->looks, ret); /* those from before the agent */
+    for (size_t i = told; i < ret->row_count; i++)
         ret->rows[i].name = s->name;
-    ret->not_observable =
-        ((1u << AGENT_HISTORY_KIND_COUNT) - 1) & ~libraries; /* CommonCrypto's use never can be */
+    ret->not_observable &= ~libraries;
     return true;
 }
 

@@ -92,6 +92,11 @@ void plain_free(struct plain *p)
     free(p);
 }
 
+struct platform *plain_platform(struct plain *p)
+{
+    return p->platform;
+}
+
 struct plain_link *plain_link_open(struct plain *p, int64_t peer_uid, int64_t peer_pid)
 {
     struct plain_link *link = calloc(1, sizeof *link);

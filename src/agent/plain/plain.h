@@ -20,6 +20,8 @@ struct plain_link;
 struct plain *plain_new(const struct knowledge *know, const char **ret_error);
 void plain_free(struct plain *p); /* after its links are closed */
 
+struct platform *plain_platform(struct plain *p); /* a view, as long as the core */
+
 /* A peer that may ask has connected: says hello to it. `uid` -1: this system has none. */
 struct plain_link *plain_link_open(struct plain *p, int64_t peer_uid, int64_t peer_pid);
 void plain_link_close(struct plain_link *link);

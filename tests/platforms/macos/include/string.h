@@ -14,6 +14,7 @@ size_t strnlen(const char *s, size_t n);
 size_t strspn(const char *s, const char *set);
 size_t strcspn(const char *s, const char *set);
 int strcmp(const char *a, const char *b);
+char *strndup(const char *s, size_t n);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);

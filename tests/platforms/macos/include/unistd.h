@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 int close(int fd);
+int pipe(int ends[2]);
 int unlink(const char *path);
 int gethostname(char *name, size_t size);
 int getpeereid(int fd, uid_t *uid, gid_t *gid);
