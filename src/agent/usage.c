@@ -48,11 +48,11 @@ static struct program *set_of(const struct usage *u, const char *path)
     return (struct program *)u->programs[(x ^ x >> 29) % SETS];
 }
 
-/* The one of now; clocks that go back count into the latest. */
+/* The one of now; while a clock is a little behind, the latest. */
 static struct slice *slice_now(struct program *p, int64_t now_ms)
 {
     int64_t now = now_ms / SLICE_MS;
-    if (now - p->slice >= SLICES || p->slice == 0) {
+    if (now - p->slice >= SLICES || p->slice - now > 1) {
         memset(p->slices, 0, sizeof p->slices);
         p->slice = now;
     }
@@ -140,40 +140,38 @@ bool usage_find(const struct usage *u, const char *path, int64_t now_ms, struct 
 
 /* ---- the file ---- */
 
-enum { NUMBERS = 7, DIGITS_MAX = 15 };
+enum { NUMBERS = 7, DIGITS_MAX = 15, SLICE_DIGITS_MAX = 6, COUNT_DIGITS_MAX = 8 };
+
+/* A number of so many digits at most, and `end`; what follows, or NULL. NULL gives NULL. */
+static const char *read_number(const char *text, size_t digits_max, char end, int64_t *ret)
+{
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    if (digits == 0 || digits > digits_max || text[digits] != end)
+        return NULL;
+    *ret = strtoll(text, NULL, 10);
+    return text + digits + 1;
+}
 
 /* Seven numbers and blanks; what follows, or NULL. */
 static const char *read_numbers(const char *line, int64_t numbers[NUMBERS])
 {
-    for (size_t i = 0; i < NUMBERS; i++) {
-        size_t digits = strspn(line, "0123456789");
-        if (digits == 0 || digits > DIGITS_MAX || line[digits] != ' ')
-            return NULL;
-        numbers[i] = strtoll(line, NULL, 10);
-        line += digits + 1;
-    }
+    for (size_t i = 0; i < NUMBERS; i++)
+        line = read_number(line, DIGITS_MAX, ' ', &numbers[i]);
     return line;
 }
 
 /* "@SLICE:1,0,7,0,... ": of the last days, the oldest first; nothing where the line says nothing of them. What follows, or NULL. */
 static const char *read_slices(const char *line, int64_t *ret_slice, struct slice slices[SLICES])
 {
-    int64_t slice = 0;
-    unsigned counts[2 * SLICES];
-    int used = 0;
+    int64_t slice = 0, counts[2 * SLICES] = {0};
     if (line[0] != '@')
         return line;
-    if (sscanf(line, "@%6" SCNd64 ":%n", &slice, &used) != 1 || used == 0)
-        return NULL;
-    line += used;
-    for (size_t i = 0; i < 2 * SLICES; i++) {
-        used = 0;
-        if (sscanf(line, "%8u%n", &counts[i], &used) != 1 || line[used] != (i + 1 < 2 * SLICES ? ',' : ' '))
-            return NULL;
-        line += used + 1;
-    }
-    for (size_t i = 0; i < SLICES; i++)
-        slices[(size_t)(slice + 1 + (int64_t)i) % SLICES] = (struct slice){counts[2 * i], counts[2 * i + 1]};
+    line = read_number(line + 1, SLICE_DIGITS_MAX, ':', &slice);
+    for (size_t i = 0; i < 2 * SLICES; i++)
+        line = read_number(line, COUNT_DIGITS_MAX, i + 1 < 2 * SLICES ? ',' : ' ', &counts[i]);
+    for (size_t i = 0; line && i < SLICES; i++)
+        slices[(size_t)(slice + 1 + (int64_t)i) % SLICES] =
+            (struct slice){(uint32_t)counts[2 * i], (uint32_t)counts[2 * i + 1]};
     *ret_slice = slice;
     return line;
 }
