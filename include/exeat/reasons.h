@@ -48,6 +48,9 @@
       "The baseline does not know this sender")                                                              \
     R(BASELINE_DESTINATION, "baseline_destination", 403, "http_request_denied",                              \
       "The baseline does not let this sender reach this destination")                                        \
+    R(MANY_TENANTS, "many_tenants", 403, "http_request_denied",                                              \
+      "Anybody can have a place there: the baseline approves one tenant's host or a path of it, not all of " \
+      "it")                                                                                                  \
     R(RULE, "rule", 403, "http_request_denied", "A rule does not let this out")                              \
     R(SENDER_UNKNOWN, "sender_unknown", 403, "http_request_denied", "The sender could not be determined")    \
     R(SENDER_BORROWED, "sender_borrowed", 403, "http_request_denied",                                        \

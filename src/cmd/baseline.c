@@ -32,12 +32,13 @@ static const char learn_help[] =
 static const char show_help[] =
     "usage: exeat baseline show [--json] [--state DIR | --config FILE]\n"
     "\n"
-    "Lists the baseline's exceptions, and what was learned: sender, destination, how often, on how many "
-    "hosts, "
-    "since when.\n"
+    "Lists the baseline's exceptions, notes about entries that hold for less than they may seem to, and what "
+    "was learned: sender,\n"
+    "destination, how often, on how many hosts, since when.\n"
     "\n"
     "  -j, --json          one JSON object a line: pairs, which have a host; exceptions, which have a "
-    "ticket\n" BASELINE_PLACES "\n"
+    "ticket;\n"
+    "                      notes, which have a note\n" BASELINE_PLACES "\n"
     "exit codes: 0 done   1 the database can't be used   2 wrong configuration or usage\n"
     "example: exeat baseline show --json | jq -r 'select(.hosts > 1) | .host'\n";
 
@@ -272,6 +273,22 @@ static void show_exception_json(const struct baseline_exception *e, int64_t now_
     json_decref(o);
 }
 
+/* What of the baseline holds for less than it may seem to. */
+static void show_hints(const struct conf *conf, const struct baseline *b, bool as_json)
+{
+    struct baseline_hint h;
+    for (size_t cursor = 0; b && baseline_next_hint(b, &cursor, &h);) {
+        json_t *o = as_json
+                        ? json_pack("{s:s, s:s, s:i}", "note", h.text, "sender", h.name, "line", (int)h.line)
+                        : NULL;
+        if (o)
+            json_dumpf(o, stdout, JSON_COMPACT), putchar('\n');
+        else if (!as_json)
+            printf("%s:%u: note: \"%s\" %s\n", conf->policy.baseline, h.line, h.name, h.text);
+        json_decref(o);
+    }
+}
+
 /* Those that have ended, or all. -1 with reterr: the baseline cannot be read. */
 static int show_exceptions(const struct conf *conf, bool as_json, bool ended_only, struct err *reterr)
 {
@@ -289,6 +306,8 @@ static int show_exceptions(const struct conf *conf, bool as_json, bool ended_onl
         else
             show_exception(&e, conf->policy.baseline, now_s);
     }
+    if (!ended_only)
+        show_hints(conf, b, as_json);
     baseline_free(b);
     buf_free(&text);
     return result;

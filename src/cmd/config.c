@@ -15,8 +15,10 @@ static const char check_help[] =
     "\n"
     "Reads FILE (default: exeat.yaml of the state folder, else /etc/exeat/exeat.yaml) and everything it "
     "names, as exeatd\n"
-    "would: baseline, passwords, certificates, GeoIP databases. Prints ok, or the first error with file, "
-    "line and column.\n"
+    "would: baseline, passwords, certificates, GeoIP databases. Prints ok, with notes about entries of the "
+    "baseline "
+    "that hold for\n"
+    "less than they may seem to, or the first error with file, line and column.\n"
     "\n"
     "      --json   {\"ok\":true,\"file\":...} or "
     "{\"ok\":false,\"file\":...,\"line\":N,\"column\":N,\"error\":...}\n"
@@ -96,6 +98,14 @@ static int print_json(const char *file, const struct err *err)
     return err ? CMD_USAGE : code;
 }
 
+/* What is right and may mean less than it says. */
+static void print_hints(const struct snapshot *s)
+{
+    struct baseline_hint h;
+    for (size_t cursor = 0; baseline_next_hint(s->baseline, &cursor, &h);)
+        printf("%s:%u: note: \"%s\" %s\n", s->conf->policy.baseline, h.line, h.name, h.text);
+}
+
 int cmd_config_check(int argc, char **argv)
 {
     struct err err = {0};
@@ -110,7 +120,7 @@ int cmd_config_check(int argc, char **argv)
     if (json)
         code = print_json(path, s ? NULL : &err);
     else
-        code = s ? (printf("%s: ok\n", path), CMD_OK) : cmd_fail(&err, CMD_USAGE);
+        code = s ? (print_hints(s), printf("%s: ok\n", path), CMD_OK) : cmd_fail(&err, CMD_USAGE);
     snapshot_unref(s);
     return code;
 }

@@ -149,10 +149,10 @@ static enum match match_entry(const struct entry *e, const struct baseline_quest
         return MATCH_NO;
     if (e->role && !has_role(q, e->role))
         return MATCH_NO;
-    if (!e->by_process)
-        return MATCH_YES;
     if (!(e->confidences & 1u << v->confidence))
         return MATCH_NO;
+    if (!e->by_process)
+        return MATCH_YES;
     if (e->wants_fixed_path && v->writable_by_user)
         return MATCH_NO;
     if (e->wants_no_interpreter && is_interpreter(v))
@@ -271,8 +271,15 @@ static struct filter_set host_filters(const struct host *h)
     return set;
 }
 
+/* Everything, or any name that lies in a network: who says that says nothing about which tenant of a place he means. */
+static bool is_wide(const struct destination *d, const struct host *h)
+{
+    return d->name == DESTINATION_ANY || (d->name == DESTINATION_UNNAMED && !h->is_ip);
+}
+
 /* Fills in what the entry says about the destination. */
-static void decide_destination(const struct entry *e, const struct baseline_question *q, struct verdict *v)
+static void decide_destination(const struct baseline *b, const struct entry *e,
+                               const struct baseline_question *q, struct verdict *v)
 {
     struct filter_set filters = host_filters(q->host);
     v->reason = REASON_BASELINE_DESTINATION;
@@ -284,6 +291,10 @@ static void decide_destination(const struct entry *e, const struct baseline_ques
         bool needs_path = d->path && !q->path.data, sure = hold == HOLD_YES && !needs_path;
         if (hold == HOLD_NO || (!sure && v->selector))
             continue; /* something else may be sure */
+        if (is_wide(d, q->host) && destinations_find(b->kinds, q->host)) {
+            v->reason = v->selector ? v->reason : REASON_MANY_TENANTS;
+            continue;
+        }
         v->reason = REASON_NONE;
         v->selector = d->text;
         v->selector_line = d->line;
@@ -358,11 +369,11 @@ struct search {
 };
 
 /* An exception, or what merely adds, decides only what it lets out. */
-static void look_at_addition(const struct entry *e, enum match match, const struct baseline_question *q,
-                             struct search *s)
+static void look_at_addition(const struct baseline *b, const struct entry *e, enum match match,
+                             const struct baseline_question *q, struct search *s)
 {
     struct verdict v = {0};
-    decide_destination(e, q, &v);
+    decide_destination(b, e, q, &v);
     if (match == MATCH_NO || v.reason != REASON_NONE)
         return;
     if (!term_holds(&e->term, q->now_s))
@@ -377,11 +388,12 @@ static void look_at_addition(const struct entry *e, enum match match, const stru
         s->suspended = e;
 }
 
-static void look_at_entry(const struct entry *e, const struct baseline_question *q, struct search *s)
+static void look_at_entry(const struct baseline *b, const struct entry *e, const struct baseline_question *q,
+                          struct search *s)
 {
     enum match match = match_entry(e, q);
     if (e->term.ticket || e->adds) {
-        look_at_addition(e, match, q, s);
+        look_at_addition(b, e, match, q, s);
         return;
     }
     s->pending = s->pending || match == MATCH_HASH_PENDING;
@@ -408,14 +420,14 @@ void baseline_decide(const struct baseline *b, const struct baseline_question *q
     uint8_t filter = q->sender && q->sender->executable ? filter_of(q->sender->executable) : FILTER_NONE;
     for (size_t i = 0; i < b->entry_count && !s.found; i++)
         if (b->filters[i] == FILTER_NONE || b->filters[i] == filter)
-            look_at_entry(&b->entries[i], q, &s);
+            look_at_entry(b, &b->entries[i], q, &s);
     if (s.found) {
         name_entry(s.found, &v);
         v.entry_by = strongest_selector(s.found);
         v.mode = s.found->has_mode ? s.found->mode : b->mode;
         v.handling = s.found->handling;
         v.probe = s.found->probe;
-        decide_destination(s.found, q, &v);
+        decide_destination(b, s.found, q, &v);
     } else if (s.suspended) {
         decide_suspended(b, s.suspended, q->sender, &v);
     } else if (s.changed) {

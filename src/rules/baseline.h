@@ -17,6 +17,12 @@
  * A borrowed identity (struct sender_who) suspends the entries that name a program: the file is right and what it does is
  * another's will. An entry may say which of these it puts up with: `borrowed: [preload]`.
  *
+ * Whoever it is that the agent isn't sure of (anything but `exact`) matches only entries that name that confidence, those about the client's
+ * network, its role or the authenticated user as well: where no agent tells, `confidence: [exact, unknown]` says that this is known.
+ *
+ * Places of many tenants (rules/destinations.h) are approved one by one: nothing wider than a tenant's host, or a path of a host that
+ * they share, lets them out; `any` and `resolve` leave them out.
+ *
  * Destinations: an item holds when all of its selectors hold; the sender may reach what any item holds for. Names come
  * first: nothing is resolved unless the name itself passed, because a name can carry data. Hence an item with
  * only `network` or `asn` covers addresses that the client names literally; with `resolve: true` it says that any name
@@ -68,8 +74,8 @@ struct baseline_question {
 
 /* NULL fills reterr with file (`name`), line and column. */
 struct baseline *baseline_parse(struct span text, const char *name, struct err *reterr);
-/* The same with another table of what is never approved whole than the built-in one. */
-struct baseline *baseline_parse_with(struct span text, const char *name, const struct destinations *kinds,
+/* The same with another table of what is never approved whole than the built-in one; the baseline takes a reference of its own. */
+struct baseline *baseline_parse_with(struct span text, const char *name, struct destinations *kinds,
                                      struct err *reterr);
 void baseline_free(struct baseline *b); /* NULL is fine */
 
@@ -89,6 +95,14 @@ unsigned baseline_role_line(const struct baseline *b);
 unsigned baseline_terminate_line(const struct baseline *b);
 
 enum { BASELINE_EXCEPTION_DAYS = 7, BASELINE_EXCEPTION_DAYS_MAX = 90 }; /* by command, unless told; ever */
+
+/* What in the baseline holds for less than somebody may read in it; texts are views into the baseline, or static. */
+struct baseline_hint {
+    const char *name; /* of the sender */
+    unsigned line;
+    const char *text;
+};
+bool baseline_next_hint(const struct baseline *b, size_t *cursor, struct baseline_hint *ret);
 
 /* What holds for a while; every text is a view into the baseline. */
 struct baseline_exception {

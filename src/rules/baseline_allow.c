@@ -132,6 +132,7 @@ static int read_selectors(struct baseline_reader *r, const struct yaml_node *ite
               : domain ? DESTINATION_DOMAIN
               : any    ? DESTINATION_ANY
                        : DESTINATION_UNNAMED;
+    d->many = (host || domain) && destinations_find(r->kinds, &d->host);
     const struct yaml_node *path = yaml_find(item, "path");
     if (path && read_path(r, path, d) != 0)
         return -1;

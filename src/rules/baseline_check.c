@@ -1,5 +1,6 @@
 /* baseline_check.c: what can never count, because something before it always does. A baseline that holds such lines says
  * something else than its author reads in it. Pure. */
+#include "rules/baseline.h"
 #include "rules/baseline_model.h"
 
 static bool network_within(const struct ip_network *inner, const struct ip_network *outer)
@@ -39,7 +40,7 @@ static bool name_covers(const struct destination *wide, const struct destination
 {
     switch (wide->name) {
     case DESTINATION_ANY:
-        return true;
+        return !narrow->many;
     case DESTINATION_HOST:
         return narrow->name == DESTINATION_HOST && host_equal(&wide->host, &narrow->host);
     case DESTINATION_DOMAIN:
@@ -52,7 +53,7 @@ static bool name_covers(const struct destination *wide, const struct destination
         return wide->resolve || !narrow->resolve;
     if (narrow->name == DESTINATION_ANY)
         return false;
-    return wide->resolve || (narrow->name == DESTINATION_HOST && narrow->host.is_ip);
+    return (wide->resolve && !narrow->many) || (narrow->name == DESTINATION_HOST && narrow->host.is_ip);
 }
 
 static bool network_covers(const struct destination *wide, const struct destination *narrow)
@@ -97,4 +98,37 @@ const struct destination *destination_find_cover(const struct destination *const
         if (destination_covers(items[i], d))
             return items[i];
     return NULL;
+}
+
+/* ---- what holds for less than it may seem to ---- */
+
+static const char only_exact[] =
+    "holds for senders that are exact alone; where no agent tells who it is, say "
+    "confidence: [exact, unknown] beside it";
+static const char not_many[] = "does not hold for places of many tenants (policy/destinations.yaml): name "
+                               "one tenant's host, or a path of a "
+                               "host that they share";
+
+static const struct destination *find_wide(const struct destination_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->items[i]->name == DESTINATION_ANY || l->items[i]->resolve)
+            return l->items[i];
+    return NULL;
+}
+
+/* Two for each sender: the cursor counts them all. */
+bool baseline_next_hint(const struct baseline *b, size_t *cursor, struct baseline_hint *ret)
+{
+    for (; *cursor < 2 * b->entry_count; ++*cursor) {
+        const struct entry *e = &b->entries[*cursor / 2];
+        const struct destination *wide = *cursor % 2 ? find_wide(&e->allow) : NULL;
+        if (*cursor % 2 ? !wide : e->by_process || e->names_confidence)
+            continue;
+        *ret = wide ? (struct baseline_hint){e->name, wide->line, not_many}
+                    : (struct baseline_hint){e->name, e->line, only_exact};
+        ++*cursor;
+        return true;
+    }
+    return false;
 }

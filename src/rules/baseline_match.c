@@ -200,14 +200,16 @@ static void set_reservations(struct entry *e, bool names_confidence)
     bool path =
         c[CONDITION_EXECUTABLE] || c[CONDITION_PACKAGE] || c[CONDITION_SCRIPT] || c[CONDITION_SCRIPT_SHA256];
     bool script = c[CONDITION_SCRIPT] || c[CONDITION_SCRIPT_SHA256];
-    e->by_process = names_confidence;
+    bool about_client = e->has_client || e->proxy_user || e->role;
+    e->by_process = names_confidence && !about_client;
     for (int i = 0; i < CONDITION_COUNT; i++)
         e->by_process = e->by_process || c[i];
     e->names_program = path || c[CONDITION_SHA256] || c[CONDITION_SIGNATURE];
     e->wants_fixed_path = path && !c[CONDITION_SHA256] && !c[CONDITION_UNIT];
     e->wants_no_interpreter = e->by_process && !script && !c[CONDITION_UNIT];
+    e->names_confidence = names_confidence;
     if (!names_confidence)
-        e->confidences = e->by_process ? 1u << AGENT_CONFIDENCE_EXACT : CONFIDENCES_ALL;
+        e->confidences = 1u << AGENT_CONFIDENCE_EXACT;
 }
 
 static int check_interpreter(struct baseline_reader *r, const struct yaml_node *match, const struct entry *e)

@@ -30,6 +30,7 @@ enum destination_name { DESTINATION_UNNAMED, DESTINATION_ANY, DESTINATION_HOST, 
 struct destination {
     enum destination_name name;
     struct host host; /* HOST; DOMAIN: a name */
+    bool many;        /* of these: a place among those of many tenants, which nothing wider covers */
     bool has_network;
     bool resolve; /* UNNAMED: names may be resolved to see whether they lie in network or asn */
     struct ip_network network;
@@ -69,6 +70,7 @@ struct entry {
     bool has_client;
     struct ip_network client;
     unsigned confidences;        /* bits 1 << enum agent_confidence */
+    bool names_confidence;       /* else they are what goes without saying: exact */
     uint32_t borrowed;           /* set of enum sender_borrowed that it puts up with */
     bool names_program;          /* by file, package or script: a borrowed identity suspends it */
     bool by_process;             /* some condition is about the process */
@@ -90,7 +92,8 @@ struct pki_entry {
 };
 
 struct baseline {
-    struct arena arena; /* owned: all of it, this struct too */
+    struct arena arena;         /* owned: all of it, this struct too */
+    struct destinations *kinds; /* counted: what is never approved whole */
     enum verdict_mode mode;
     enum verdict_mode unknown_mode;
     bool unknown_allowed;
@@ -129,8 +132,6 @@ static inline uint8_t filter_of(const char *text)
         hash = filter_step(hash, text[i - 1]);
     return filter_end(hash);
 }
-
-enum { CONFIDENCES_ALL = (1 << AGENT_CONFIDENCE_COUNT) - 1 };
 
 static inline bool term_holds(const struct term *t, int64_t now_s)
 {

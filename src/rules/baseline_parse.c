@@ -241,7 +241,7 @@ struct baseline *baseline_parse(struct span text, const char *name, struct err *
     return b;
 }
 
-struct baseline *baseline_parse_with(struct span text, const char *name, const struct destinations *kinds,
+struct baseline *baseline_parse_with(struct span text, const char *name, struct destinations *kinds,
                                      struct err *reterr)
 {
     struct baseline_reader r = {.b = baseline_new(), .reterr = reterr, .file = name, .kinds = kinds};
@@ -250,6 +250,7 @@ struct baseline *baseline_parse_with(struct span text, const char *name, const s
         err_set(reterr, name, 0, 0, "no memory");
         return NULL;
     }
+    r.b->kinds = destinations_ref(kinds);
     arena_init(&tree, TREE_BYTES);
     const struct yaml_node *top = yaml_read(&tree, text, name, reterr);
     bool fine = top && read_top(&r, top) == 0;
@@ -264,6 +265,7 @@ void baseline_free(struct baseline *b)
 {
     if (!b)
         return;
+    destinations_free(b->kinds);
     struct arena arena = b->arena; /* b lives in it */
     arena_reset(&arena);
 }

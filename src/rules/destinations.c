@@ -6,11 +6,13 @@
 #include "facts/domain.h"
 
 #include <libpsl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { BYTES_MAX = 16 * 1024 * 1024, ROWS_MAX = 100000, VERSION = 1 };
 
 struct destinations {
+    atomic_uint refs;
     struct arena arena;           /* owned: all rows and texts */
     const char *name;             /* view into the arena: of the file */
     struct destination_row *rows; /* view into the arena; by domain, what is shared first */
@@ -132,6 +134,7 @@ struct destinations *destinations_parse(struct span text, const char *name, stru
     struct destinations *d = calloc(1, sizeof *d);
     if (!d)
         return err_set(reterr, name, 0, 0, "no memory"), NULL;
+    atomic_init(&d->refs, 1);
     arena_init(&tree, BYTES_MAX);
     arena_init(&d->arena, BYTES_MAX);
     const struct yaml_node *top = yaml_read(&tree, text, name, reterr);
@@ -149,9 +152,15 @@ struct destinations *destinations_new(struct err *reterr)
     return destinations_parse(destinations_builtin(), DESTINATIONS_FILE, reterr);
 }
 
+struct destinations *destinations_ref(struct destinations *d)
+{
+    atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
+    return d;
+}
+
 void destinations_free(struct destinations *take_d)
 {
-    if (!take_d)
+    if (!take_d || atomic_fetch_sub_explicit(&take_d->refs, 1, memory_order_acq_rel) != 1)
         return;
     arena_reset(&take_d->arena);
     free(take_d);

@@ -23,7 +23,8 @@ struct destinations;
 struct destinations *destinations_parse(struct span text, const char *name, struct err *reterr);
 /* The built-in table. NULL fills reterr. */
 struct destinations *destinations_new(struct err *reterr);
-void destinations_free(struct destinations *take_d); /* NULL is fine */
+struct destinations *destinations_ref(struct destinations *d);
+void destinations_free(struct destinations *take_d); /* one reference; NULL is fine */
 
 /* The name of the file that it was read from, for refusals. */
 const char *destinations_name(const struct destinations *d);

@@ -308,8 +308,11 @@ ALLOWED_PATHS = ["/usr/lib/git-core/git-remote-http", "/usr/lib/apt/methods/http
 PLACES = [{"domain": "exeat.test"}, {"network": "127.0.0.0/8"}, {"network": "::1/128"}]
 
 
+ANYBODY = ["exact", "stale", "ambiguous", "unknown"]  # whatever the agent says of who it is, if it says anything
+
+
 def default_baseline(mode="enforce", extra=(), unknown="block"):
-    senders = [{"name": "raw", "match": {"client_network": RAW_CLIENT + "/32"}, "allow": [{"use": "tests"}]}]
+    senders = [{"name": "raw", "match": {"client_network": RAW_CLIENT + "/32", "confidence": ANYBODY}, "allow": [{"use": "tests"}]}]
     senders += list(extra)
     paths = {os.path.realpath(shutil.which(t)) for t in ALLOWED_TOOLS if shutil.which(t)}
     for path in sorted(paths | set(ALLOWED_PATHS)):

@@ -73,7 +73,7 @@ def watched(tmp_path_factory):
 @pytest.fixture(scope="module")
 def proxy(dns, ports, authority, watched):
     anywhere = [{"any": True}]
-    senders = [{"name": "raw", "match": {"client_network": harness.RAW_CLIENT + "/32"}, "allow": anywhere},
+    senders = [{"name": "raw", "match": {"client_network": harness.RAW_CLIENT + "/32", "confidence": harness.ANYBODY}, "allow": anywhere},
                {"name": "report", "mode": "report", "match": {"executable": tool("wget")}, "allow": anywhere}]
     senders += [{"name": name, "match": {"executable": tool(name)}, "allow": anywhere} for name in ("curl", "openssl")]
     senders += [{"name": "npm", "match": {"executable": tool("node"), "script": npm()}, "allow": anywhere}] if shutil.which("node") else []

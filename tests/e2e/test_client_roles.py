@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import origins
-from harness import DEADLINE, default_baseline, merge, open_for_others, patience, read_all, tool
+from harness import ANYBODY, DEADLINE, default_baseline, merge, open_for_others, patience, read_all, tool
 from test_terminate import Inspection
 from pki import Pki
 
@@ -57,7 +57,7 @@ def read_until(sock, text):
 def listening(make_proxy, authority, pki, entries=None, **listen):
     """A proxy with one TLS listener, `tls_port`; whoever has the role may reach the tests' hosts, nobody else."""
     port = origins.free_port()
-    entries = entries or [{"name": "gateway", "match": {"role": ROLE}, "allow": [{"use": "tests"}]}]
+    entries = entries or [{"name": "gateway", "match": {"role": ROLE, "confidence": ANYBODY}, "allow": [{"use": "tests"}]}]
     baseline = merge(default_baseline(), {"senders": entries})
     p = make_proxy("roles", baseline=baseline)
     p.tls_port = port
@@ -230,7 +230,7 @@ def test_renegotiation_is_refused(proxy, authority, pki):
 
 def test_terminate_behind_a_tls_listener(make_proxy, authority, pki, https, name, inspection):
     """TLS to the proxy, and inside of it TLS that ends there too: the role is that of the exchanges inside."""
-    entries = [{"name": "gateway", "match": {"role": ROLE}, "handling": "terminate", "allow": [{"use": "tests"}]}]
+    entries = [{"name": "gateway", "match": {"role": ROLE, "confidence": ANYBODY}, "handling": "terminate", "allow": [{"use": "tests"}]}]
     p = listening(make_proxy, authority, pki, entries)
     p.config["inspection"] = {"ca_certificate": str(inspection.certificate), "ca_key": str(inspection.key)}
     p.config["tls_origin"] = {"ca_file": authority.ca}

@@ -1,10 +1,11 @@
 """Every way of saying no: the status, Proxy-Status, the body for tools and for people, and the record that the body names."""
 import pathlib
+import subprocess
 
 import pytest
 
 import origins
-from harness import Answer, default_baseline, get_path, open_for_others, read_all, tool, wait_until
+from harness import ANYBODY, BUILD, Answer, default_baseline, get_path, open_for_others, read_all, tool, wait_until
 
 
 def get(proxy, url, *more, html=False, source=None):
@@ -199,7 +200,7 @@ def test_a_refused_upload_is_answered(proxy, name):
 
 @pytest.fixture(scope="module")
 def auth_proxy(make_proxy):
-    extra = [{"name": "ann", "match": {"proxy_user": "ann"}, "allow": [{"domain": "exeat.test"}]}]
+    extra = [{"name": "ann", "match": {"proxy_user": "ann", "confidence": ANYBODY}, "allow": [{"domain": "exeat.test"}]}]
     baseline = default_baseline(extra=extra)
     p = make_proxy("auth", baseline=dict(baseline, senders=baseline["senders"][1:]))
     p.config["auth"] = {"password_file": p.write_passwords(ann="right", bob="right"), "required": True}
@@ -350,3 +351,55 @@ def test_https_absolute_form(make_proxy, https, self_signed, authority, name):
         host = name()
         answer = get(p, f"https://{host}:{self_signed.port}/hello")
         check_refusal(p, answer, 502, "server_certificate", "tls_certificate_error")
+
+
+# -- who is unsure, and where anybody can have a place --
+
+def check_says(proxy, *notes):
+    said = subprocess.run([BUILD / "exeat", "config", "check", proxy.config_path], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0 and said.stdout.endswith(": ok\n"), said
+    for note in notes:
+        assert note in said.stdout, said.stdout
+    assert said.stdout.count("note:") == len(notes), said.stdout
+
+
+def test_unsure_is_not_yes(make_proxy, http, name):
+    """Nobody says who the client is: what is about its network alone holds where it names that, and nowhere else."""
+    baseline = default_baseline()
+    baseline["senders"] = [{"name": "raw", "match": {"client_network": "127.0.0.0/8"}, "allow": [{"use": "tests"}]}]
+    with make_proxy("unsure", agent=False, baseline=baseline) as p:
+        check_says(p, '"raw" holds for senders that are exact alone')
+        check_refusal(p, get(p, f"http://{name()}:{http.port}/hello"), 403, "sender_unknown")
+        baseline["senders"][0]["match"]["confidence"] = ["exact", "unknown"]
+        p.write()
+        p.reload()
+        check_says(p)
+        assert get(p, f"http://{name()}:{http.port}/hello").status == 200
+
+
+def test_any_leaves_out_places_of_many(make_proxy, http, name):
+    """Anywhere is not everybody's place: one tenant's host is approved beside it."""
+    many = f"many-{name()}"
+    ours, theirs, shared = f"ours.{many}", f"theirs.{many}", name()
+    baseline = default_baseline()
+    allow = [{"any": True}]
+    del baseline["destination_sets"]
+    baseline["senders"] = [{"name": "raw", "match": {"client_network": "127.0.0.0/8", "confidence": ANYBODY}, "allow": allow}]
+    p = make_proxy("many", baseline=baseline)
+    (p.folder / "destinations.yaml").write_text(
+        f"version: 1\nkinds:\n  cdn:\n    tenants: [{many}]\n    shared: [{shared}]\n")
+    p.config["policy"]["destinations"] = "destinations.yaml"
+    p.write()
+
+    def status(host):
+        return get(p, f"http://{host}:{http.port}/hello").status
+    with p:
+        check_says(p, "does not hold for places of many tenants")
+        assert status(name()) == 200
+        for host in (ours, theirs, shared):
+            answer = get(p, f"http://{host}:{http.port}/hello")
+            check_refusal(p, answer, 403, "many_tenants", "http_request_denied")
+        allow.append({"host": ours})
+        p.write()
+        p.reload()
+        assert [status(ours), status(theirs), status(shared)] == [200, 403, 403]

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 import origins
-from harness import (Background, RAW_CLIENT, build_option, default_baseline, read_all, read_head, sanitized, tool,
+from harness import (ANYBODY, Background, RAW_CLIENT, build_option, default_baseline, read_all, read_head, sanitized, tool,
                      wait_until)
 
 GIB = 1 << 30
@@ -120,7 +120,7 @@ def cpu_ticks(pid):
 def test_proxy_protocol(make_proxy, http, name):
     """A balancer says who the client is; its senders are remote."""
     with make_proxy("balanced", config={"listen": {"proxy_protocol_from": ["127.0.0.8/32"]}},
-                    baseline=default_baseline(extra=[{"name": "far", "match": {"client_network": "192.0.2.0/24"},
+                    baseline=default_baseline(extra=[{"name": "far", "match": {"client_network": "192.0.2.0/24", "confidence": ANYBODY},
                                                       "allow": [{"use": "tests"}]}])) as p:
         host = name()
         s = p.raw(source="127.0.0.8")
@@ -270,7 +270,7 @@ def test_thousands_of_idle_tunnels(make_proxy, capfd):
 @pytest.fixture
 def chain(make_proxy):
     """Two proxies: the near one, which knows the processes, and its parent, which wants a password."""
-    gate = default_baseline(extra=[{"name": "near", "match": {"proxy_user": "near"}, "allow": [{"use": "tests"}]}])
+    gate = default_baseline(extra=[{"name": "near", "match": {"proxy_user": "near", "confidence": ANYBODY}, "allow": [{"use": "tests"}]}])
     gate["senders"] = gate["senders"][1:2]
     far = make_proxy("far", agent=False, baseline=dict(gate, unknown_sender={"action": "block"}))
     far.config["auth"] = {"password_file": far.write_passwords(near="key"), "required": True}

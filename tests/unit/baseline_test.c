@@ -257,24 +257,74 @@ static void each_condition(void **state)
 static void client_conditions(void **state)
 {
     (void)state;
-    assert_true(holds("client_network: 10.0.0.0/8", (struct ask){.client = "10.1.2.3"}));
     assert_true(holds("client_network: 10.0.0.0/8", (struct ask){.client = "10.1.2.3", .sender = &python}));
     assert_false(holds("client_network: 10.0.0.0/8", (struct ask){.client = "11.1.2.3"}));
     assert_false(holds("client_network: 10.0.0.0/8", (struct ask){0}));
-    assert_true(holds("client_network: \"2001:db8::/32\"", (struct ask){.client = "2001:db8::1"}));
-    assert_true(holds("proxy_user: carol", (struct ask){.proxy_user = "carol"}));
-    assert_false(holds("proxy_user: carol", (struct ask){.proxy_user = "dave"}));
+    assert_true(
+        holds("client_network: \"2001:db8::/32\"", (struct ask){.client = "2001:db8::1", .sender = &curl}));
+    assert_true(holds("proxy_user: carol", (struct ask){.proxy_user = "carol", .sender = &python}));
+    assert_false(holds("proxy_user: carol", (struct ask){.proxy_user = "dave", .sender = &curl}));
     assert_false(holds("proxy_user: carol", (struct ask){0}));
     assert_true(
         holds("proxy_user: carol, user: alice", (struct ask){.proxy_user = "carol", .sender = &curl}));
     assert_false(holds("proxy_user: carol, user: alice", (struct ask){.proxy_user = "carol"}));
     assert_false(holds("proxy_user: carol, user: alice", (struct ask){.sender = &curl}));
-    assert_true(holds("role: \"dns:gw.test\"", (struct ask){.role = "dns:gw.test"}));
+    assert_true(holds("role: \"dns:gw.test\"", (struct ask){.role = "dns:gw.test", .sender = &curl}));
     assert_true(holds("role: \"cn:x\"", (struct ask){.role = "dns:gw.test", .sender = &python}));
     assert_false(holds("role: \"dns:gw.test\"", (struct ask){.role = "cn:gw.test"}));
     assert_false(holds("role: \"dns:gw.test\"", (struct ask){.role = "dns:gw.test.evil"}));
     assert_false(holds("role: \"dns:gw.test\"", (struct ask){0}));
     assert_false(holds("role: \"dns:gw.test\", user: alice", (struct ask){.role = "dns:gw.test"}));
+}
+
+/* Unsure is not yes: what is about the client alone holds for who is not exact where it says so, and only there. */
+static void unsure_matches_what_names_it(void **state)
+{
+    (void)state;
+    static const char *const about_client[] = {"client_network: 10.0.0.0/8", "proxy_user: carol",
+                                               "role: \"dns:gw.test\""};
+    struct sender_view unsure = curl;
+    char conditions[128];
+    for (size_t i = 0; i < ARRAY_LEN(about_client); i++) {
+        struct ask from = {.client = "10.1.2.3", .proxy_user = "carol", .role = "dns:gw.test"};
+        assert_false(holds(about_client[i], from)); /* nobody knows who it is */
+        snprintf(conditions, sizeof conditions, "%s, confidence: [exact, unknown]", about_client[i]);
+        assert_true(holds(conditions, from));
+        from.sender = &python; /* whoever it is: an interpreter, too */
+        assert_true(holds(conditions, from));
+        from.sender = &unsure;
+        for (enum agent_confidence c = 0; c < AGENT_CONFIDENCE_COUNT; c++) {
+            unsure.confidence = c;
+            assert_true(holds(about_client[i], from) == (c == AGENT_CONFIDENCE_EXACT));
+            assert_true(holds(conditions, from) ==
+                        (c == AGENT_CONFIDENCE_EXACT || c == AGENT_CONFIDENCE_UNKNOWN));
+        }
+    }
+}
+
+/* What holds for less than it may seem to is told. */
+static void hints(void **state)
+{
+    (void)state;
+    struct baseline *b =
+        parse("version: 1\nsenders:\n"
+              "  - {name: a, match: {client_network: 10.0.0.0/8}, allow: [{host: x.example}]}\n"
+              "  - {name: b, match: {user: b}, allow: [{host: x.example}, {any: true}]}\n"
+              "  - {name: c, match: {proxy_user: c, confidence: [unknown]}, allow: [{asn: 7}]}\n"
+              "  - name: d\n    match: {proxy_user: d}\n"
+              "    allow: [{network: 192.0.2.0/24, resolve: true}]\n");
+    struct baseline_hint h;
+    size_t cursor = 0;
+    const char *const names[] = {"a", "b", "d", "d"};
+    const unsigned lines[] = {3, 4, 6, 8};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_true(baseline_next_hint(b, &cursor, &h));
+        assert_string_equal(h.name, names[i]);
+        assert_int_equal(h.line, lines[i]);
+    }
+    assert_non_null(strstr(h.text, "places of many tenants"));
+    assert_false(baseline_next_hint(b, &cursor, &h));
+    baseline_free(b);
 }
 
 static void interpreters(void **state)
@@ -1094,6 +1144,8 @@ int main(void)
         cmocka_unit_test(a_signature_is_of_what_runs),
         cmocka_unit_test(each_condition),
         cmocka_unit_test(client_conditions),
+        cmocka_unit_test(unsure_matches_what_names_it),
+        cmocka_unit_test(hints),
         cmocka_unit_test(interpreters),
         cmocka_unit_test(weak_identities),
         cmocka_unit_test(confidence),

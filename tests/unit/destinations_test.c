@@ -303,6 +303,59 @@ static void transfer_tools_are_not_let_out_in_passing(void **state)
     }
 }
 
+/* Who may go anywhere may not for that reason go to whoever has a place among many: those are named, one by one. */
+static void nothing_wider_lets_out_to_places_of_many(void **state)
+{
+    (void)state;
+#define WIDE "{any: true}"
+#define INTO "{network: 192.0.2.0/24, resolve: true}, {asn: 64500, resolve: true}"
+    static const struct {
+        const char *items, *host, *path;
+        enum reason reason;
+    } rows[] = {
+        {WIDE, "x.example", NULL, REASON_NONE},
+        {WIDE, "slack.com", NULL, REASON_NONE}, /* the firm's own */
+        {WIDE, "192.0.2.1", NULL, REASON_NONE},
+        {WIDE, "hooks.slack.com", NULL, REASON_MANY_TENANTS},
+        {WIDE, "theirs.s3.amazonaws.com", NULL, REASON_MANY_TENANTS},
+        {WIDE, "theirs.github.io", NULL, REASON_MANY_TENANTS},
+        {"{any: true, ports: [80]}", "theirs.github.io", NULL, REASON_BASELINE_DESTINATION},
+        {INTO, "x.example", NULL, REASON_NONE},
+        {INTO, "theirs.s3.amazonaws.com", NULL, REASON_MANY_TENANTS},
+        {INTO, "192.0.2.1", NULL, REASON_NONE},
+        /* how they are approved, beside it */
+        {WIDE ", {host: ours.s3.amazonaws.com}", "ours.s3.amazonaws.com", NULL, REASON_NONE},
+        {WIDE ", {host: ours.s3.amazonaws.com}", "theirs.s3.amazonaws.com", NULL, REASON_MANY_TENANTS},
+        {WIDE ", {domain: ours.github.io}", "x.ours.github.io", NULL, REASON_NONE},
+        {INTO ", {domain: ours.github.io}", "ours.github.io", NULL, REASON_NONE},
+        {WIDE ", {host: hooks.slack.com, path: /services/OURS}", "hooks.slack.com", "/services/OURS/x",
+         REASON_NONE},
+        {WIDE ", {host: hooks.slack.com, path: /services/OURS}", "hooks.slack.com", "/services/THEIRS",
+         REASON_MANY_TENANTS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct err err = {0};
+        char list[256];
+        snprintf(list, sizeof list, "[%s]", rows[i].items);
+        struct baseline *b = narrow("{user: alice}", list, &err);
+        if (!b)
+            fail_msg("%s: %s", rows[i].items, err.text);
+        struct host h = host_of(rows[i].host);
+        struct sender_view s = {
+            .confidence = AGENT_CONFIDENCE_EXACT, .executable = "/usr/bin/other", .user = "alice"};
+        struct baseline_question q = {.sender = &s, .host = &h, .port = 443};
+        if (rows[i].path)
+            q.path = span_str(rows[i].path);
+        struct verdict v;
+        baseline_decide(b, &q, &v);
+        if (v.reason != rows[i].reason)
+            fail_msg("%s for %s: reason %d", rows[i].items, rows[i].host, v.reason);
+        baseline_free(b);
+    }
+    struct err err = {0};
+    assert_null(narrow("{user: alice}", "[" WIDE ", {host: x.example}]", &err)); /* nothing new: covered */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +365,7 @@ int main(void)
         cmocka_unit_test(approves_no_place_of_many),
         cmocka_unit_test(takes_paths_of_what_is_shared),
         cmocka_unit_test(decides_by_path),
+        cmocka_unit_test(nothing_wider_lets_out_to_places_of_many),
         cmocka_unit_test(transfer_tools_are_somebodys),
         cmocka_unit_test(transfer_tools_are_not_let_out_in_passing),
     };
