@@ -122,7 +122,8 @@ static enum side_io fill_tls(struct side *s, uint8_t *data, size_t room)
 /* What TLS says by itself while it reads: a renegotiation is refused, a key updated. */
 static void answer_tls(struct side *s)
 {
-    if (s->tls && tls_session_outgoing(s->tls).len > 0)
+    struct tls_session *nearest = s->carrier ? s->carrier : s->tls;
+    if (s->tls && (tls_session_outgoing(s->tls).len > 0 || tls_session_outgoing(nearest).len > 0))
         side_flush(s);
 }
 
@@ -209,7 +210,9 @@ enum side_io side_finish(struct side *s)
     s->finished = true;
     enum side_io io = s->tls ? side_flush(s) : SIDE_DONE;
     if (io == SIDE_DONE && s->carrier) {
-        tls_session_finish(s->carrier);
+        if (!s->carrier_finished)
+            tls_session_finish(s->carrier);
+        s->carrier_finished = true;
         io = side_flush(s);
     }
     if (io == SIDE_AGAIN)

@@ -19,8 +19,9 @@ struct side {
     unsigned ready; /* what net/ has told since the last run; a hint for steps that would try in vain */
     bool eof;       /* the peer sends no more (everything before it is in `in`) */
     bool finished;  /* we send no more: `out` is written, close_notify may be on its way */
-    bool fin_sent;  /* nothing can be written any more */
-    int error;      /* errno when SIDE_FAILED */
+    bool carrier_finished; /* and so is the carrier */
+    bool fin_sent;         /* nothing can be written any more */
+    int error;             /* errno when SIDE_FAILED */
 };
 
 enum side_io {

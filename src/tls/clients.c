@@ -6,9 +6,11 @@
 #include "tls/digest.h"
 #include "tls/session_private.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     AUTH_LEVEL = 2, /* 112 bits: no RSA below 2048, no SHA-1 */
@@ -45,7 +47,7 @@ static int file_error(struct err *reterr, const char *file, const char *what)
     return -1;
 }
 
-static int append_file(const char *path, struct buf *ret)
+static int append_file(const char *path, struct buf *ret, struct err *reterr)
 {
     char piece[4096];
     FILE *f = fopen(path, "re");
@@ -53,34 +55,51 @@ static int append_file(const char *path, struct buf *ret)
     int result = f ? 0 : -1;
     while (result == 0 && (n = fread(piece, 1, sizeof piece, f)) > 0)
         result = buf_append(ret, piece, n);
+    if (result != 0 || ferror(f))
+        result = err_set(reterr, path, 0, 0, "cannot be read: %s", strerror(f && !ferror(f) ? EFBIG : errno));
     if (f)
         fclose(f);
     return result;
 }
 
 /* By what two contexts are known to ask for the same. */
-static int set_mark(struct tls_context *c, const struct tls_client_rules *r)
+static int read_mark(const struct tls_client_rules *r, uint8_t ret[TLS_CLIENTS_MARK_BYTES],
+                     struct err *reterr)
 {
     struct buf text;
     buf_init(&text, FILE_MAX_BYTES);
     buf_append_str(&text, r->required ? "required\n" : "optional\n");
-    int result = append_file(r->ca_file, &text);
+    int result = append_file(r->ca_file, &text, reterr);
     if (result == 0 && r->crl_file)
-        result = append_file(r->crl_file, &text);
+        result = append_file(r->crl_file, &text, reterr);
     const struct span part = buf_span(&text);
-    if (result == 0)
-        result = digest_sha256(&part, 1, c->clients);
+    if (result == 0 && digest_sha256(&part, 1, ret) != 0)
+        result = err_set(reterr, r->ca_file, 0, 0, "no memory");
     buf_free(&text);
     return result;
+}
+
+/* Whether the files are still what was read, too. */
+static int set_mark(struct tls_context *c, const struct tls_client_rules *r,
+                    const uint8_t before[TLS_CLIENTS_MARK_BYTES], struct err *reterr)
+{
+    if (read_mark(r, c->clients, reterr) != 0)
+        return -1;
+    if (memcmp(before, c->clients, sizeof c->clients) == 0)
+        return 0;
+    return err_set(reterr, r->ca_file, 0, 0, "the clients' CA changed while it was read: try again");
 }
 
 int tls_context_ask_clients(struct tls_context *c, const struct tls_client_rules *r, struct err *reterr)
 {
     static const unsigned char name[] = "exeat";
+    uint8_t mark[TLS_CLIENTS_MARK_BYTES];
     must(c->server);
     ERR_clear_error();
     X509_STORE *store = SSL_CTX_get_cert_store(c->ctx);
     X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
+    if (read_mark(r, mark, reterr) != 0)
+        return -1;
     if (SSL_CTX_load_verify_file(c->ctx, r->ca_file) != 1)
         return file_error(reterr, r->ca_file, "the clients' CA");
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(r->ca_file);
@@ -99,5 +118,5 @@ int tls_context_ask_clients(struct tls_context *c, const struct tls_client_rules
     SSL_CTX_set_session_ticket_cb(c->ctx, NULL, on_ticket, NULL);
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER | (r->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        on_verified);
-    return set_mark(c, r) == 0 ? 0 : file_error(reterr, r->ca_file, "the clients' CA");
+    return set_mark(c, r, mark, reterr);
 }
