@@ -16,6 +16,7 @@ int posix_spawnattr_setflags(posix_spawnattr_t *a, short flags);
 int posix_spawn_file_actions_init(posix_spawn_file_actions_t *a);
 int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *a);
 int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *a, int fd, int as);
-int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *a, int fd, const char *path, int flags, mode_t mode);
+int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *a, int fd, const char *path, int flags,
+                                     mode_t mode);
 
 #endif
