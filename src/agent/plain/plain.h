@@ -32,8 +32,8 @@ int plain_link_take(struct plain_link *link, struct span bytes, int64_t now_ms);
 /* What is to be written to it: consume what was. */
 struct buf *plain_link_out(struct plain_link *link);
 
-/* Hashes a piece of a file, answers those whose wait is over, and looks at some of those that are watched. How many milliseconds may pass until the next call: 0 there is more
- * to do at once, -1 nothing waits. */
+/* Hashes a piece of a file, answers those whose wait is over, and looks at some of those that are watched. How many milliseconds may
+ * pass until the next call: 0 there is more to do at once, -1 nothing waits. */
 int plain_turn(struct plain *p, int64_t now_ms);
 
 #endif
