@@ -1,17 +1,17 @@
 /* parent.c: a tunnel through a parent proxy: CONNECT to it with its own credentials, and its answer. What the client sent to
  * authenticate to us never goes there. A step of the hub; touches the server's side. */
-#include "flow/flow.h"
+#include "flow/parent.h"
 
 #include "base/base64.h"
+#include "flow/flow.h"
 
 #include <stdio.h>
 
-static enum step ask(struct flow *f, const struct conf_parent *parent)
+int parent_ask_write(struct buf *out, const struct conf_parent *parent, const struct host *host,
+                     uint16_t port)
 {
-    struct exchange *x = f->x;
-    struct buf *out = &f->server.out;
     char authority[AUTHORITY_TEXT_BYTES];
-    host_port_format(&x->host, x->port, 0, authority);
+    host_port_format(host, port, 0, authority);
     buf_printf(out, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", authority, authority);
     if (parent->user && parent->password) {
         char credentials[1024], encoded[1400];
@@ -22,7 +22,13 @@ static enum step ask(struct flow *f, const struct conf_parent *parent)
         explicit_bzero(credentials, sizeof credentials);
         explicit_bzero(encoded, sizeof encoded);
     }
-    buf_append_str(out, "\r\n");
+    return buf_append_str(out, "\r\n");
+}
+
+static enum step ask(struct flow *f, const struct conf_parent *parent)
+{
+    struct buf *out = &f->server.out;
+    parent_ask_write(out, parent, &f->x->host, f->x->port);
     http1_scan_init(&f->setup->scan, HTTP1_RESPONSE, (struct http1_asked){.connect = true});
     f->setup->asked_parent = true;
     return out->failed ? flow_fail(f, REASON_NO_MEMORY, NULL) : WAIT;

@@ -8,6 +8,7 @@
 #include "facts/conformance.h"
 #include "facts/ja3s.h"
 #include "flow/flow.h"
+#include "flow/parent.h"
 
 #include "base/hex.h"
 #include "base/must.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PASS_TURNS = 16, TLS10 = 0x0301, TLS12 = 0x0303, TLS13 = 0x0304 };
+enum { PASS_TURNS = 16, PARENT_ASK_BYTES = 4096, TLS10 = 0x0301, TLS12 = 0x0303, TLS13 = 0x0304 };
 
 int peek_begin(struct flow *f, const struct client_hello *h)
 {
@@ -157,6 +158,37 @@ static void on_observed(void *owner, struct chain_record *record)
     flow_wake(f);
 }
 
+/* The parent that the tunnel goes through, as the flow's policy has it now; NULL where that is another, whose secret is no business of this one. */
+static const struct conf_parent *parent_of(struct flow *f)
+{
+    const struct fact_value *named = &f->x->facts.values[FACT_parent];
+    const struct conf_parent *parent = conf_find_parent(flow_conf(f), &f->x->host);
+    char text[AUTHORITY_TEXT_BYTES];
+    for (size_t i = 0; parent && named->state == FACT_KNOWN && i < parent->proxy_count; i++) {
+        snprintf(text, sizeof text, "%s:%u", parent->proxies[i].host.name, parent->proxies[i].port);
+        if (span_is(span_of(named->as.text, named->count), text))
+            return parent;
+    }
+    return NULL;
+}
+
+/* Where the probe goes: the tunnel's own address, or the same parent, which is asked as it was for the tunnel. False: that can't be said. */
+static bool set_way(struct flow *f, struct probe_question *q, struct buf *ask)
+{
+    struct exchange *x = f->x;
+    q->port = x->port;
+    if (x->server_ip.version) {
+        q->server = (struct endpoint){x->server_ip, x->port};
+        return true;
+    }
+    const struct conf_parent *parent = f->server.stream ? parent_of(f) : NULL;
+    if (!parent || parent_ask_write(ask, parent, &x->host, x->port) != 0)
+        return false;
+    q->server = *net_stream_peer(f->server.stream);
+    q->ask = buf_span(ask);
+    return true;
+}
+
 static void ask_probe(struct flow *f)
 {
     struct peek *p = f->peek;
@@ -168,13 +200,9 @@ static void ask_probe(struct flow *f)
         set_source(f, "unavailable", p->flight.resumed ? "resumed" : "policy");
         return;
     }
-    if (x->server_ip.version == 0) { /* where a parent leads, only it knows */
-        set_source(f, "unavailable", "parent");
-        return;
-    }
     uint16_t highest = h->highest_version > TLS13 ? TLS13 : h->highest_version;
-    const struct probe_question q = {
-        .server = {x->server_ip, x->port},
+    struct buf ask;
+    struct probe_question q = {
         .name = p->name[0] ? p->name : NULL,
         .host = x->host.name,
         .alpn = h->alpn,
@@ -184,8 +212,12 @@ static void ask_probe(struct flow *f)
     };
     p->wait.owner = f;
     p->wait.done = on_answer;
-    if (probe_ask(f->env, &q, &p->wait, &answer))
+    buf_init(&ask, PARENT_ASK_BYTES);
+    if (!set_way(f, &q, &ask))
+        set_source(f, "unavailable", "parent");
+    else if (probe_ask(f->env, &q, &p->wait, &answer))
         take_answer(f, &answer);
+    buf_free(&ask);
 }
 
 static void ask_observed(struct flow *f)

@@ -1,17 +1,24 @@
-/* probe.c: see probe.h. A probe is: dial - TLS in memory (tls/probe.h) - a job that judges the chain - told to whoever waits, and kept.
+/* probe.c: see probe.h. A probe is: dial - the parent's answer, where there is a parent - TLS in memory (tls/probe.h) - a job that judges the chain - told to whoever waits, and kept.
  * It has one deadline for all of it. */
 #include "flow/probe.h"
 
 #include "base/must.h"
 #include "flow/env.h"
+#include "wire/http1.h"
 #include "wire/server_flight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PROBE_READ_BYTES = 16384, BUCKETS = 256, FAILED_LIFE_MS = 30000 };
+enum {
+    PROBE_READ_BYTES = 16384,
+    BUCKETS = 256,
+    FAILED_LIFE_MS = 30000,
+    PARENT_ANSWER_BYTES = 16384, /* with all interim ones */
+    PARENT_FIELDS = 100,
+};
 
-enum probe_state { PROBE_DIALLING, PROBE_TALKING, PROBE_JUDGING, PROBE_KNOWN };
+enum probe_state { PROBE_DIALLING, PROBE_ASKING, PROBE_TALKING, PROBE_JUDGING, PROBE_KNOWN };
 
 struct probe {
     struct probe *next;          /* of its bucket */
@@ -29,6 +36,8 @@ struct probe {
     struct flight flight;        /* what the server answers, for its hello; while TALKING */
     struct chain_job *job;       /* net destroys it */
     struct buf out;              /* owned */
+    struct buf in;               /* owned: what the parent answered; while ASKING */
+    struct http1_scan scan;      /* of it */
     struct chain_record *record; /* counted */
     const char *why;
     char detail[96];
@@ -36,6 +45,8 @@ struct probe {
     size_t hello_bytes;
     /* the question */
     struct endpoint server;
+    uint16_t port;
+    bool through; /* a parent */
     bool has_name;
     char name[256], host[256];
     uint8_t alpn[PROBE_ALPN_BYTES], suites[PROBE_LIST_BYTES], groups[PROBE_LIST_BYTES];
@@ -68,15 +79,16 @@ static uint64_t hash_of(const struct probe_question *q)
     h = mix(h, text, strlen(text));
     h = mix(h, q->name ? q->name : "", q->name ? strlen(q->name) : 0);
     h = mix(h, q->host, strlen(q->host));
+    h = mix(h, &q->port, sizeof q->port);
     return mix(h, q->alpn.data, q->alpn.len);
 }
 
 static bool is_about(const struct probe *p, const struct probe_question *q, uint64_t generation)
 {
-    return p->generation == generation && p->server.port == q->server.port &&
-           ip_equal(&p->server.ip, &q->server.ip) && p->has_name == (q->name != NULL) &&
-           strcmp(p->name, q->name ? q->name : "") == 0 && strcmp(p->host, q->host) == 0 &&
-           span_equal(span_of(p->alpn, p->alpn_bytes), q->alpn);
+    return p->generation == generation && p->server.port == q->server.port && p->port == q->port &&
+           p->through == (q->ask.len > 0) && ip_equal(&p->server.ip, &q->server.ip) &&
+           p->has_name == (q->name != NULL) && strcmp(p->name, q->name ? q->name : "") == 0 &&
+           strcmp(p->host, q->host) == 0 && span_equal(span_of(p->alpn, p->alpn_bytes), q->alpn);
 }
 
 /* ---- the table ---- */
@@ -112,6 +124,7 @@ static void hang_up(struct probe *p)
     tls_probe_free(p->tls);
     p->tls = NULL;
     buf_free(&p->out);
+    buf_free(&p->in);
     flight_free(&p->flight);
 }
 
@@ -268,12 +281,72 @@ static bool talk(struct probe *p)
     return state == TLS_PROBE_TALKING;
 }
 
+/* What the parent says to our CONNECT: how it failed, "" while the answer is to come, or NULL: the way is open. */
+static const char *read_answer(struct probe *p)
+{
+    const struct http1_limits limits = {PARENT_ANSWER_BYTES, PARENT_FIELDS, PARENT_ANSWER_BYTES};
+    const char *result = "";
+    while (result && !result[0] && buf_len(&p->in) > 0) {
+        struct arena arena;
+        struct http1_head head;
+        struct http1_fault_at fault;
+        arena_init(&arena, 64 << 10);
+        enum parse parsed = http1_head_parse(&p->scan, buf_span(&p->in), &limits, &arena, &head, &fault);
+        arena_reset(&arena);
+        if (parsed == PARSE_MORE)
+            break;
+        bool interim = parsed == PARSE_OK && head.status < 200;
+        if (parsed == PARSE_BAD)
+            result = "the parent's answer is malformed";
+        else if (!interim && head.status > 299)
+            result = "the parent refused";
+        else if (!interim)
+            result = buf_len(&p->in) > head.head_bytes ? "the parent said more than its answer" : NULL;
+        if (interim) {
+            buf_consume(&p->in, head.head_bytes);
+            http1_scan_init(&p->scan, HTTP1_RESPONSE, (struct http1_asked){.connect = true});
+        }
+    }
+    return result;
+}
+
+static void ask_parent(struct probe *p)
+{
+    uint8_t data[4096];
+    const char *why = "";
+    while (why && !why[0]) {
+        if (flush(p) != 0) {
+            why = "the connection to the parent broke";
+            break;
+        }
+        ssize_t n = net_stream_read(p->stream, data, sizeof data);
+        if (n == NET_AGAIN)
+            return;
+        if (n <= 0)
+            why = "the parent closed the connection";
+        else if (buf_append(&p->in, data, (size_t)n) != 0)
+            why = "the parent's answer is too large";
+        else
+            why = read_answer(p);
+    }
+    if (why)
+        finish(p, "probe_failed", why);
+    else
+        p->state = PROBE_TALKING;
+}
+
+static void go_on(struct probe *p)
+{
+    if (p->state == PROBE_ASKING)
+        ask_parent(p);
+    if ((p->state == PROBE_TALKING && talk(p)) || p->state == PROBE_ASKING)
+        net_stream_want(p->stream, NET_READABLE | (buf_len(&p->out) ? NET_WRITABLE : 0));
+}
+
 static void on_ready(void *owner, struct net_stream *stream, unsigned ready)
 {
-    struct probe *p = owner;
-    (void)ready;
-    if (p->state == PROBE_TALKING && talk(p))
-        net_stream_want(stream, NET_READABLE | (buf_len(&p->out) ? NET_WRITABLE : 0));
+    (void)stream, (void)ready;
+    go_on(owner);
 }
 
 static void on_dialled(struct net_dialing *d)
@@ -298,10 +371,9 @@ static void on_dialled(struct net_dialing *d)
         finish(p, "no_memory", "");
         return;
     }
-    p->state = PROBE_TALKING;
+    p->state = p->through ? PROBE_ASKING : PROBE_TALKING;
     net_stream_own(p->stream, p, on_ready);
-    if (talk(p))
-        net_stream_want(p->stream, NET_READABLE | (buf_len(&p->out) ? NET_WRITABLE : 0));
+    go_on(p);
 }
 
 /* ---- asking ---- */
@@ -326,6 +398,8 @@ static struct probe *probe_begin(struct flow_env *env, const struct probe_questi
     p->snapshot = snapshot_ref(env->snapshot);
     p->waiting.next = p->waiting.prev = &p->waiting;
     p->server = q->server;
+    p->port = q->port;
+    p->through = q->ask.len > 0;
     p->has_name = q->name != NULL;
     snprintf(p->name, sizeof p->name, "%s", q->name ? q->name : "");
     snprintf(p->host, sizeof p->host, "%s", q->host);
@@ -335,7 +409,14 @@ static struct probe *probe_begin(struct flow_env *env, const struct probe_questi
     p->min_version = q->min_version;
     p->max_version = q->max_version;
     buf_init(&p->out, FLIGHT_OTHER_BYTES_MAX);
+    buf_init(&p->in, PARENT_ANSWER_BYTES);
+    http1_scan_init(&p->scan, HTTP1_RESPONSE, (struct http1_asked){.connect = true});
     flight_init(&p->flight);
+    if (buf_append(&p->out, q->ask.data, q->ask.len) != 0) {
+        snapshot_unref(p->snapshot);
+        free(p);
+        return NULL;
+    }
     link_probe(env->probes, p);
     env->probes->under_way++;
     counter_add(&env->counters, COUNTER_probes, 1);

@@ -1,5 +1,5 @@
 /* probe.h: certificates that the wire hides, shown to us: a connection of our own to the very address and port of a tunnel, with its SNI
- * and ALPN and no secret of its client. Results are kept for a while by (address, port, SNI, CONNECT host, ALPN); one probe a key is
+ * and ALPN and no secret of its client, through the same parent where there is one. Results are kept for a while by (address, port, SNI, CONNECT host and port, ALPN); one probe a key is
  * under way, all are bounded in number and rate. One worker's: `struct probes` belongs to flow/env.h. Called by peek.c; touches net.h's
  * dialling and streams. */
 #ifndef EXEAT_FLOW_PROBE_H
@@ -19,10 +19,13 @@ struct probes; /* owned by the env; NULL until the first probe */
 
 /* What is asked, copied by probe_ask(). */
 struct probe_question {
-    struct endpoint server;     /* the address that the tunnel is connected to */
-    const char *name;           /* SNI; NULL: none */
-    const char *host;           /* of CONNECT */
-    struct span alpn;           /* length-prefixed names */
+    struct endpoint
+        server;       /* the address that the tunnel is connected to: a parent's, where it goes through one */
+    struct span ask;  /* then: what opens the way there (CONNECT); empty: direct */
+    uint16_t port;    /* of CONNECT */
+    const char *name; /* SNI; NULL: none */
+    const char *host; /* of CONNECT */
+    struct span alpn; /* length-prefixed names */
     struct span suites, groups; /* 16-bit values, as the client offered them */
     uint16_t min_version, max_version;
 };

@@ -42,20 +42,24 @@ void resume_room_free(struct resume_room *take_room)
     free(take_room);
 }
 
-/* Where a parent leads only it knows: nothing is taken up there. */
+/* Where a parent leads only it knows: its name stands for the address, and who can take up the session is who had its secret. */
 static bool make_key(struct flow *f)
 {
     struct inside *i = f->inside;
     const struct exchange *x = f->x;
+    const struct fact_value *parent = &x->facts.values[FACT_parent];
+    bool through = x->server_ip.version == 0 && parent->state == FACT_KNOWN;
     bool without = asked_goes_without(f);
     const struct span parts[] = {span_of(x->server_ip.bytes, sizeof x->server_ip.bytes),
                                  span_of(&x->port, sizeof x->port),
+                                 through ? span_of(parent->as.text, parent->count) : span_of("", 0),
                                  span_of(&without, sizeof without),
                                  span_of(&f->snapshot->generation, sizeof f->snapshot->generation),
                                  span_of(x->host.name, sizeof x->host.name),
                                  span_of(i->sni.name, sizeof i->sni.name),
                                  span_of(i->alpn, i->alpn_len)};
-    i->resumable = x->server_ip.version && digest_sha256(parts, ARRAY_LEN(parts), i->resume_key) == 0;
+    i->resumable =
+        (through || x->server_ip.version) && digest_sha256(parts, ARRAY_LEN(parts), i->resume_key) == 0;
     return i->resumable;
 }
 

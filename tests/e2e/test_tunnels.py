@@ -11,6 +11,7 @@ import pytest
 import origins
 from harness import (ANYBODY, Background, RAW_CLIENT, build_option, default_baseline, read_all, read_head, sanitized, tool,
                      wait_until)
+from test_terminate import inspection, terminating  # noqa: F401: a fixture among them
 
 GIB = 1 << 30
 
@@ -267,16 +268,15 @@ def test_thousands_of_idle_tunnels(make_proxy, capfd):
 
 # -- through another exeatd --
 
-@pytest.fixture
-def chain(make_proxy):
-    """Two proxies: the near one, which knows the processes, and its parent, which wants a password."""
+def two_proxies(make_proxy, config=None):
+    """The near one, which knows the processes, and its parent, which wants a password."""
     gate = default_baseline(extra=[{"name": "near", "match": {"proxy_user": "near", "confidence": ANYBODY}, "allow": [{"use": "tests"}]}])
     gate["senders"] = gate["senders"][1:2]
     far = make_proxy("far", agent=False, baseline=dict(gate, unknown_sender={"action": "block"}))
     far.config["auth"] = {"password_file": far.write_passwords(near="key"), "required": True}
     far.config["agent"] = {"socket": None}
     far.write()
-    near = make_proxy("near", dns=None)
+    near = make_proxy("near", dns=None, config=config)
     secret = near.folder / "parent.password"
     secret.write_text("key\n")
     secret.chmod(0o600)
@@ -287,6 +287,12 @@ def chain(make_proxy):
                               {"match": ["any"], "proxies": [f"127.0.0.1:{origins.free_port()}", f"127.0.0.1:{far.port}"],
                                "user": "near", "password_file": str(secret)}]
     near.write()
+    return near, far
+
+
+@pytest.fixture
+def chain(make_proxy):
+    near, far = two_proxies(make_proxy)
     with far, near:
         yield near, far
 
@@ -306,6 +312,30 @@ def test_through_a_parent(chain, http, https, authority, dns, name):
     assert far.exchange(host).get("proxy_http_request.http_method") == "CONNECT"
     seen = http.requests_for(host)[0]["headers"]
     assert "proxy-authorization" not in seen
+
+
+def test_certificates_and_sessions_through_a_parent(make_proxy, https, authority, inspection, name):  # noqa: F811
+    """A probe takes the way of its tunnel, and so does the session that is taken up again."""
+    config = terminating(inspection, authority)
+    config["policy"]["handling"] = "peek"
+    near, far = two_proxies(make_proxy, {**config, "listen": {"workers": 1}})
+    host, ca = name("v4"), ("--cacert", authority.ca, "--cacert", inspection.certificate)
+    with far, near:
+        r = near.curl(*ca[:2], f"https://{host}:{https.port}/hello")
+        assert b"hello from the origin" in r.stdout, r
+        x = near.exchange(host)
+        assert x.get("unmapped.chain.source") == "probed" and x.get("unmapped.chain.trusted") is True, x
+        assert len(far.exchanges(host, 2)) == 2  # the tunnel's, and the probe's
+        near.config["policy"]["handling"] = "terminate"
+        near.write()
+        near.reload()
+        host = name("v4")
+        for count in (1, 2):
+            r = near.curl(*ca[2:], f"https://{host}:{https.port}/hello")
+            assert b"hello from the origin" in r.stdout, r
+            tunnels = near.exchanges(host, count, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
+        assert [t.get("unmapped.server_hello.resumed") for t in tunnels] == [False, True], tunnels
+        assert all(t.get("unmapped.chain.source") == "terminated" and t.get("unmapped.parent") for t in tunnels)
 
 
 def test_a_parent_that_refuses(chain, http, name):

@@ -65,7 +65,9 @@ struct peer {
 
 void peer_send(struct peer *p, struct span data);
 void peer_send_handshake(struct peer *p); /* what its TLS has to say */
-void peer_finish(struct peer *p);         /* FIN; with TLS close_notify before it */
+/* A server's: what it was sent and has not expected yet is TLS already. */
+void peer_begin_tls(struct peer *p, struct tls_session *take_tls);
+void peer_finish(struct peer *p); /* FIN; with TLS close_notify before it */
 void peer_reset(struct peer *p);
 void peer_stop_reading(struct peer *p);
 void peer_read_again(struct peer *p);

@@ -146,6 +146,17 @@ void peer_read_again(struct peer *p)
     buf_clear(&p->window);
 }
 
+void peer_begin_tls(struct peer *p, struct tls_session *take_tls)
+{
+    struct span data = buf_span(&p->from_flow);
+    if (p->tls)
+        tls_session_free(p->tls); /* where something was injected the scenario goes on as if nothing was */
+    p->tls = take_tls;
+    if (data.len > 0)
+        decipher(p, data);
+    buf_clear(&p->from_flow);
+}
+
 struct buf *peer_received(struct peer *p)
 {
     return p->tls ? &p->plain : &p->from_flow;

@@ -505,7 +505,7 @@ static void begin(struct run *r)
 }
 
 /* client begins tls NAME [distrusting | careless | h2 | h2_only]: in its tunnel. Trusts the inspection CA, does not, or anybody (and offers
- * no ALPN, or h2, alone or not) */
+ * no ALPN, or h2, alone or not). server begins tls: behind what a parent has opened, it is the good server. */
 static void begin_tls(struct run *r, struct peer *p)
 {
     const struct fixture *x = fixture_get();
@@ -515,6 +515,13 @@ static void begin_tls(struct run *r, struct peer *p)
                                           .protocols = span_str(h2_only ? "\x02h2"
                                                                 : h2    ? "\x02h2\x08http/1.1"
                                                                         : "")};
+    if (!p->is_client && word_is(r, 2, "tls") && r->line->count == 3) {
+        struct tls_session *tls = tls_session_accept(x->servers[CERTIFICATE_GOOD]);
+        must(tls);
+        peer_begin_tls(p, tls);
+        r->used_tls = true;
+        return;
+    }
     if (!word_is(r, 2, "tls") || r->line->count < 4)
         give_up(r, "PEER begins tls NAME [distrusting | careless | h2 | h2_only]");
     p->tls = h2 || word_is(r, 4, "careless")
