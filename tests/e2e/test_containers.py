@@ -1,5 +1,6 @@
 """The agent and programs in containers: mounts and a root of their own (made with unshare and pivot_root). Needs root, BPF and fanotify;
 skipped otherwise."""
+import glob
 import os
 import subprocess
 
@@ -7,7 +8,7 @@ import pytest
 
 import harness
 from test_agent_bpf import cookie, listen
-from test_history import CONNECT, seen, start, wait_for_mark
+from test_history import CLIENT, CONNECT, compiled, seen, start, wait_for_mark
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -108,5 +109,64 @@ def test_a_container_can_go(tmp_path):
             assert os.stat(link).st_dev != os.stat(container.root + "/tmp").st_dev
         except FileNotFoundError:
             pass  # what is looked at just now
+    container.end()
+    agent.end()
+
+
+# Connects, and then goes on using a cipher until its input ends.
+CIPHERS = r"""
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+int main(int argc, char **argv)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 1), .sin_addr.s_addr = htonl(0x7f000001)};
+    struct pollfd in = {.fd = 0, .events = POLLIN};
+    unsigned char key[32] = {1}, iv[16] = {2};
+    if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof a) != 0)
+        return 1;
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    while (poll(&in, 1, 50) == 0)
+        EVP_EncryptInit_ex(c, EVP_aes_256_cbc(), NULL, key, iv);
+    return 0;
+}
+"""
+OWN_LIBRARY = "mount -t tmpfs tmpfs $root/usr/local/lib; cp %s $root/usr/local/lib; " + PIVOT
+
+
+@pytest.mark.parametrize("keys", ["all", "seen"])
+def test_keys_in_a_container(tmp_path, keys):
+    """It brings a libcrypto of its own, another file than the host's."""
+    for parent in [tmp_path, *list(tmp_path.parents)[:3]]:
+        os.chmod(parent, os.stat(parent).st_mode | 0o011)
+    agent = start(tmp_path, "--user", "nobody", "--keys", keys)
+    program = compiled(tmp_path, "cipher", CIPHERS, "-lcrypto")
+    library = os.path.realpath(glob.glob("/usr/lib/*/libcrypto.so.3")[0])
+    container = Container(tmp_path, agent, "LD_LIBRARY_PATH=/usr/local/lib /program $PORT; true", OWN_LIBRARY % library, program)
+    container.go()
+
+    def asked():
+        return seen(agent.ask(container.accepted, **cookie(container.accepted)))
+    rows = harness.wait_until(lambda: "symmetric_outside_tls" in asked() and asked(), "the cipher that it uses")
+    assert rows["symmetric_outside_tls"]["class"] == "EVP_EncryptInit_ex" and rows["symmetric_outside_tls"]["path"] == "program"
+    assert rows["crypto_library"]["path"] == "/usr/local/lib/" + os.path.basename(library)
+    container.end()
+    agent.end()
+
+
+def test_static_tls_in_a_container(tmp_path):
+    """A static TLS client that only the container has: looked through by its own root."""
+    agent = start(tmp_path)
+    source = CLIENT % ("#include <openssl/ssl.h>", "SSL_CTX_free(SSL_CTX_new(TLS_client_method()));")
+    program = compiled(tmp_path, "static", source, "-static", "-lssl", "-lcrypto", "-ldl", "-lpthread")
+    container = Container(tmp_path, agent, "/program $PORT; true", PIVOT, program)
+    container.go()
+
+    def asked():
+        return seen(agent.ask(container.accepted, **cookie(container.accepted)))
+    rows = harness.wait_until(lambda: "tls_library" in asked() and asked(), "the TLS library inside")
+    assert rows["tls_library"]["class"] == "openssl" and rows["tls_library"]["path"] == "/program"
     container.end()
     agent.end()

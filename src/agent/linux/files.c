@@ -236,8 +236,23 @@ static void walk_own(struct file_watch *w)
         marker_mark(w->marker, w->own);
 }
 
-void file_watch_walk(struct file_watch *w)
+struct each_root {
+    struct file_watch *watch;
+    void (*each)(void *context, const struct rooted *root);
+    void *context;
+};
+
+static void on_root_walked(void *context, const struct rooted *root)
 {
+    const struct each_root *e = context;
+    walk_root(e->watch, root);
+    e->each(e->context, root);
+}
+
+void file_watch_walk(struct file_watch *w, void (*on_root)(void *context, const struct rooted *root),
+                     void *context)
+{
+    struct each_root each = {w, on_root, context};
     time_t now = time(NULL);
     bool all =
         atomic_exchange(&w->walk_wanted, false) || now - w->walked >= WALK_ALL_EVERY_S || now < w->walked;
@@ -245,7 +260,7 @@ void file_watch_walk(struct file_watch *w)
         w->walked = now;
         walk_own(w);
     }
-    roots_walk(w->roots, all, walk_root, w);
+    roots_walk(w->roots, all, on_root_walked, &each);
 }
 
 bool file_watch_wants_walk(struct file_watch *w)

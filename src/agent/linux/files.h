@@ -27,7 +27,8 @@ void file_watch_fds(const struct file_watch *w, int ret[FILES_FDS]);
 bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max);
 
 /* Marks what the globs name now. On any thread, one at a time: it walks folders, which takes as long as it takes. */
-void file_watch_walk(struct file_watch *w);
+void file_watch_walk(struct file_watch *w, void (*on_root)(void *context, const struct rooted *root),
+                     void *context);              /* hears of containers that are walked */
 bool file_watch_wants_walk(struct file_watch *w); /* there is something new for it */
 
 /* Is the file on a file system whose data lies here? The descriptor may be O_PATH. */

@@ -36,9 +36,24 @@ void key_record_take(struct history *h, const void *data, size_t size)
     history_see(h, r.caller.pid, &seen, (int64_t)(r.now_ns / 1000000));
 }
 
+void key_library_patterns(void (*each)(void *context, const char *pattern), void *context)
+{
+    static const char *const folders[] = {"/usr/lib/*-linux-gnu", "/usr/lib64",      "/usr/lib", "/lib",
+                                          "/usr/local/lib",       "/usr/local/lib64"};
+    static const char *const names[] = {"libcrypto.so.*", "libgnutls.so.*", "libnss3.so", "libgcrypt.so.*"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            char text[64];
+            snprintf(text, sizeof text, "%s/%s", folders[i], names[k]);
+            each(context, text);
+        }
+    }
+}
+
 #ifdef EXEAT_KEYS_OBJECT
 
 #include "agent/linux/elf_symbols.h"
+#include "agent/linux/rooted.h"
 #include "base/log.h"
 
 #include <bpf/bpf.h>
@@ -60,7 +75,12 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char exeat_keys_object[], exeat_keys_object_end[];
 
-enum { LIBRARIES_MAX = 16, PATH_BYTES = 256, LINKS_A_SECOND = 16 };
+enum {
+    LIBRARIES_MAX = 64,
+    OWN_MAX = 16, /* of them our own; the others are containers' */
+    PATH_BYTES = 256,
+    LINKS_A_SECOND = 16
+};
 
 /* Newer than the headers of Debian 12 (Linux 6.6). */
 enum { TRACE_UPROBE_MULTI = 48 };
@@ -72,7 +92,10 @@ struct link_create_multi {
 };
 
 struct library {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES]; /* as it is seen where it lies */
+    uint64_t mounts;       /* the container's mount namespace; 0: ours */
+    uint64_t added;        /* the count of all then */
+    dev_t device;
     ino_t inode;
     uint64_t offsets[CALLS], cookies[CALLS];
     uint32_t count;
@@ -84,9 +107,11 @@ struct key_watch {
     struct ring_buffer *ring;      /* owned */
     const volatile uint64_t *lost; /* owned mapping of one page */
     struct library libraries[LIBRARIES_MAX];
-    size_t library_count;
+    size_t library_count; /* of them, some may be empty: without offsets */
+    uint64_t added;
     struct watched {
         int64_t pid;
+        uint64_t mounts;
         int links[LIBRARIES_MAX]; /* owned; -1: none */
     } watched[KEYS_LINKS_MAX];    /* of SEEN; ALL has one, with pid 0 */
     size_t next;
@@ -125,60 +150,91 @@ static void on_symbol(void *context, const char *name, uint64_t offset)
     }
 }
 
+/* Reads what the descriptor is open on. False: nothing in it is to be watched. */
+static bool read_library(struct library *l, int fd, size_t size)
+{
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return false;
+    l->count = 0;
+    elf_symbols_each(span_of(bytes, size), on_symbol, l);
+    munmap(bytes, size);
+    return l->count > 0;
+}
+
+static bool is_known(const struct key_watch *w, const struct stat *st)
+{
+    for (size_t i = 0; i < w->library_count; i++)
+        if (w->libraries[i].count > 0 && w->libraries[i].inode == st->st_ino &&
+            w->libraries[i].device == st->st_dev)
+            return true;
+    return false;
+}
+
 static void add_library(struct key_watch *w, const char *path)
 {
     struct stat st;
     struct library *l = &w->libraries[w->library_count];
-    int fd =
-        w->library_count < LIBRARIES_MAX && strlen(path) < PATH_BYTES ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = w->library_count < OWN_MAX && strlen(path) < PATH_BYTES ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    bool fresh = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
-    for (size_t i = 0; i < w->library_count; i++)
-        fresh = fresh && w->libraries[i].inode != st.st_ino;
-    void *bytes = fresh ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && !is_known(w, &st)) {
+        *l = (struct library){.device = st.st_dev, .inode = st.st_ino};
+        memcpy(l->path, path, strlen(path) + 1);
+        w->library_count += read_library(l, fd, (size_t)st.st_size);
+    }
     close(fd);
-    if (bytes == MAP_FAILED)
-        return;
-    memcpy(l->path, path, strlen(path) + 1);
-    l->inode = st.st_ino;
-    l->count = 0;
-    elf_symbols_each(span_of(bytes, (size_t)st.st_size), on_symbol, l);
-    munmap(bytes, (size_t)st.st_size);
-    w->library_count += l->count > 0;
 }
 
-static void find_libraries(struct key_watch *w)
+static void find_own(void *context, const char *pattern)
 {
-    static const char *const folders[] = {"/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib",
-                                          "/usr/local/lib64"};
-    static const char *const names[] = {"libcrypto.so.*", "libgnutls.so.*", "libnss3.so", "libgcrypt.so.*"};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-            char text[PATH_BYTES];
-            glob_t found = {.gl_pathc = 0};
-            snprintf(text, sizeof text, "%s/%s", folders[i], names[k]);
-            if (glob(text, 0, NULL, &found) == 0)
-                for (size_t n = 0; n < found.gl_pathc; n++)
-                    add_library(w, found.gl_pathv[n]);
-            globfree(&found);
-        }
-    }
+    glob_t found = {.gl_pathc = 0};
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t n = 0; n < found.gl_pathc; n++)
+            add_library(context, found.gl_pathv[n]);
+    globfree(&found);
 }
 
 /* ---- links ---- */
 
 /* `pid` 0: every process. A descriptor, or -1. */
-static int link_library(const struct key_watch *w, const struct library *l, int64_t pid)
+static int link_path(const struct key_watch *w, const struct library *l, const char *path, int64_t pid)
 {
     struct link_create_multi a = {.prog_fd = (uint32_t)w->program,
                                   .attach_type = TRACE_UPROBE_MULTI,
-                                  .path = (uint64_t)(uintptr_t)l->path,
+                                  .path = (uint64_t)(uintptr_t)path,
                                   .offsets = (uint64_t)(uintptr_t)l->offsets,
                                   .cookies = (uint64_t)(uintptr_t)l->cookies,
                                   .count = l->count,
                                   .pid = (uint32_t)pid};
     return (int)syscall(SYS_bpf, BPF_LINK_CREATE, &a, sizeof a);
+}
+
+/* A container's: by the file that it is, whatever lies at its path by now. `in`: a process there. */
+static int link_within(const struct key_watch *w, const struct library *l, int64_t in, int64_t pid)
+{
+    struct rooted root;
+    struct stat st;
+    char path[40];
+    if (!rooted_open(in, &root))
+        return -1;
+    int fd = rooted_at(&root, l->path), result = -1;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        result = link_path(w, l, path, pid);
+    }
+    if (fd >= 0)
+        close(fd);
+    rooted_close(&root);
+    return result;
+}
+
+/* `mounts`: those of the process. */
+static int link_library(const struct key_watch *w, const struct library *l, int64_t pid, uint64_t mounts)
+{
+    if (l->count == 0 || (l->mounts != 0 && l->mounts != mounts))
+        return -1;
+    return l->mounts == 0 ? link_path(w, l, l->path, pid) : link_within(w, l, pid, pid);
 }
 
 static void unlink_all(struct watched *p)
@@ -195,10 +251,13 @@ static void unlink_all(struct watched *p)
 static size_t link_all(struct key_watch *w, struct watched *p, int64_t pid)
 {
     size_t count = 0;
+    uint64_t root;
     unlink_all(p);
     p->pid = pid;
+    p->mounts = 0;
+    rooted_identity(pid, &p->mounts, &root);
     for (size_t i = 0; i < w->library_count; i++) {
-        p->links[i] = link_library(w, &w->libraries[i], pid);
+        p->links[i] = link_library(w, &w->libraries[i], pid, p->mounts);
         count += p->links[i] >= 0;
     }
     return count;
@@ -224,6 +283,80 @@ void key_watch_process(struct key_watch *w, int64_t pid)
     if (link_all(w, &w->watched[w->next], pid) == 0)
         log_debug("history", "calls of process %lld cannot be watched: %s", (long long)pid, strerror(errno));
     w->next = (w->next + 1) % KEYS_LINKS_MAX;
+}
+
+/* ---- containers ---- */
+
+static void drop_library(struct key_watch *w, size_t i)
+{
+    for (size_t k = 0; k < KEYS_LINKS_MAX; k++) {
+        if (w->watched[k].links[i] >= 0)
+            close(w->watched[k].links[i]);
+        w->watched[k].links[i] = -1;
+    }
+    w->libraries[i] = (struct library){.count = 0};
+}
+
+/* An empty place, or the one of the container's library that was added longest ago. */
+static size_t place_of_library(struct key_watch *w)
+{
+    size_t oldest = LIBRARIES_MAX;
+    if (w->library_count < LIBRARIES_MAX)
+        return w->library_count++;
+    for (size_t i = 0; i < LIBRARIES_MAX; i++) {
+        const struct library *l = &w->libraries[i];
+        if (l->count == 0)
+            return i;
+        if (l->mounts != 0 && (oldest == LIBRARIES_MAX || l->added < w->libraries[oldest].added))
+            oldest = i;
+    }
+    drop_library(w, oldest); /* ours are OWN_MAX at most */
+    return oldest;
+}
+
+static void take_library(struct key_watch *w, const struct library *l, int64_t pid)
+{
+    size_t i = place_of_library(w);
+    w->libraries[i] = *l;
+    w->libraries[i].added = ++w->added;
+    if (!w->seen_only)
+        w->watched[0].links[i] = link_within(w, l, pid, 0);
+    for (size_t k = 0; w->seen_only && k < KEYS_LINKS_MAX; k++)
+        if (w->watched[k].pid > 0 && w->watched[k].mounts == l->mounts)
+            w->watched[k].links[i] = link_within(w, l, w->watched[k].pid, w->watched[k].pid);
+}
+
+void key_watch_add(struct key_watch *w, int64_t pid, uint64_t mounts, const char *path)
+{
+    struct rooted root;
+    struct stat st;
+    struct library l = {.mounts = mounts};
+    char link[40];
+    if (strlen(path) >= sizeof l.path || !rooted_open(pid, &root))
+        return;
+    int fd = root.mounts == mounts ? rooted_at(&root, path) : -1, file = -1;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && !is_known(w, &st))
+        file = open(link, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        memcpy(l.path, path, strlen(path) + 1);
+        l.device = st.st_dev;
+        l.inode = st.st_ino;
+        if (read_library(&l, file, (size_t)st.st_size))
+            take_library(w, &l, pid);
+        close(file);
+    }
+    if (fd >= 0)
+        close(fd);
+    rooted_close(&root);
+}
+
+void key_watch_forget(struct key_watch *w, bool (*has_processes)(void *context, uint64_t mounts),
+                      void *context)
+{
+    for (size_t i = 0; i < w->library_count; i++)
+        if (w->libraries[i].mounts != 0 && !has_processes(context, w->libraries[i].mounts))
+            drop_library(w, i);
 }
 
 /* ---- begin and end ---- */
@@ -261,7 +394,7 @@ struct key_watch *key_watch_new(enum history_keys whose, char why[KEYS_WHY_BYTES
         w->watched[i].pid = -1;
     }
     w->seen_only = whose == HISTORY_KEYS_SEEN;
-    find_libraries(w);
+    key_library_patterns(find_own, w);
     int result = w->library_count ? load(w) : -ENOENT;
     if (result == 0 &&
         link_all(w, &w->watched[0], w->seen_only ? getpid() : 0) == 0) /* SEEN: does it work at all? */
@@ -341,6 +474,17 @@ uint64_t key_watch_lost(const struct key_watch *w)
 void key_watch_process(struct key_watch *w, int64_t pid)
 {
     (void)w, (void)pid;
+}
+
+void key_watch_add(struct key_watch *w, int64_t pid, uint64_t mounts, const char *path)
+{
+    (void)w, (void)pid, (void)mounts, (void)path;
+}
+
+void key_watch_forget(struct key_watch *w, bool (*has_processes)(void *context, uint64_t mounts),
+                      void *context)
+{
+    (void)w, (void)has_processes, (void)context;
 }
 
 #endif

@@ -23,6 +23,16 @@ uint64_t key_watch_lost(const struct key_watch *w);
 /* SEEN: this process' calls, too; the one that was named first makes room. */
 void key_watch_process(struct key_watch *w, int64_t pid);
 
+/* A library that lies in a container, by a process there and the path that it sees: watched from here on, once for each file. */
+void key_watch_add(struct key_watch *w, int64_t pid, uint64_t mounts, const char *path);
+
+/* Where `has_processes` says no, nothing is held any more: what is held keeps others from unmounting. */
+void key_watch_forget(struct key_watch *w, bool (*has_processes)(void *context, uint64_t mounts),
+                      void *context);
+
+/* Calls `each` with the names that such libraries have in a root. */
+void key_library_patterns(void (*each)(void *context, const char *pattern), void *context);
+
 /* One record into the history, for the ring and for tests. */
 void key_record_take(struct history *h, const void *data, size_t size);
 

@@ -18,6 +18,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@ enum {
     FILES_A_TURN = 32,
     NOTES_A_TURN = 512,
     LOOKS_MAX = 8,
+    FOUND_MAX = 64,
+    FOUND_A_TURN = 4,
     AGE_EVERY_MS = 10000,
     SAVE_EVERY_MS = 300000,
     PATH_BYTES = 512,
@@ -53,6 +56,13 @@ struct observer {
     struct frozen *frozen;
     struct exec_watch *execs; /* NULL: why_no_execs says why, like the others */
     struct file_watch *files;
+    pthread_mutex_t lock; /* of what the walk found */
+    struct found {
+        int64_t pid;
+        uint64_t mounts;
+        char path[256];
+    } found[FOUND_MAX];
+    size_t found_count;
     struct library_watch *libraries;
     struct key_watch *keys;
     struct scans *scans;
@@ -131,6 +141,7 @@ struct observer *observer_new(const struct history_options *options)
     struct globs *globs = calloc(1, sizeof *globs);
     if (o) {
         o->epollfd = o->procfd = -1;
+        pthread_mutex_init(&o->lock, NULL);
         o->history = history_new(options->depth, (int64_t)options->window_s * 1000);
         o->frozen = frozen_new();
         o->scans = scans_new();
@@ -180,6 +191,7 @@ void observer_free(struct observer *o)
     file_watch_free(o->files);
     if (o->epollfd >= 0)
         close(o->epollfd);
+    pthread_mutex_destroy(&o->lock);
     free(o);
 }
 
@@ -395,11 +407,71 @@ static void begin_turn(struct observer *o)
         atomic_fetch_add(o->turns, 1);
 }
 
+/* ---- libraries of containers ---- */
+
+struct look_for {
+    struct observer *observer;
+    const struct rooted *root;
+};
+
+static void on_library(void *context, int fd, const char *path)
+{
+    struct look_for *l = context;
+    struct observer *o = l->observer;
+    (void)fd;
+    pthread_mutex_lock(&o->lock);
+    if (o->found_count < FOUND_MAX && strlen(path) < sizeof o->found[0].path) {
+        struct found *f = &o->found[o->found_count++];
+        f->pid = l->root->pid;
+        f->mounts = l->root->mounts;
+        memcpy(f->path, path, strlen(path) + 1);
+    }
+    pthread_mutex_unlock(&o->lock);
+}
+
+static void on_pattern(void *context, const char *pattern)
+{
+    struct look_for *l = context;
+    rooted_glob(l->root, pattern, on_library, l);
+}
+
+/* On the walk's thread. */
+static void on_root(void *context, const struct rooted *root)
+{
+    struct look_for l = {context, root};
+    if (l.observer->keys)
+        key_library_patterns(on_pattern, &l);
+}
+
+static bool has_processes(void *context, uint64_t mounts)
+{
+    const struct observer *o = context;
+    return roots_has(file_watch_roots(o->files), mounts);
+}
+
+static void watch_found(struct observer *o)
+{
+    struct found f;
+    bool any = true;
+    for (int i = 0; any && i < FOUND_A_TURN; i++) {
+        pthread_mutex_lock(&o->lock);
+        any = o->found_count > 0;
+        if (any)
+            f = o->found[--o->found_count];
+        pthread_mutex_unlock(&o->lock);
+        if (any)
+            key_watch_add(o->keys, f.pid, f.mounts, f.path);
+    }
+    key_watch_forget(o->keys, has_processes, o);
+}
+
 void observer_turn(struct observer *o)
 {
     int64_t now_ms = exec_now_ms();
     begin_turn(o);
     take_some(o);
+    if (o->keys && o->files)
+        watch_found(o);
     if (o->look_count > 0)
         library_look(o->history, o->procfd, o->looks[--o->look_count]);
     if (o->usage_changed && now_ms - o->saved_ms > SAVE_EVERY_MS) {
@@ -417,7 +489,7 @@ void observer_turn(struct observer *o)
 void observer_walk(struct observer *o)
 {
     if (o->files)
-        file_watch_walk(o->files);
+        file_watch_walk(o->files, on_root, o);
 }
 
 bool observer_wants_walk(struct observer *o)

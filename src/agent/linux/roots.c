@@ -3,9 +3,11 @@
 
 #include "agent/linux/proc.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,12 +83,19 @@ void roots_note(struct roots *r, int64_t pid, const struct exec_place *place)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* Its process ended: is another one there? */
+static bool is_gone(struct root *it)
+{
+    it->due = it->due || (kill((pid_t)it->pid, 0) != 0 && errno == ESRCH);
+    return it->due;
+}
+
 bool roots_wants_walk(struct roots *r)
 {
     bool due = false;
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < ROOTS_MAX; i++)
-        due = due || (r->items[i].pid != 0 && r->items[i].due);
+        due = due || (r->items[i].pid != 0 && (r->items[i].due || is_gone(&r->items[i])));
     pthread_mutex_unlock(&r->lock);
     return due;
 }
