@@ -58,7 +58,7 @@ class Agent:
                    "client": text % accepted.getpeername(), "proxy": text % accepted.getsockname(), "full": True,
                    "age_ms": 0, **more})
         answer = json.loads(self.lines.readline())
-        while answer["type"] == "around":  # somebody on this host goes around the proxy
+        while answer["type"] in ("around", "losses"):  # somebody on this host goes around the proxy, or is too fast to be followed
             answer = json.loads(self.lines.readline())
         assert answer["type"] == "answer" and answer["id"] == self.asked, answer
         return answer
