@@ -1,10 +1,13 @@
 /* pipe_test.c: exeat-agent.exe answers for real sockets. Runs on Windows, or under wine (windows.sh): starts the agent, listens, has a
  * program of another process connect (this one again, as "client PORT FAMILY"), and asks over the pipe as a proxy does. Prints what the
  * answer says of the client's file, for windows.sh to compare.
+ * A service of ours, made for the test and deleted again, connects, too.
  *   pipe_test.exe AGENT.exe */
 #include <winsock2.h>
 #include <ws2tcpip.h>
 #include <windows.h>
+
+#include <winsvc.h>
 
 #include "base/json_read.h"
 #include "wire/agent_message.h"
@@ -79,6 +82,37 @@ static int run_holder(const char *handle)
     ioctlsocket(s, FIONREAD,
                 &waiting); /* wine knows whose a socket is once that process has used it itself */
     return recv(s, &byte, 1, 0) < 0;
+}
+
+/* ---- the client as a service ---- */
+
+#define SERVICE "exeat_pipe_test"
+
+static const char *service_port;
+static SERVICE_STATUS service_status = {.dwServiceType = SERVICE_WIN32_OWN_PROCESS};
+
+static void WINAPI on_control(DWORD what)
+{
+    (void)what;
+}
+
+static void WINAPI be_service(DWORD argc, char **argv)
+{
+    (void)argc, (void)argv;
+    SERVICE_STATUS_HANDLE handle = RegisterServiceCtrlHandlerA(SERVICE, on_control);
+    service_status.dwCurrentState = SERVICE_RUNNING;
+    SetServiceStatus(handle, &service_status);
+    run_client(service_port, AF_INET);
+    service_status.dwCurrentState = SERVICE_STOPPED;
+    SetServiceStatus(handle, &service_status);
+}
+
+static int run_service(const char *port)
+{
+    char name[] = SERVICE;
+    const SERVICE_TABLE_ENTRYA table[] = {{name, be_service}, {NULL, NULL}};
+    service_port = port;
+    return !StartServiceCtrlDispatcherA(table);
 }
 
 /* ---- the proxy's end ---- */
@@ -217,6 +251,8 @@ static void check_sender(DWORD pid, bool is_first)
     check(strstr(answer, "\"schannel\"")); /* a library that it loaded */
     check(strstr(answer, "\"not_observable\":[\"exec_archiver\""));
     check(strcmp(text_of(s, "hash_state"), "done") == 0);
+    check(strstr(answer, "\"signature\":null")); /* nobody signed it */
+    check(strstr(answer, "\"unit\":null"));      /* no service */
     printf("executable %s\n", text_of(s, "executable"));
     printf("sha256 %s\n", text_of(s, "sha256"));
 }
@@ -291,6 +327,34 @@ static bool try_family(const char *self, const char *pipe_name, int family)
     return true;
 }
 
+/* A service's connection says which service that is. */
+static void try_service(const char *self, const char *pipe_name)
+{
+    struct endpoint proxy, client;
+    struct sockaddr_storage from;
+    int len = sizeof from;
+    char command[MAX_PATH * 2], byte;
+    SOCKET listener = listen_somewhere(AF_INET, &proxy);
+    snprintf(command, sizeof command, "\"%s\" service %u", self, proxy.port);
+    SC_HANDLE manager = OpenSCManagerA(NULL, NULL, SC_MANAGER_CREATE_SERVICE);
+    SC_HANDLE service =
+        CreateServiceA(manager, SERVICE, SERVICE, SERVICE_ALL_ACCESS, SERVICE_WIN32_OWN_PROCESS,
+                       SERVICE_DEMAND_START, SERVICE_ERROR_IGNORE, command, NULL, NULL, NULL, NULL, NULL);
+    check(service && StartServiceA(service, 0, NULL));
+    SOCKET s = accept(listener, (struct sockaddr *)&from, &len);
+    check(s != INVALID_SOCKET && recv(s, &byte, 1, 0) == 1);
+    client = endpoint_of(&from);
+    connect_to_agent(pipe_name, &proxy);
+    ask_until_hashed(&client, &proxy);
+    check(strcmp(text_of(json_member(&json, values, "sender"), "unit"), "windows/" SERVICE) == 0);
+    puts("a service: windows/" SERVICE);
+    closesocket(s);
+    closesocket(listener);
+    check(DeleteService(service));
+    CloseServiceHandle(service);
+    CloseServiceHandle(manager);
+}
+
 int main(int argc, char **argv)
 {
     WSADATA ignored;
@@ -301,6 +365,8 @@ int main(int argc, char **argv)
         return 1;
     if (argc == 4 && strcmp(argv[1], "client") == 0)
         return run_client(argv[2], atoi(argv[3]));
+    if (argc == 3 && strcmp(argv[1], "service") == 0)
+        return run_service(argv[2]);
     if (argc == 3 && strcmp(argv[1], "holder") == 0)
         return run_holder(argv[2]);
     if (argc != 2)
@@ -311,6 +377,9 @@ int main(int argc, char **argv)
     check(try_family(argv[0], pipe_name, AF_INET));
     if (!try_family(argv[0], pipe_name, AF_INET6))
         puts("no IPv6 here");
+    char self[MAX_PATH];
+    check(GetModuleFileNameA(NULL, self, sizeof self) > 0);
+    try_service(self, pipe_name);
     TerminateProcess(agent, 0);
     puts("passed");
     return 0;
