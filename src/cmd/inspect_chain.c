@@ -36,6 +36,7 @@ static const char help[] =
     "      --intermediates FILE  certificates (PEM) known from elsewhere, to fill gaps\n"
     "      --crl FILE       certificate revocation lists (PEM or one in DER)\n"
     "      --ocsp FILE      the OCSP response stapled to it (DER)\n"
+    "      --scts FILE      timestamps that came beside it in a TLS extension (the list, RFC 6962, 3.3)\n"
     "      --known FILE     known kits and interception roots (default: " KNOWN_DEFAULT ", if it is there)\n"
     "      --ct-logs FILE   list of CT logs (JSON, version 3) to check SCTs with; without it they are not "
     "checked\n"
@@ -51,7 +52,8 @@ static const char help[] =
     "else\n"
     "errors     all that was found, also what trust doesn't depend on; refused_for: those for which it isn't "
     "trusted\n"
-    "scts       of the server's own: none, valid, invalid, unknown_log, or not_checked\n"
+    "scts       of the server's own, in it, in --scts and in --ocsp: none, valid, invalid, unknown_log, or "
+    "not_checked\n"
     "path       SHA-256 of the certificates of the best path, its anchor last\n"
     "chain      the certificates as sent\n"
     "\n"
@@ -99,7 +101,7 @@ struct inspection {
     const struct wording *wording;
     struct inspect_target target;   /* of `inspect host` */
     struct inspect_fetched fetched; /* its chain is `chain`, once taken; ocsp is owned */
-    const char *name, *connect, *time, *known_file, *crl_file, *ct_file, *cached_file, *ocsp_file,
+    const char *name, *connect, *time, *known_file, *crl_file, *ct_file, *cached_file, *ocsp_file, *scts_file,
         *file;                          /* borrowed from argv; NULL: not given */
     const char *trust_files[FILES_MAX]; /* likewise */
     size_t trust_count;
@@ -202,6 +204,12 @@ static int read_inputs(struct inspection *in, struct err *reterr)
             return -1;
     }
     in->question.ocsp = buf_span(&in->fetched.ocsp);
+    if (in->scts_file) {
+        buf_free(&in->fetched.scts);
+        if (read_file(in->scts_file, &in->fetched.scts, reterr) != 0)
+            return -1;
+    }
+    in->question.scts = buf_span(&in->fetched.scts);
     in->cached = in->cached_file ? read_chain(in->cached_file, reterr) : NULL;
     return in->cached_file && !in->cached ? -1 : 0;
 }
@@ -210,6 +218,7 @@ static void free_inspection(struct inspection *in)
 {
     chain_free(in->chain);
     buf_free(&in->fetched.ocsp);
+    buf_free(&in->fetched.scts);
     chain_free(in->cached);
     trust_free(in->trust);
     chain_crls_free(in->crls);
@@ -392,14 +401,16 @@ static int read_arguments(struct inspection *in, int argc, char **argv)
                                             {"also-trust", required_argument, NULL, 'a'},
                                             {"crl", required_argument, NULL, 'l'},
                                             {"ocsp", required_argument, NULL, 'o'},
+                                            {"scts", required_argument, NULL, 'S'},
                                             {"known", required_argument, NULL, 'k'},
                                             {"ct-logs", required_argument, NULL, 's'},
                                             {"intermediates", required_argument, NULL, 'i'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char **const texts[128] = {
-        ['n'] = &in->name,       ['c'] = &in->connect, ['t'] = &in->time,        ['l'] = &in->crl_file,
-        ['k'] = &in->known_file, ['s'] = &in->ct_file, ['i'] = &in->cached_file, ['o'] = &in->ocsp_file};
+        ['n'] = &in->name,        ['c'] = &in->connect,    ['t'] = &in->time,
+        ['l'] = &in->crl_file,    ['k'] = &in->known_file, ['s'] = &in->ct_file,
+        ['i'] = &in->cached_file, ['o'] = &in->ocsp_file,  ['S'] = &in->scts_file};
     optind = 1;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h')

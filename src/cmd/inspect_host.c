@@ -110,8 +110,10 @@ int inspect_host_fetch(const struct inspect_target *t, struct inspect_fetched *r
     if (fd >= 0 && talk(p, fd, until_ms, t->host.name, reterr) == 0) {
         got.chain = tls_probe_take_chain(p);
         buf_init(&got.ocsp, TLS_PROBE_BYTES_MAX);
-        struct span ocsp = tls_probe_ocsp(p);
-        if (got.chain && (ocsp.len == 0 || buf_append(&got.ocsp, ocsp.data, ocsp.len) == 0))
+        buf_init(&got.scts, TLS_PROBE_BYTES_MAX);
+        struct span ocsp = tls_probe_ocsp(p), scts = tls_probe_scts(p);
+        if (got.chain && (ocsp.len == 0 || buf_append(&got.ocsp, ocsp.data, ocsp.len) == 0) &&
+            (scts.len == 0 || buf_append(&got.scts, scts.data, scts.len) == 0))
             result = 0;
     }
     if (result == 0)

@@ -15,6 +15,7 @@ struct inspect_target {
 struct inspect_fetched {
     struct chain *chain; /* the caller's */
     struct buf ocsp;     /* the caller's: the stapled response; empty without */
+    struct buf scts;     /* the caller's: timestamps beside the certificate; empty without */
 };
 
 /* 0, or -1 with reterr: nobody answers, or not with TLS. */

@@ -17,11 +17,11 @@ enum {
 };
 
 struct chain_job {
-    struct net_job job;                /* first: net's pointer is ours */
-    struct snapshot *snapshot;         /* counted */
-    struct buf certificates, ocsp;     /* owned */
-    struct chain *chain;               /* owned; or NULL: `certificates` are to be parsed */
-    char name[256], connect_name[256]; /* "": none */
+    struct net_job job;                  /* first: net's pointer is ours */
+    struct snapshot *snapshot;           /* counted */
+    struct buf certificates, ocsp, scts; /* owned */
+    struct chain *chain;                 /* owned; or NULL: `certificates` are to be parsed */
+    char name[256], connect_name[256];   /* "": none */
     int64_t time_s;
     bool staple_counts;
     struct chain_record *record; /* owned until it is handed over */
@@ -188,6 +188,7 @@ static void on_work(struct net_job *job)
         .known = j->snapshot->known,
         .ct_logs = j->snapshot->ct_logs,
         .ocsp = buf_span(&j->ocsp),
+        .scts = buf_span(&j->scts),
         .staple_counts = j->staple_counts,
         .is_public_suffix = is_public_suffix,
     };
@@ -215,6 +216,7 @@ static void on_destroy(struct net_job *job)
     chain_free(j->chain);
     buf_free(&j->certificates);
     buf_free(&j->ocsp);
+    buf_free(&j->scts);
     snapshot_unref(j->snapshot);
     free(j);
 }
@@ -223,10 +225,12 @@ static int fill(struct chain_job *j, const struct chain_input *input)
 {
     buf_init(&j->certificates, FLIGHT_CERTIFICATE_BYTES_MAX);
     buf_init(&j->ocsp, FLIGHT_OTHER_BYTES_MAX);
+    buf_init(&j->scts, FLIGHT_OTHER_BYTES_MAX);
     j->staple_counts = input->staple_counts;
     snprintf(j->name, sizeof j->name, "%s", input->name ? input->name : "");
     snprintf(j->connect_name, sizeof j->connect_name, "%s", input->connect_name ? input->connect_name : "");
-    if (input->ocsp.len && buf_append(&j->ocsp, input->ocsp.data, input->ocsp.len) != 0)
+    if ((input->ocsp.len && buf_append(&j->ocsp, input->ocsp.data, input->ocsp.len) != 0) ||
+        (input->scts.len && buf_append(&j->scts, input->scts.data, input->scts.len) != 0))
         return -1;
     return j->chain ? 0 : buf_append(&j->certificates, input->certificates.data, input->certificates.len);
 }

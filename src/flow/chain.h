@@ -38,6 +38,7 @@ struct chain_input {
     struct span certificates; /* the body of a Certificate message of TLS 1.2 or below; copied */
     struct chain *take_chain; /* or a parsed chain, taken over even on failure */
     struct span ocsp;         /* stapled response, copied; may be empty */
+    struct span scts;         /* timestamps from a TLS extension, copied; may be empty */
     bool staple_counts;       /* see verify.h */
     const char *name;         /* the SNI or the CONNECT host: canonical; copied */
     const char *connect_name; /* the CONNECT host where the SNI is another; NULL; copied */

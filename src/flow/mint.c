@@ -334,6 +334,7 @@ static enum step judge_server(struct flow *f)
     const struct chain_input input = {
         .take_chain = c,
         .ocsp = tls_session_staple(f->server.tls),
+        .scts = tls_session_scts(f->server.tls),
         .staple_counts = true, /* clients don't see it: what the strictest would make of it counts */
         .name = name->name,
         .connect_name = both ? connect->name : NULL,

@@ -227,6 +227,7 @@ static void ask_observed(struct flow *f)
     const struct chain_input input = {
         .certificates = buf_span(&p->flight.certificate),
         .ocsp = buf_span(&p->flight.ocsp),
+        .scts = flight_scts(&p->flight),
         .name = p->name[0] ? p->name : host,
         .connect_name = p->name[0] && strcmp(p->name, host) != 0 ? host : NULL,
     };

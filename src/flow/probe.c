@@ -225,6 +225,7 @@ static void judge(struct probe *p)
     struct chain_input input = {
         .take_chain = tls_probe_take_chain(p->tls),
         .ocsp = tls_probe_ocsp(p->tls),
+        .scts = tls_probe_scts(p->tls),
         .name = p->has_name ? p->name : p->host,
         .connect_name = p->has_name && strcmp(p->name, p->host) != 0 ? p->host : NULL,
     };

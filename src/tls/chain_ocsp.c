@@ -78,15 +78,32 @@ static enum verdict judge(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64
     return v;
 }
 
-void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p)
+static OCSP_BASICRESP *read_response(const struct chain_question *q)
 {
     const unsigned char *at = q->ocsp.data;
-    if (q->ocsp.len == 0 || q->ocsp.len > INT32_MAX || p->count < 2)
-        return; /* without an issuer nobody can say */
-    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)q->ocsp.len);
+    OCSP_RESPONSE *response =
+        q->ocsp.len && q->ocsp.len <= INT32_MAX ? d2i_OCSP_RESPONSE(NULL, &at, (long)q->ocsp.len) : NULL;
     OCSP_BASICRESP *basic = response && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL
                                 ? OCSP_response_get1_basic(response)
                                 : NULL;
+    OCSP_RESPONSE_free(response);
+    return basic;
+}
+
+STACK_OF(SCT) * chain_ocsp_scts(const struct chain_question *q, X509 *leaf, X509 *issuer)
+{
+    OCSP_BASICRESP *basic = issuer ? read_response(q) : NULL;
+    OCSP_SINGLERESP *single = basic ? find_single(basic, leaf, issuer) : NULL;
+    STACK_OF(SCT) *scts = single ? OCSP_SINGLERESP_get1_ext_d2i(single, NID_ct_cert_scts, NULL, NULL) : NULL;
+    OCSP_BASICRESP_free(basic);
+    return scts;
+}
+
+void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p)
+{
+    if (q->ocsp.len == 0 || q->ocsp.len > INT32_MAX || p->count < 2)
+        return; /* without an issuer nobody can say */
+    OCSP_BASICRESP *basic = read_response(q);
     int64_t until_s = 0;
     enum verdict v =
         basic ? judge(basic, p->certificates[0], p->certificates[1], q->time_s, &until_s) : USELESS;
@@ -97,6 +114,5 @@ void chain_judge_ocsp(const struct chain_question *q, struct chain_path *p)
     else
         p->staple_until_s = until_s;
     OCSP_BASICRESP_free(basic);
-    OCSP_RESPONSE_free(response);
     ERR_clear_error();
 }

@@ -259,8 +259,7 @@ void chain_find_oddities(const struct chain *c, const struct chain_question *q, 
     struct leaf l = {.facts = &c->items[0].facts, .x509 = c->items[0].x509, .class = r->class};
     l.age_s = q->time_s - l.facts->not_before_s;
     l.validity_s = l.facts->not_after_s - l.facts->not_before_s + 1;
-    l.sct_s = l.facts->earliest_sct_s;
-    r->scts = chain_check_scts(q->ct_logs, l.x509, p->count > 1 ? p->certificates[1] : NULL, &l.sct_s);
+    r->scts = chain_check_scts(q, l.x509, p->count > 1 ? p->certificates[1] : NULL, &l.sct_s);
     find_times(&l, &r->found);
     find_leaf(&l, &r->found);
     if (names_are_random(&l))

@@ -8,6 +8,7 @@
 #include "tls/chain_anomaly.h"
 #include "tls/verify.h"
 
+#include <openssl/ct.h>
 #include <openssl/x509v3.h>
 
 struct chain_item {
@@ -99,9 +100,12 @@ void chain_judge_openssl(struct chain_path *p);
 
 /* ---- chain_sct.c ---- */
 
-/* `logs` and `issuer` may be NULL. Where they were checked, *ret_earliest_s is when the first of those that count was made, 0: none. */
-enum ct_result chain_check_scts(const struct ct_logs *logs, X509 *leaf, X509 *issuer,
+/* Those in `leaf` and those that came beside it; `issuer` may be NULL. *ret_earliest_s: when the first of those that count was made (without
+ * question->ct_logs: all do); 0: there is none, or none is in the leaf: what is beside it may have been made at any time. */
+enum ct_result chain_check_scts(const struct chain_question *q, X509 *leaf, X509 *issuer,
                                 int64_t *ret_earliest_s);
+/* chain_ocsp.c: those in the stapled response about this leaf, the caller's to SCT_LIST_free(); NULL: none. */
+STACK_OF(SCT) * chain_ocsp_scts(const struct chain_question *q, X509 *leaf, X509 *issuer);
 
 /* ---- chain_oddities.c ---- */
 

@@ -1,5 +1,5 @@
-/* chain_sct.c: see ct_logs.h. A list of logs is read, and SCTs that a certificate holds are checked: what a log signed is the certificate
- * without them (RFC 6962, 3.2), together with a digest of its issuer's key. Pure. */
+/* chain_sct.c: see ct_logs.h. A list of logs is read, and SCTs are checked: of those that a certificate holds, what a log signed is the certificate
+ * without them (RFC 6962, 3.2), together with a digest of its issuer's key; of those beside it, the certificate as it is. Pure. */
 #include "tls/chain_private.h"
 
 #include "base/base64.h"
@@ -17,6 +17,7 @@ enum {
     KEY_BYTES_MAX = 1024,
     SIGNED_BYTES_MAX = 1 << 20,
     SCTS_CHECKED = 16, /* of a leaf: whoever sends more wants our time */
+    ENTRY_X509 = 0,
     ENTRY_PRECERT = 1,
     TBS_BYTES_MAX = (1 << 24) - 1, /* three bytes of length */
 };
@@ -177,29 +178,42 @@ static void put_number(struct buf *b, uint64_t number, int bytes)
     }
 }
 
-static int put_signed(struct buf *b, const SCT *sct, X509 *issuer, struct span tbs)
+/* What a log signed: an entry of one of two kinds. */
+struct entry {
+    X509 *issuer; /* NULL: the certificate as it is; else without its SCTs, and its issuer's key */
+    struct span body;
+};
+
+static int put_issuer(struct buf *b, X509 *issuer)
 {
-    unsigned char *key = NULL, *extensions = NULL, digest[SHA256_DIGEST_LENGTH];
+    unsigned char *key = NULL, digest[SHA256_DIGEST_LENGTH];
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(issuer), &key);
-    size_t extensions_len = SCT_get0_extensions(sct, &extensions);
     if (len <= 0)
         return -1;
     SHA256(key, (size_t)len, digest);
     OPENSSL_free(key);
+    return buf_append(b, digest, sizeof digest);
+}
+
+static int put_signed(struct buf *b, const SCT *sct, const struct entry *e)
+{
+    unsigned char *extensions = NULL;
+    size_t extensions_len = SCT_get0_extensions(sct, &extensions);
     put_number(b, 0, 1); /* v1 */
     put_number(b, 0, 1); /* certificate_timestamp */
     put_number(b, SCT_get_timestamp(sct), 8);
-    put_number(b, ENTRY_PRECERT, 2);
-    buf_append(b, digest, sizeof digest);
-    put_number(b, tbs.len, 3);
-    buf_append(b, tbs.data, tbs.len);
+    put_number(b, e->issuer ? ENTRY_PRECERT : ENTRY_X509, 2);
+    if (e->issuer && put_issuer(b, e->issuer) != 0)
+        return -1;
+    put_number(b, e->body.len, 3);
+    buf_append(b, e->body.data, e->body.len);
     put_number(b, extensions_len, 2);
     if (extensions_len)
         buf_append(b, extensions, extensions_len);
     return b->failed ? -1 : 0;
 }
 
-static bool is_signed(const SCT *sct, const struct ct_log *log, X509 *issuer, struct span tbs)
+static bool is_signed(const SCT *sct, const struct ct_log *log, const struct entry *e)
 {
     int nid = SCT_get_signature_nid(sct), type = EVP_PKEY_get_base_id(log->key);
     bool fits = (nid == NID_ecdsa_with_SHA256 && type == EVP_PKEY_EC) ||
@@ -209,7 +223,7 @@ static bool is_signed(const SCT *sct, const struct ct_log *log, X509 *issuer, st
     struct buf text;
     buf_init(&text, SIGNED_BYTES_MAX);
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool good = c && fits && put_signed(&text, sct, issuer, tbs) == 0 &&
+    bool good = c && fits && put_signed(&text, sct, e) == 0 &&
                 EVP_DigestVerifyInit(c, NULL, EVP_sha256(), NULL, log->key) == 1 &&
                 EVP_DigestVerify(c, signature, len, buf_span(&text).data, buf_len(&text)) == 1;
     EVP_MD_CTX_free(c);
@@ -217,42 +231,98 @@ static bool is_signed(const SCT *sct, const struct ct_log *log, X509 *issuer, st
     return good;
 }
 
-static enum ct_result check(const STACK_OF(SCT) * scts, const struct ct_logs *logs, X509 *issuer,
-                            struct span tbs, int64_t *ret_earliest_s)
+/* What is known so far: the more telling result stays. */
+struct tally {
+    enum ct_result result;
+    int64_t earliest_s; /* of those that count; 0: none */
+};
+
+static void take_result(struct tally *t, enum ct_result result)
 {
-    enum ct_result result = CT_UNKNOWN_LOG;
-    *ret_earliest_s = 0;
-    for (int i = 0; i < sk_SCT_num(scts) && i < SCTS_CHECKED; i++) {
-        const SCT *sct = sk_SCT_value(scts, i);
-        const struct ct_log *log = SCT_get_version(sct) == SCT_VERSION_V1 ? find_log(logs, sct) : NULL;
-        int64_t time_s = (int64_t)(SCT_get_timestamp(sct) / 1000);
-        if (!log || SCT_get_timestamp(sct) >= log->until_ms)
-            continue;
-        if (!is_signed(sct, log, issuer, tbs)) {
-            *ret_earliest_s = 0;
-            return CT_INVALID;
-        }
-        result = CT_VALID;
-        if (*ret_earliest_s == 0 || time_s < *ret_earliest_s)
-            *ret_earliest_s = time_s;
-    }
-    return result;
+    static const enum ct_result order[] = {CT_NONE, CT_UNKNOWN_LOG, CT_NOT_CHECKED, CT_VALID, CT_INVALID};
+    size_t have = 0, come = 0;
+    while (order[have] != t->result)
+        have++;
+    while (order[come] != result)
+        come++;
+    t->result = order[come > have ? come : have];
 }
 
-enum ct_result chain_check_scts(const struct ct_logs *logs, X509 *leaf, X509 *issuer, int64_t *ret_earliest_s)
+static void take_time(struct tally *t, const SCT *sct)
 {
-    enum ct_result result = CT_NOT_CHECKED;
-    STACK_OF(SCT) *scts = X509_get_ext_d2i(leaf, NID_ct_precert_scts, NULL, NULL);
-    if (!scts || sk_SCT_num(scts) == 0) {
-        result = CT_NONE;
-    } else if (logs && issuer) {
-        struct span tbs = make_tbs(leaf);
-        int64_t earliest_s = 0;
-        result = tbs.len ? check(scts, logs, issuer, tbs, &earliest_s) : CT_INVALID;
-        *ret_earliest_s = earliest_s;
-        OPENSSL_free((void *)(uintptr_t)tbs.data);
+    int64_t time_s = (int64_t)(SCT_get_timestamp(sct) / 1000);
+    if (time_s > 0 && (t->earliest_s == 0 || time_s < t->earliest_s))
+        t->earliest_s = time_s;
+}
+
+static void check_one(struct tally *t, const SCT *sct, const struct ct_logs *logs, const struct entry *e)
+{
+    const struct ct_log *log = SCT_get_version(sct) == SCT_VERSION_V1 ? find_log(logs, sct) : NULL;
+    if (!log || SCT_get_timestamp(sct) >= log->until_ms) {
+        take_result(t, CT_UNKNOWN_LOG);
+    } else if (!is_signed(sct, log, e)) {
+        take_result(t, CT_INVALID);
+    } else {
+        take_result(t, CT_VALID);
+        take_time(t, sct);
     }
-    SCT_LIST_free(scts);
+}
+
+/* `e` NULL: what was signed isn't known. */
+static void check(struct tally *t, const STACK_OF(SCT) * scts, const struct ct_logs *logs,
+                  const struct entry *e)
+{
+    int count = scts ? sk_SCT_num(scts) : 0;
+    for (int i = 0; i < count && i < SCTS_CHECKED; i++) {
+        const SCT *sct = sk_SCT_value(scts, i);
+        if (logs && e) {
+            check_one(t, sct, logs, e);
+        } else {
+            take_result(t, CT_NOT_CHECKED);
+            take_time(t, sct);
+        }
+    }
+}
+
+static void check_embedded(struct tally *t, const STACK_OF(SCT) * scts, const struct ct_logs *logs,
+                           X509 *leaf, X509 *issuer)
+{
+    struct span tbs = logs && issuer ? make_tbs(leaf) : span_of(NULL, 0);
+    const struct entry e = {.issuer = issuer, .body = tbs};
+    if (logs && issuer && !tbs.len)
+        take_result(t, CT_INVALID);
+    else
+        check(t, scts, logs, issuer ? &e : NULL);
+    OPENSSL_free((void *)(uintptr_t)tbs.data);
+}
+
+static void check_beside(struct tally *t, const STACK_OF(SCT) * scts, const struct ct_logs *logs, X509 *leaf)
+{
+    unsigned char *der = NULL;
+    int len = scts && logs ? i2d_X509(leaf, &der) : 0;
+    const struct entry e = {.body = span_of(der, len > 0 ? (size_t)len : 0)};
+    if (len >= 0 && len <= TBS_BYTES_MAX)
+        check(t, scts, logs, &e);
+    OPENSSL_free(der);
+}
+
+enum ct_result chain_check_scts(const struct chain_question *q, X509 *leaf, X509 *issuer,
+                                int64_t *ret_earliest_s)
+{
+    struct tally t = {.result = CT_NONE};
+    const unsigned char *at = q->scts.data;
+    STACK_OF(SCT) *embedded = X509_get_ext_d2i(leaf, NID_ct_precert_scts, NULL, NULL);
+    STACK_OF(SCT) *beside = q->scts.len ? o2i_SCT_LIST(NULL, &at, q->scts.len) : NULL;
+    STACK_OF(SCT) *stapled = chain_ocsp_scts(q, leaf, issuer);
+    bool inside = embedded && sk_SCT_num(embedded) > 0;
+    if (inside)
+        check_embedded(&t, embedded, q->ct_logs, leaf, issuer);
+    check_beside(&t, beside, q->ct_logs, leaf);
+    check_beside(&t, stapled, q->ct_logs, leaf);
+    *ret_earliest_s = inside && t.result != CT_INVALID ? t.earliest_s : 0;
+    SCT_LIST_free(embedded);
+    SCT_LIST_free(beside);
+    SCT_LIST_free(stapled);
     ERR_clear_error();
-    return result;
+    return t.result;
 }

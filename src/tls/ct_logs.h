@@ -18,7 +18,7 @@ struct ct_logs *ct_logs_parse(struct span json, const char *name, struct err *re
 void ct_logs_free(struct ct_logs *take_logs); /* NULL is fine */
 size_t ct_logs_count(const struct ct_logs *l);
 
-/* What became of the SCTs in a leaf. */
+/* What became of the SCTs in a leaf, beside it in a TLS extension, and in the stapled OCSP response about it. */
 enum ct_result {
     CT_NONE,        /* there are none */
     CT_NOT_CHECKED, /* no list of logs is configured, or the issuer's key isn't known */

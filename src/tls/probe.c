@@ -2,6 +2,7 @@
 #include "tls/probe.h"
 
 #include "base/must.h"
+#include "tls/scts.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -18,6 +19,7 @@ struct tls_probe {
     SSL *ssl;     /* owned, and its BIOs with it */
     size_t bytes; /* received */
     enum tls_probe_state state;
+    struct span scts; /* owned (OpenSSL's memory), once they were asked for */
     char error[192];
 };
 
@@ -45,6 +47,7 @@ struct tls_prober *tls_prober_new(struct err *reterr)
     SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_LEGACY_SERVER_CONNECT |
                                SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_max_cert_list(c, CERTIFICATES_MAX_BYTES);
+    scts_ask(c);
     p->ctx = c;
     return p;
 }
@@ -128,8 +131,10 @@ struct tls_probe *tls_probe_new(struct tls_prober *prober, const struct tls_offe
 
 void tls_probe_free(struct tls_probe *take_p)
 {
-    if (take_p)
+    if (take_p) {
+        OPENSSL_free((void *)(uintptr_t)take_p->scts.data);
         SSL_free(take_p->ssl);
+    }
     free(take_p);
 }
 
@@ -196,6 +201,13 @@ struct span tls_probe_ocsp(const struct tls_probe *p)
     const unsigned char *data = NULL;
     long len = SSL_get_tlsext_status_ocsp_resp(p->ssl, &data);
     return len > 0 && data ? span_of(data, (size_t)len) : (struct span){NULL, 0};
+}
+
+struct span tls_probe_scts(struct tls_probe *p)
+{
+    if (!p->scts.data)
+        p->scts = scts_received(p->ssl);
+    return p->scts;
 }
 
 const char *tls_probe_version(const struct tls_probe *p)

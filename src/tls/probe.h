@@ -38,6 +38,7 @@ size_t tls_probe_send(struct tls_probe *p, void *ret_data, size_t size);
 struct chain *tls_probe_take_chain(struct tls_probe *p);
 struct span
 tls_probe_ocsp(const struct tls_probe *p); /* the stapled response, a view into the probe; may be empty */
+struct span tls_probe_scts(struct tls_probe *p); /* the list that came in a TLS extension; likewise */
 const char *tls_probe_version(const struct tls_probe *p); /* "1.3", ... */
 const char *tls_probe_cipher(const struct tls_probe *p);  /* IANA's name */
 struct span tls_probe_alpn(const struct tls_probe *p);    /* chosen, a view; empty without */

@@ -1,6 +1,7 @@
 /* session.c: see session.h. OpenSSL is given two BIOs of our own over struct buf, so that memory goes back when a connection
  * idles and growth has a bound; nothing here reads a socket, a file (after the context was made) or the clock. */
 #include "tls/session_private.h"
+#include "tls/scts.h"
 
 #include "base/buf.h"
 #include "base/must.h"
@@ -33,6 +34,7 @@ struct tls_session {
     bool certificate_failed, certificate_wanted, without_certificate;
     X509 *refused;                      /* counted; a client's that clients.c didn't take */
     int refused_error;                  /* why: X509_V_ERR_... */
+    struct span scts;                   /* owned (OpenSSL's memory), once they were asked for */
     int alert;                          /* the peer's fatal one; -1 */
     SSL_SESSION *tickets[TICKETS_KEPT]; /* counted; the oldest first, then NULL */
     uint8_t offered_len;
@@ -245,6 +247,7 @@ struct tls_context *tls_context_new_unverified(struct err *reterr)
     SSL_CTX_set_client_cert_cb(c->ctx, on_certificate_wanted);
     SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c->ctx, on_new_session);
+    scts_ask(c->ctx);
     return c;
 }
 
@@ -355,6 +358,7 @@ void tls_session_free(struct tls_session *take_s)
     for (size_t i = 0; i < TICKETS_KEPT; i++)
         SSL_SESSION_free(take_s->tickets[i]);
     X509_free(take_s->refused);
+    OPENSSL_free((void *)(uintptr_t)take_s->scts.data);
     if (take_s->state == TLS_OPEN) /* else a session whose end was only cut off couldn't be taken up */
         SSL_set_shutdown(take_s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(take_s->ssl);
@@ -543,6 +547,13 @@ struct span tls_session_staple(const struct tls_session *s)
     const unsigned char *der = NULL;
     long len = SSL_get_tlsext_status_ocsp_resp(s->ssl, &der);
     return len > 0 ? span_of(der, (size_t)len) : span_of(NULL, 0);
+}
+
+struct span tls_session_scts(struct tls_session *s)
+{
+    if (!s->scts.data)
+        s->scts = scts_received(s->ssl);
+    return s->scts;
 }
 
 struct span tls_session_protocol(const struct tls_session *s)

@@ -86,6 +86,8 @@ struct chain *tls_session_client(const struct tls_session *s);
 bool tls_session_client_fits(const struct tls_session *s, const struct tls_context *now);
 /* The stapled OCSP response (DER); empty: none. A view into the session. */
 struct span tls_session_staple(const struct tls_session *s);
+/* The list of timestamps that the server sent in a TLS extension; empty: none. A view into the session. */
+struct span tls_session_scts(struct tls_session *s);
 struct span
 tls_session_protocol(const struct tls_session *s); /* ALPN's choice; empty: none. A view into the session */
 bool tls_session_resumed(const struct tls_session *s);

@@ -57,6 +57,7 @@ struct chain_question {
     const struct chain *cached;    /* intermediates seen before; may be NULL */
     const struct chain_crls *crls; /* may be NULL: C18 is not looked for in lists */
     struct span ocsp;              /* the stapled response (DER); empty: none */
+    struct span scts; /* the list of timestamps that came in a TLS extension (RFC 6962, 3.3); empty: none */
     bool
         staple_counts; /* one that can't be relied on ends trust, as with the strictest clients; else it is told */
     const struct chain_known

@@ -458,3 +458,16 @@ enum parse flight_feed(struct flight *f, enum flight_side side, struct span byte
     }
     return r->bytes > FLIGHT_BYTES_MAX ? fail(f, side, FLIGHT_FAULT_TOO_MUCH) : PARSE_MORE;
 }
+
+struct span flight_scts(const struct flight *f)
+{
+    struct server_hello h;
+    struct hello_extension e;
+    size_t cursor = 0;
+    if (f->version >= TLS13 || !buf_len(&f->hello) || server_hello_parse(buf_span(&f->hello), &h) != PARSE_OK)
+        return span_of(NULL, 0);
+    while (server_hello_next_extension(&h, &cursor, &e))
+        if (e.type == HELLO_EXT_SIGNED_CERTIFICATE_TIMESTAMP)
+            return e.body;
+    return span_of(NULL, 0);
+}

@@ -82,6 +82,9 @@ void flight_free(struct flight *f);
  * Answers stay the same when called again. */
 enum parse flight_feed(struct flight *f, enum flight_side side, struct span bytes);
 
+/* The timestamps beside the certificate (RFC 6962, 3.3), of TLS 1.2 and below: a view into the hello; empty: none, or they are hidden. */
+struct span flight_scts(const struct flight *f);
+
 /* Both sides have said that they are through with the handshake. */
 static inline bool flight_is_complete(const struct flight *f)
 {

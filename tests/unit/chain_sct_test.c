@@ -3,6 +3,7 @@
 #include "chain_make.h"
 
 #include <openssl/ct.h>
+#include <openssl/ocsp.h>
 #include <openssl/sha.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,10 +57,10 @@ static size_t to_be_signed(X509 *bare, EVP_PKEY *issuer, uint8_t *out)
     return (size_t)(at - out);
 }
 
-static SCT *make_sct(X509 *bare, EVP_PKEY *issuer, const char *log, uint64_t said_ms)
+static SCT *sign_sct(const uint8_t *text, size_t text_len, const char *log, uint64_t said_ms)
 {
-    static uint8_t text[65536], signature[512];
-    size_t len = sizeof signature, text_len = to_be_signed(bare, issuer, text);
+    static uint8_t signature[512];
+    size_t len = sizeof signature;
     unsigned char *der, id[SHA256_DIGEST_LENGTH];
     int der_len = key_der(make_key(log), &der);
     SHA256(der, (size_t)der_len, id);
@@ -72,10 +73,16 @@ static SCT *make_sct(X509 *bare, EVP_PKEY *issuer, const char *log, uint64_t sai
                                                                   : NID_ecdsa_with_SHA256;
     SCT *sct = SCT_new();
     SCT_set_timestamp(sct, said_ms);
-    must(sct && SCT_set_version(sct, SCT_VERSION_V1) == 1 &&
-         SCT_set_log_entry_type(sct, CT_LOG_ENTRY_TYPE_PRECERT) == 1 &&
-         SCT_set1_log_id(sct, id, sizeof id) == 1 && SCT_set_signature_nid(sct, nid) == 1 &&
-         SCT_set1_signature(sct, signature, len) == 1);
+    must(sct && SCT_set_version(sct, SCT_VERSION_V1) == 1 && SCT_set1_log_id(sct, id, sizeof id) == 1 &&
+         SCT_set_signature_nid(sct, nid) == 1 && SCT_set1_signature(sct, signature, len) == 1);
+    return sct;
+}
+
+static SCT *make_sct(X509 *bare, EVP_PKEY *issuer, const char *log, uint64_t said_ms)
+{
+    static uint8_t text[65536];
+    SCT *sct = sign_sct(text, to_be_signed(bare, issuer, text), log, said_ms);
+    must(SCT_set_log_entry_type(sct, CT_LOG_ENTRY_TYPE_PRECERT) == 1);
     return sct;
 }
 
@@ -205,6 +212,112 @@ static void test_without(void **state)
     ct_logs_free(logs), chain_free(c), chain_free(roots), trust_free(trust);
 }
 
+/* ---- beside the certificate: what is signed is the certificate as it is ---- */
+
+static size_t sign_beside(X509 *leaf, uint8_t *out)
+{
+    uint8_t *at = out;
+    unsigned char *der = NULL;
+    int len = i2d_X509(leaf, &der);
+    must(len > 0);
+    put(&at, 0, 2);
+    put(&at, promised_ms, 8);
+    put(&at, 0, 2);
+    put(&at, (uint64_t)len, 3);
+    memcpy(at, der, (size_t)len);
+    at += len;
+    put(&at, 0, 2);
+    OPENSSL_free(der);
+    return (size_t)(at - out);
+}
+
+static STACK_OF(SCT) * make_beside(X509 *leaf, const char *log)
+{
+    static uint8_t text[65536];
+    STACK_OF(SCT) *list = sk_SCT_new_null();
+    must(list && sk_SCT_push(list, sign_sct(text, sign_beside(leaf, text), log, promised_ms)) > 0);
+    return list;
+}
+
+/* A response about a certificate, which holds the list. */
+static struct span make_stapled(X509 *about, STACK_OF(SCT) * scts)
+{
+    X509 *issuer = make_issuer(make_leaf.issuer, make_key(make_leaf.issuer));
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    ASN1_TIME *now = ASN1_TIME_set(NULL, (time_t)make_now());
+    OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), about, issuer);
+    OCSP_SINGLERESP *single = OCSP_basic_add1_status(basic, id, V_OCSP_CERTSTATUS_GOOD, 0, NULL, now, now);
+    must(single && OCSP_SINGLERESP_add1_ext_i2d(single, NID_ct_cert_scts, scts, 0, 0) == 1);
+    must(OCSP_basic_sign(basic, issuer, make_key(make_leaf.issuer), EVP_sha256(), NULL, OCSP_NOCERTS) == 1);
+    OCSP_RESPONSE *response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    unsigned char *der = NULL;
+    int len = i2d_OCSP_RESPONSE(response, &der);
+    must(len > 0);
+    OCSP_RESPONSE_free(response), OCSP_BASICRESP_free(basic), OCSP_CERTID_free(id);
+    ASN1_TIME_free(now), X509_free(issuer);
+    return span_of(der, (size_t)len);
+}
+
+static struct chain_report ask_beside(const struct chain *c, struct span scts, struct span ocsp,
+                                      const struct ct_logs *logs)
+{
+    struct chain *roots = make_chain(&make_middle, 1);
+    struct trust *trust = trust_new_from(roots, NULL, NULL);
+    const struct chain_question q = {
+        .time_s = make_now(), .trust = trust, .ct_logs = logs, .scts = scts, .ocsp = ocsp};
+    struct chain_report r;
+    assert_int_equal(chain_verify(c, &q, &r), 0);
+    chain_free(roots), trust_free(trust);
+    return r;
+}
+
+static X509 *read_first(const struct chain *c)
+{
+    struct span der = chain_certificate_at(c, 0)->der;
+    const unsigned char *at = der.data;
+    return d2i_X509(NULL, &at, (long)der.len);
+}
+
+static void test_beside(void **state)
+{
+    (void)state;
+    static const struct span nothing = {NULL, 0};
+    struct chain *c = make_chain(&make_leaf, 1), *middle = make_chain(&make_middle, 1);
+    X509 *leaf = read_first(c), *other = read_first(middle);
+    struct ct_logs *logs = list_of("log", "{}"), *others = list_of("other", "{}");
+    STACK_OF(SCT) *good = make_beside(leaf, "log"), *bad = make_beside(other, "log");
+    const struct {
+        STACK_OF(SCT) * scts;
+        X509 *about;
+        const struct ct_logs *logs;
+        enum ct_result sent, stapled;
+    } cases[] = {
+        {good, leaf, logs, CT_VALID, CT_VALID},
+        {good, leaf, others, CT_UNKNOWN_LOG, CT_UNKNOWN_LOG},
+        {good, leaf, NULL, CT_NOT_CHECKED, CT_NOT_CHECKED},
+        {bad, leaf, logs, CT_INVALID, CT_INVALID},
+        {good, other, logs, CT_VALID, CT_NONE}, /* the response is about another certificate */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        unsigned char *list = NULL;
+        int len = i2o_SCT_LIST(cases[i].scts, &list);
+        must(len > 0);
+        struct span ocsp = make_stapled(cases[i].about, cases[i].scts);
+        struct chain_report r = ask_beside(c, span_of(list, (size_t)len), nothing, cases[i].logs);
+        assert_string_equal(ct_result_name(r.scts), ct_result_name(cases[i].sent));
+        assert_int_equal(chain_set_has(r.found, CHAIN_C27),
+                         cases[i].sent == CT_UNKNOWN_LOG || cases[i].sent == CT_INVALID);
+        assert_false(chain_set_has(r.found, CHAIN_P04)); /* what is beside it may be as late as it likes */
+        r = ask_beside(c, nothing, ocsp, cases[i].logs);
+        assert_string_equal(ct_result_name(r.scts), ct_result_name(cases[i].stapled));
+        r = ask_beside(c, span_of(list, (size_t)len - 1), nothing, cases[i].logs); /* cut short */
+        assert_int_equal(r.scts, CT_NONE);
+        OPENSSL_free(list), OPENSSL_free((void *)(uintptr_t)ocsp.data);
+    }
+    SCT_LIST_free(good), SCT_LIST_free(bad), X509_free(leaf), X509_free(other);
+    ct_logs_free(logs), ct_logs_free(others), chain_free(c), chain_free(middle);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -248,6 +361,6 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_results), cmocka_unit_test(test_without),
-                                       cmocka_unit_test(test_lists)};
+                                       cmocka_unit_test(test_beside), cmocka_unit_test(test_lists)};
     return cmocka_run_group_tests(tests, NULL, tear_down);
 }
