@@ -212,6 +212,37 @@ void history_tell(struct history *h, const struct history_process *told, int64_t
     snprintf(p->name, sizeof p->name, "%s", told->name ? told->name : "");
 }
 
+void history_fork(struct history *h, int64_t parent, int64_t child, int64_t now_ms)
+{
+    const struct lived *p = find_number(h, parent);
+    struct history_process made = {.id = {child, 0}};
+    char name[HISTORY_NAME_BYTES] = "";
+    if (!p)
+        return;
+    memcpy(name, p->name, sizeof name); /* telling may forget the parent */
+    made.parent = p->id;
+    made.session = p->session;
+    made.name = name;
+    history_tell(h, &made, now_ms);
+}
+
+void history_lead(struct history *h, int64_t pid)
+{
+    struct lived *p = find_number(h, pid);
+    if (!p || p->session == pid)
+        return;
+    p->session = pid;
+    p->is_service = false; /* said with its next execution */
+}
+
+bool history_latest(const struct history *h, int64_t pid, struct history_id *ret)
+{
+    const struct lived *p = find_number(h, pid);
+    if (p)
+        *ret = p->id;
+    return p != NULL;
+}
+
 void history_end(struct history *h, const struct history_id *id, int64_t now_ms)
 {
     struct lived *p = find(h, id);

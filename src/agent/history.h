@@ -47,6 +47,15 @@ void history_free(struct history *h);
 
 /* A process is there (fork, exec, or found): made, or told anew. NULL parent pid 0: not known. */
 void history_tell(struct history *h, const struct history_process *p, int64_t now_ms);
+/* That of a child that was gone before anybody could look: it is what its parent was. */
+void history_fork(struct history *h, int64_t parent, int64_t child, int64_t now_ms);
+
+/* The latest process with that number leads a session of its own now. */
+void history_lead(struct history *h, int64_t pid);
+
+/* The latest one with that number. False: none is known. */
+bool history_latest(const struct history *h, int64_t pid, struct history_id *ret);
+
 void history_end(struct history *h, const struct history_id *id, int64_t now_ms);
 bool history_knows(const struct history *h, int64_t pid); /* a process with that number that has not ended */
 

@@ -218,6 +218,32 @@ def test_what_a_finding_is_about_is_kept(tmp_path, watched):
     agent.end()
 
 
+SET_SID = "import os, sys\nif os.fork(): os.wait(); os._exit(0)\nos.setsid()\n" + CONNECT
+
+
+def test_a_new_session_without_a_new_program(agent, watched, tmp_path):
+    """A child that only calls setsid() is another lineage from then on."""
+    (tmp_path / "sid.py").write_text(SET_SID)
+    script = f"cat {watched}/plans.txt >/dev/null; CONNECT=$(echo $CONNECT | sed s/connect.py/sid.py/); $CONNECT"
+    answer = run_session(agent, tmp_path, script)
+    assert "sensitive_access" not in seen(answer), answer
+
+
+def test_without_bpf_processes_are_followed(tmp_path, watched):
+    """By the kernel's connector, and it is said what that can miss: the child that read the file is long gone."""
+    agent = Agent(tmp_path, "--no-bpf", "--watch", f"plans={watched}/**")
+    if not any("by the connector" in s for s in agent.hello["capabilities"]["degraded"]):
+        agent.end()
+        pytest.skip("no connector here")
+    wait_for_mark(agent.process.pid, watched / "more")
+    rows = seen(run_session(agent, tmp_path, f"cat {watched}/plans.txt >/dev/null; $CONNECT"))
+    assert rows["sensitive_access"]["class"] == "plans"
+    (tmp_path / "sid.py").write_text(SET_SID)
+    script = f"cat {watched}/plans.txt >/dev/null; CONNECT=$(echo $CONNECT | sed s/connect.py/sid.py/); $CONNECT"
+    assert "sensitive_access" not in seen(run_session(agent, tmp_path, script))
+    agent.end()
+
+
 def test_told_to_go_without(tmp_path):
     agent = Agent(tmp_path, "--no-history")
     assert any("told to go without" in s for s in agent.hello["capabilities"]["degraded"])

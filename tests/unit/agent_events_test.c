@@ -4,6 +4,7 @@
 #include "agent/crypto_names.h"
 #include "agent/linux/elf_symbols.h"
 #include "agent/linux/exec.h"
+#include "agent/linux/connector.h"
 #include "agent/linux/globs.h"
 #include "agent/linux/keys.h"
 #include "agent/linux/keys_record.h"
@@ -23,6 +24,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/netlink.h>
 #include <cmocka.h>
 
 #define BYTES(text) span_of(text, sizeof(text) - 1)
@@ -333,9 +337,47 @@ static void programs_are_counted_and_kept(void **state)
     usage_free(again);
 }
 
+/* A message of the connector's, about one process. */
+static struct span connector_message(uint8_t out[256], const struct proc_event *e, uint16_t len)
+{
+    struct nlmsghdr head = {.nlmsg_len = (uint32_t)(sizeof head + sizeof(struct cn_msg) + len)};
+    struct cn_msg about = {.id = {CN_IDX_PROC, CN_VAL_PROC}, .len = len};
+    memcpy(out, &head, sizeof head);
+    memcpy(out + sizeof head, &about, sizeof about);
+    memcpy(out + sizeof head + sizeof about, e, len);
+    return span_of(out, head.nlmsg_len);
+}
+
+static void what_the_connector_says(void **state)
+{
+    (void)state;
+    uint8_t bytes[256];
+    struct connector_event got;
+    struct proc_event e = {.what = PROC_EVENT_FORK};
+    e.event_data.fork = (struct fork_proc_event){10, 10, 20, 20};
+    struct span m = connector_message(bytes, &e, sizeof e);
+    assert_true(connector_read(m, &got));
+    assert_int_equal(got.what, CONNECTOR_FORK);
+    assert_int_equal(got.pid, 20);
+    assert_int_equal(got.parent, 10);
+    for (size_t len = 0; len < m.len; len++) /* cut anywhere */
+        assert_false(connector_read(span_of(bytes, len), &got));
+    e.event_data.fork.child_pid = 21; /* a thread */
+    assert_false(connector_read(connector_message(bytes, &e, sizeof e), &got));
+    e = (struct proc_event){.what = PROC_EVENT_SID};
+    e.event_data.sid = (struct sid_proc_event){30, 30};
+    assert_true(connector_read(connector_message(bytes, &e, sizeof e), &got));
+    assert_int_equal(got.what, CONNECTOR_SESSION);
+    assert_int_equal(got.pid, 30);
+    assert_false(connector_read(connector_message(bytes, &e, 4), &got)); /* says less than it should */
+    e.what = PROC_EVENT_COMM;
+    assert_false(connector_read(connector_message(bytes, &e, sizeof e), &got));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_connector_says),
         cmocka_unit_test(archives_by_their_first_bytes),
         cmocka_unit_test(archivers_by_name),
         cmocka_unit_test(places_by_glob),

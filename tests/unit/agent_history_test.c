@@ -135,6 +135,33 @@ static void orphans_keep_their_lineage(void **state)
     assert_non_null(ask(CURL, AGENT_HISTORY_SENSITIVE_ACCESS, 3000));
 }
 
+static void a_new_session_is_another_lineage(void **state)
+{
+    (void)state;
+    fork_child(SCRIPT, SHELL, SHELL, "sh");
+    fork_child(TAR, SCRIPT, SHELL, "tar");
+    fork_child(CURL, SCRIPT, SHELL, "curl");
+    see(TAR, AGENT_HISTORY_ARCHIVE_WRITTEN, gzip, NULL, 2000);
+    assert_non_null(ask(CURL, AGENT_HISTORY_ARCHIVE_WRITTEN, 3000));
+    history_lead(h, CURL);
+    assert_null(ask(CURL, AGENT_HISTORY_ARCHIVE_WRITTEN, 3000));
+    history_lead(h, 9999); /* nobody knows it */
+}
+
+static void a_child_that_nobody_saw_is_its_parents(void **state)
+{
+    (void)state;
+    struct history_id id;
+    fork_child(SCRIPT, SHELL, SHELL, "sh");
+    fork_child(CURL, SCRIPT, SHELL, "curl");
+    history_fork(h, SCRIPT, TAR, 1500);
+    assert_true(history_latest(h, TAR, &id));
+    see(TAR, AGENT_HISTORY_ARCHIVE_WRITTEN, gzip, NULL, 2000);
+    assert_string_equal(ask(CURL, AGENT_HISTORY_ARCHIVE_WRITTEN, 3000)->name, "sh");
+    history_fork(h, 9999, 9998, 1500); /* of nobody */
+    assert_false(history_latest(h, 9998, &id));
+}
+
 static void depth_is_bounded(void **state)
 {
     (void)state;
@@ -333,6 +360,8 @@ int main(void)
         HISTORY(a_services_first_process_counts),
         HISTORY(another_session_is_another_lineage),
         HISTORY(orphans_keep_their_lineage),
+        HISTORY(a_new_session_is_another_lineage),
+        HISTORY(a_child_that_nobody_saw_is_its_parents),
         HISTORY(depth_is_bounded),
         HISTORY(repeated_things_are_counted),
         HISTORY(what_is_old_is_over),

@@ -4,8 +4,10 @@
 #include "agent/linux/cgroup.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/proc.h"
+#include "agent/linux/rooted.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +81,35 @@ void exec_learn_all(struct history *h, int procfd)
 {
     struct learning l = {h, procfd};
     proc_each_number(procfd, on_pid, &l);
+}
+
+bool exec_look(int procfd, int64_t pid, struct executed *ret, char path[EXEC_PATH_BYTES],
+               char arguments[EXEC_ARGUMENTS_BYTES])
+{
+    struct proc_stat s;
+    struct statx exe;
+    uint64_t mounts = 0, root = 0;
+    int dirfd = read_stat(procfd, pid, &s) ? proc_open_pid(procfd, pid) : -1;
+    if (dirfd < 0)
+        return false;
+    ssize_t n = proc_link_at(dirfd, "exe", path, EXEC_PATH_BYTES), len = 0;
+    bool found = n > 0 && n < EXEC_PATH_BYTES - 1 &&
+                 statx(dirfd, "exe", AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &exe) == 0 &&
+                 (len = proc_read_at(dirfd, "cmdline", arguments, EXEC_ARGUMENTS_BYTES)) >= 0 &&
+                 rooted_identity(pid, &mounts, &root);
+    close(dirfd);
+    if (!found)
+        return false;
+    *ret = (struct executed){.id = {pid, s.start_ticks},
+                             .path = path,
+                             .arguments = span_of(arguments, (size_t)len),
+                             .device = (uint64_t)exe.stx_dev_major << 32 | exe.stx_dev_minor,
+                             .inode = exe.stx_ino,
+                             .size = exe.stx_size,
+                             .ctime_ns = exe.stx_ctime.tv_sec * 1000000000 + exe.stx_ctime.tv_nsec,
+                             .now_ms = exec_now_ms(),
+                             .place = {.mounts = (uint32_t)mounts, .root_inode = root}};
+    return true;
 }
 
 /* ---- by the kernel's records ---- */

@@ -44,6 +44,10 @@ uint64_t exec_watch_lost(const struct exec_watch *w);
 void exec_learn(struct history *h, int procfd, int64_t pid);
 void exec_learn_all(struct history *h, int procfd);
 
+/* What a process runs, by what /proc says of it now: for those of which there is no record. False: it is gone. */
+bool exec_look(int procfd, int64_t pid, struct executed *ret, char path[EXEC_PATH_BYTES],
+               char arguments[EXEC_ARGUMENTS_BYTES]);
+
 /* One record into the history, for the ring and for tests: hostile sizes are refused. */
 bool exec_record_take(struct history *h, int procfd, const void *data, size_t size,
                       struct executed *ret_executed, char path[EXEC_PATH_BYTES]);

@@ -5,6 +5,7 @@
 #include "agent/archive.h"
 #include "agent/frozen.h"
 #include "agent/history.h"
+#include "agent/linux/connector.h"
 #include "agent/linux/describe.h"
 #include "agent/linux/exec.h"
 #include "agent/linux/files.h"
@@ -54,7 +55,9 @@ struct program_file {
 struct observer {
     struct history *history; /* owned, like all that follow here */
     struct frozen *frozen;
-    struct exec_watch *execs; /* NULL: why_no_execs says why, like the others */
+    struct exec_watch *execs;    /* NULL: why_no_execs says why, like the others */
+    struct connector *connector; /* all of it without `execs`, else of new sessions alone */
+    uint64_t unseen;             /* executions by the connector that were over before a look */
     struct file_watch *files;
     pthread_mutex_t lock; /* of what the walk found */
     struct found {
@@ -135,6 +138,19 @@ static void save_usage(struct observer *o)
 
 /* ---- begin and end ---- */
 
+/* Without it and with BPF a new session is noticed when the process executes something. */
+static void follow_by_connector(struct observer *o)
+{
+    char why[CONNECTOR_WHY_BYTES] = "";
+    o->connector = connector_new(o->execs != NULL, why);
+    if (!o->execs && o->connector)
+        snprintf(o->why_no_execs, sizeof o->why_no_execs,
+                 "history: without BPF processes are followed by the connector: those that end at once can "
+                 "be missed");
+    else if (!o->connector)
+        log_info("history", "new sessions are noticed late: %s", why);
+}
+
 struct observer *observer_new(const struct history_options *options)
 {
     struct observer *o = calloc(1, sizeof *o);
@@ -170,6 +186,7 @@ struct observer *observer_new(const struct history_options *options)
     o->libraries = library_watch_new(o->why_no_libraries);
     if (options->keys != HISTORY_KEYS_OFF && !options->no_bpf)
         o->keys = key_watch_new(options->keys, o->why_no_keys);
+    follow_by_connector(o);
     free(globs);
     return o;
 }
@@ -189,6 +206,7 @@ void observer_free(struct observer *o)
     history_free(o->history);
     exec_watch_free(o->execs);
     file_watch_free(o->files);
+    connector_free(o->connector);
     if (o->epollfd >= 0)
         close(o->epollfd);
     pthread_mutex_destroy(&o->lock);
@@ -295,12 +313,16 @@ static int64_t ticks_now(void)
     return (t.tv_sec * 1000 + t.tv_nsec / 1000000) * sysconf(_SC_CLK_TCK) / 1000;
 }
 
+static void on_connector(void *context, const struct connector_event *e);
+
 /* It may be gone by now, and have begun since the ring was looked at: what the ring says of it comes first. */
 static void learn(void *context, int64_t pid)
 {
     struct observer *o = context;
     for (unsigned i = 0; o->execs && i < LEARN_TURNS && exec_watch_turn(o->execs, RECORDS_A_TURN); i++)
         ;
+    if (o->connector && !o->execs)
+        connector_turn(o->connector, RECORDS_A_TURN, on_connector, o);
     if (!history_knows(o->history, pid))
         exec_learn(o->history, o->procfd, pid);
 }
@@ -318,8 +340,11 @@ void observer_begin(struct observer *o, int procfd)
         poll_fd(o, exec_watch_fd(o->execs));
     } else {
         exec_learn_all(o->history, procfd);
-        history_cannot_see(o->history, AGENT_HISTORY_EXEC_ARCHIVER);
+        if (!o->connector)
+            history_cannot_see(o->history, AGENT_HISTORY_EXEC_ARCHIVER);
     }
+    if (o->connector)
+        poll_fd(o, connector_fd(o->connector));
     if (o->files) {
         int fds[FILES_FDS];
         file_watch_fds(o->files, fds);
@@ -362,7 +387,8 @@ size_t observer_degraded(const struct observer *o, const char *ret[OBSERVER_SENT
 
 static uint64_t events_lost(const struct observer *o)
 {
-    return o->restarts + (o->execs ? exec_watch_lost(o->execs) : 0) +
+    return o->restarts + o->unseen + (o->execs ? exec_watch_lost(o->execs) : 0) +
+           (o->connector ? connector_lost(o->connector) : 0) +
            (o->libraries ? library_watch_lost(o->libraries) : 0) + (o->keys ? key_watch_lost(o->keys) : 0);
 }
 
@@ -383,10 +409,45 @@ void observer_losses(struct observer *o, struct agent_losses *ret)
     history_losses(o->history, ret);
 }
 
+/* By what /proc says of it, if it is still there. */
+static void on_executed_now(struct observer *o, int64_t pid)
+{
+    struct executed e;
+    char path[EXEC_PATH_BYTES], arguments[EXEC_ARGUMENTS_BYTES];
+    exec_learn(o->history, o->procfd, pid);
+    if (exec_look(o->procfd, pid, &e, path, arguments))
+        on_executed(o, &e);
+    else
+        o->unseen++;
+}
+
+static void on_connector(void *context, const struct connector_event *e)
+{
+    struct observer *o = context;
+    struct history_id id;
+    if (e->what == CONNECTOR_SESSION) {
+        if (!history_knows(o->history, e->pid))
+            learn(o, e->pid);
+        history_lead(o->history, e->pid);
+    } else if (o->execs) {
+        return;
+    } else if (e->what == CONNECTOR_EXEC) {
+        on_executed_now(o, e->pid);
+    } else if (e->what == CONNECTOR_EXIT && history_latest(o->history, e->pid, &id)) {
+        history_end(o->history, &id, exec_now_ms());
+    } else if (e->what == CONNECTOR_FORK) {
+        exec_learn(o->history, o->procfd, e->pid);
+        if (!history_knows(o->history, e->pid))
+            history_fork(o->history, e->parent, e->pid, exec_now_ms());
+    }
+}
+
 static void take_some(struct observer *o)
 {
     if (o->execs)
         exec_watch_turn(o->execs, RECORDS_A_TURN);
+    if (o->connector)
+        connector_turn(o->connector, RECORDS_A_TURN, on_connector, o);
     if (o->libraries)
         library_watch_turn(o->libraries, o->history, NOTES_A_TURN);
     if (o->keys)
