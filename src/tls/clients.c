@@ -14,6 +14,7 @@
 
 enum {
     AUTH_LEVEL = 2, /* 112 bits: no RSA below 2048, no SHA-1 */
+    DEPTH_MAX = 8,  /* intermediates that a client may show */
     FILE_MAX_BYTES = 16 * 1024 * 1024,
 };
 
@@ -114,6 +115,7 @@ int tls_context_ask_clients(struct tls_context *c, const struct tls_client_rules
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
     X509_VERIFY_PARAM_set_flags(param, flags);
     X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
+    SSL_CTX_set_verify_depth(c->ctx, DEPTH_MAX);
     SSL_CTX_set_session_id_context(c->ctx, name, sizeof name - 1);
     SSL_CTX_set_session_ticket_cb(c->ctx, NULL, on_ticket, NULL);
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER | (r->required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),

@@ -1,7 +1,9 @@
 """TLS listeners that ask clients for a certificate: it is the client's role, for the baseline and in the records; others are refused."""
+import contextlib
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 
 import pytest
@@ -52,6 +54,19 @@ def read_until(sock, text):
         assert piece, data
         data += piece
     return data
+
+
+class Inner:
+    """A handshake that somebody else carries."""
+
+    def __init__(self, host):
+        self.out = ssl.MemoryBIO()
+        self.tls = ssl._create_unverified_context().wrap_bio(ssl.MemoryBIO(), self.out, server_hostname=host)
+
+    def hello(self):
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        return self.out.read()
 
 
 def listening(make_proxy, authority, pki, entries=None, **listen):
@@ -243,6 +258,34 @@ def test_terminate_behind_a_tls_listener(make_proxy, authority, pki, https, name
         assert {x.entry for x in found} == {"gateway"} and {x.reason for x in found} == {"completed"}
         assert all(ROLE in x.get("unmapped.client_certificate.roles") for x in found), found
         assert sorted(str(x.get("unmapped.verdict.handling")) for x in found) == ["None", "terminate"]
+
+
+def test_cut_in_both_layers(make_proxy, authority, pki, https, name, inspection):
+    """A client that is gone in the middle of the handshake inside: a reason each, and nothing hangs."""
+    reasons = {"client_reset", "client_tls_failed", "client_closed", "hello_malformed", "proxy_tls_failed", "handling_downgrade"}
+    entries = [{"name": "gateway", "match": {"role": ROLE, "confidence": ANYBODY}, "handling": "terminate", "allow": [{"use": "tests"}]}]
+    p = listening(make_proxy, authority, pki, entries)
+    p.config["inspection"] = {"ca_certificate": str(inspection.certificate), "ca_key": str(inspection.key)}
+    p.config["tls_origin"] = {"ca_file": authority.ca}
+    p.write()
+    context = client_context(authority, pki.path("gateway"))
+    with p:
+        for whole in (False, True):
+            for sent in (1, 60, None):
+                host = name()
+                inner = Inner(host)
+                with connection(p, context) as s:
+                    s.sendall(f"CONNECT {host}:{https.port} HTTP/1.1\r\nHost: {host}:{https.port}\r\n\r\n".encode())
+                    assert b" 200 " in read_until(s, b"\r\n\r\n")
+                    hello = inner.hello()
+                    s.sendall(hello[:sent])
+                    if sent is None:
+                        s.recv(1)
+                    if whole:
+                        with contextlib.suppress(OSError):
+                            s.unwrap()
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                assert p.exchange(host).reason in reasons
 
 
 def test_configuration(proxy, pki):

@@ -578,9 +578,16 @@ static void test_ocsp(void **state)
         assert_int_equal(chain_verify(chain, &q, &r), 0);
         if (chain_set_has(r.found, CHAIN_C18) != rows[i].found || r.trusted != rows[i].trusted)
             fail_msg("%s: found %d, trusted %d", rows[i].name, chain_set_has(r.found, CHAIN_C18), r.trusted);
+        assert_int_equal(r.staple_until_s > 0, !rows[i].found);
+        q.staple_counts = true;
+        assert_int_equal(chain_verify(chain, &q, &r), 0);
+        assert_int_equal(r.trusted, !rows[i].found);
         q.ocsp.len -= 7; /* cut short */
         assert_int_equal(chain_verify(chain, &q, &r), 0);
-        assert_true(chain_set_has(r.found, CHAIN_C18) && r.trusted);
+        assert_true(chain_set_has(r.found, CHAIN_C18) && !r.trusted);
+        q.staple_counts = false;
+        assert_int_equal(chain_verify(chain, &q, &r), 0);
+        assert_true(chain_set_has(r.found, CHAIN_C18) && r.trusted && r.staple_until_s == 0);
         free((void *)(uintptr_t)ocsp.data);
     }
     trust_free(trust);
