@@ -160,14 +160,37 @@ static struct chain *parse(struct span body)
     return chain_parse_der(der, count, &err);
 }
 
+/* Those of the certificates sent that an entry names and has no file of; NULL: none. */
+static struct trust *own_as_sent(const struct snapshot *s, const struct chain *sent)
+{
+    struct span der[CHAIN_CERTIFICATES_MAX];
+    struct baseline_pki p;
+    struct err err = {0};
+    size_t found = 0;
+    for (size_t cursor = 0; baseline_next_pki(s->baseline, &cursor, &p);)
+        for (size_t i = 0; !p.certificate && i < chain_count(sent) && found < ARRAY_LEN(der); i++)
+            if (strcmp(chain_certificate_at(sent, i)->sha256, p.sha256) == 0)
+                der[found++] = chain_certificate_at(sent, i)->der;
+    struct chain *roots = found ? chain_parse_der(der, found, &err) : NULL;
+    struct trust *t = roots ? trust_new_from(NULL, roots, &err) : NULL;
+    chain_free(roots);
+    return t;
+}
+
 /* The house's own roots vouch for their own destinations only, so they are asked apart; which of them it is, the baseline says. */
 static void look_for_own(const struct chain_job *j, const struct chain_question *q, struct chain_record *r)
 {
     struct chain_question own = *q;
+    if (r->report.class != CHAIN_PRIVATE_UNKNOWN && r->report.class != CHAIN_SELF_SIGNED)
+        return;
     own.trust = j->snapshot->pki;
-    if (own.trust && (r->report.class == CHAIN_PRIVATE_UNKNOWN || r->report.class == CHAIN_SELF_SIGNED) &&
-        chain_verify(r->chain, &own, &r->own) != 0)
+    if (own.trust && chain_verify(r->chain, &own, &r->own) != 0)
         r->own = (struct chain_report){0};
+    struct trust *sent = r->own.trusted ? NULL : own_as_sent(j->snapshot, r->chain);
+    own.trust = sent;
+    if (sent && chain_verify(r->chain, &own, &r->own) != 0)
+        r->own = (struct chain_report){0};
+    trust_free(sent);
 }
 
 static void on_work(struct net_job *job)

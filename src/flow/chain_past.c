@@ -156,12 +156,31 @@ static const char *find_own(const struct flow *f, const struct chain_report *r)
     return name;
 }
 
+/* The `pki` entry by which the chain is the house's own, here and now; NULL: none. */
+static const char *own_entry(const struct flow *f, const struct chain_record *r)
+{
+    bool unknown = r->report.class == CHAIN_PRIVATE_UNKNOWN || r->report.class == CHAIN_SELF_SIGNED;
+    const char *name = unknown ? find_own(f, &r->report) : NULL;
+    return unknown && !name ? find_own(f, &r->own) : name;
+}
+
+/* An entry that names the very certificate of the server says all that a chain could: whose it is, where, until when. */
+static bool is_named_itself(const struct flow *f, const struct chain_record *r)
+{
+    return chain_count(r->chain) > 0 &&
+           baseline_find_pki(f->snapshot->baseline, chain_certificate_at(r->chain, 0)->sha256, &f->x->host,
+                             f->x->port, now_s(f));
+}
+
+bool chain_past_expects(const struct flow *f, const struct chain_record *r)
+{
+    return r->report.trusted || (r->own.trusted && own_entry(f, r)) || is_named_itself(f, r);
+}
+
 static void set_own(struct flow *f, const struct chain_record *r)
 {
     struct facts *facts = &f->x->facts;
-    bool unknown = r->report.class == CHAIN_PRIVATE_UNKNOWN || r->report.class == CHAIN_SELF_SIGNED;
-    const char *name = unknown ? find_own(f, &r->report) : NULL;
-    name = unknown && !name ? find_own(f, &r->own) : name;
+    const char *name = own_entry(f, r);
     char *kept = name ? arena_strdup(&f->x->arena, name) : NULL; /* the record may outlive the policy */
     fact_set_text(facts, FACT_chain_exception, kept);
     if (kept)

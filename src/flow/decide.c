@@ -353,8 +353,7 @@ static enum step judge_trust(struct flow *f)
 {
     struct exchange *x = f->x;
     const struct chain_record *r = x->chain;
-    bool own = x->facts.values[FACT_chain_exception].state == FACT_KNOWN && r && r->own.trusted;
-    if (!r || r->report.trusted || own || flow_conf(f)->policy.untrusted_chain != CONF_SNI_MISMATCH_REFUSE)
+    if (!r || chain_past_expects(f, r) || flow_conf(f)->policy.untrusted_chain != CONF_SNI_MISMATCH_REFUSE)
         return WAIT;
     /* what a probe was shown needn't be what the client is shown: it may alert, never more */
     const struct fact_value *source = &x->facts.values[FACT_chain_source];

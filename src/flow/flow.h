@@ -359,6 +359,9 @@ void record_close(struct flow *f); /* once; writes the decision first if there w
 
 /* The server's certificates are known: the exchange's chain and all facts of it, with what is odd beside those seen before (P13, P14,
  * P15) and `more` that only the caller can know. `source` as in the record. */
+/* The chain is good, or the house's own by the baseline's `pki`, here and now: it leads to what an entry names, and nothing else is wrong with
+ * it, or the entry names the server's certificate itself. Policy takes it for no bad one then. */
+bool chain_past_expects(const struct flow *f, const struct chain_record *r);
 void chain_past_take(struct flow *f, struct chain_record *take_record, const char *source,
                      struct chain_set more);
 /* The exchange is over: its chain leaves its mark, and is kept. */

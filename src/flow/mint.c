@@ -26,6 +26,7 @@ struct minted {
     struct chain_record *record;         /* counted; NULL: a page's */
     uint8_t staple[DIGEST_SHA256_BYTES]; /* of what the server had stapled; zeros: nothing */
     uint64_t end_ms;                     /* of the response that clients are given; 0: there is none */
+    bool expected;                       /* the chain is good, or the house's own: chain_past_expects() */
 };
 
 /* A worker's. */
@@ -159,7 +160,7 @@ static void job_work(struct net_job *job)
     struct err err = {0};
     struct buf der;
     const struct chain_record *r = j->made.record;
-    bool distrusted = j->show && !r->report.trusted;
+    bool distrusted = j->show && !j->made.expected;
     int64_t until_s = r && r->report.trusted ? r->report.staple_until_s : 0;
     if (j->show)
         o.leaf = chain_certificate_at(r->chain, 0)->der;
@@ -204,7 +205,7 @@ static enum step take(struct flow *f, const struct minted *m)
 {
     struct inside *i = f->inside;
     i->judged = true;
-    i->trusted = m->record && m->record->report.trusted;
+    i->trusted = m->record && m->expected;
     if (m->record)
         chain_past_take(f, chain_record_ref(m->record), "terminated", (struct chain_set){0});
     i->client = tls_session_accept(m->context);
@@ -287,7 +288,8 @@ static struct mint_job *job_new(struct flow *f, const struct mint_room *room, st
     j->now_s = (int64_t)(net_wall_ms(f->env->net) / 1000);
     j->made.record = chain_record_ref(record);
     bool mimic = flow_conf(f)->inspection.bad_chain == CONF_BAD_CHAIN_MIMIC;
-    j->show = record && chain_count(record->chain) > 0 && (record->report.trusted || mimic);
+    j->made.expected = record && chain_past_expects(f, record);
+    j->show = record && chain_count(record->chain) > 0 && (j->made.expected || mimic);
     if (make_key(f, j->made.key) == 0 && digest_staple(f, j->made.staple) == 0)
         return j;
     job_destroy(&j->job);
@@ -353,6 +355,10 @@ static enum step start(struct flow *f)
     struct minted *m = find(room, key, net_now_ms(f->env->net));
     if (m && memcmp(staple, nothing, sizeof staple) != 0 && memcmp(staple, m->staple, sizeof staple) != 0) {
         forget(m); /* the server says something new */
+        m = NULL;
+    }
+    if (m && m->record && m->expected != chain_past_expects(f, m->record)) {
+        forget(m); /* an entry of the house's own certificates began or ended, or is about another port */
         m = NULL;
     }
     if (m)

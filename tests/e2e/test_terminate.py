@@ -9,6 +9,7 @@ import tempfile
 import pytest
 
 import origins
+from test_baseline_workflow import sha256_of
 from harness import BUILD, default_baseline, open_for_others, read_head, sanitized, tool, wait_until
 
 
@@ -108,6 +109,43 @@ def test_a_server_that_does_not_verify_is_refused_with_a_reason(proxy, self_sign
     assert b" 502 " in r.stdout and b"server_certificate" in r.stdout and b"C01" in r.stdout, r
     t = tunnel_of(proxy, host)
     assert t.get("unmapped.chain.trusted") is False and "C01" in t.get("unmapped.chain.errors")
+
+
+@pytest.mark.parametrize("bad_chain", ["refuse", "mimic"])
+def test_the_house_s_own_certificates_are_no_bad_chain(make_proxy, self_signed, inspection, authority, name, tmp_path, bad_chain):
+    """A root by its file, or as the server sends it, and a self-signed one by its hash: where the baseline expects them they are let through;
+    elsewhere, or after their day, they are what they were."""
+    sent = bad_chain == "mimic"
+    (tmp_path / "chain.pem").write_text(pathlib.Path(authority.cert).read_text() + pathlib.Path(authority.ca).read_text() * sent)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "chain.pem", authority.key)
+    https = origins.Origin(origins.HttpHandler, tls=context)
+    ours, elsewhere, appliance, old = name(), name(), name(), name()
+    baseline = default_baseline()
+    until = {"owner": "it", "purpose": "internal services", "expires": "2099-01-01"}
+    signed = sha256_of(authority.self_signed)
+    baseline["pki"] = [
+        {"name": "office", "sha256": sha256_of(authority.ca), **({} if sent else {"certificate": authority.ca}),
+         "destinations": [{"host": ours}], **until},
+        {"name": "appliance", "sha256": signed, "destinations": [{"host": appliance}], **until},
+        {"name": "old", "sha256": signed, "destinations": [{"host": old}], **until, "expires": "2026-01-01"}]
+    config = terminating(inspection, authority, bad_chain=bad_chain)
+    del config["tls_origin"]
+    with make_proxy("own", ports=[https.port], baseline=baseline, config=config) as p:
+        for host, port, own in ((ours, https.port, "office"), (elsewhere, https.port, None), (appliance, self_signed.port, "appliance"),
+                                (old, self_signed.port, None), (ours, https.port, "office")):
+            r = p.run(tool("curl"), "-sS", "-i", "--cacert", inspection.certificate, f"https://{host}:{port}/hello")
+            if own:
+                assert b" 200 " in r.stdout and b"hello" in r.stdout, r
+            elif bad_chain == "refuse":
+                assert b" 502 " in r.stdout and b"server_certificate" in r.stdout, r
+            else:
+                assert r.returncode == 60, r
+        for host, own in ((appliance, "appliance"), (elsewhere, None)):
+            t = tunnel_of(p, host)
+            assert (t.get("unmapped.chain.exception"), t.get("unmapped.chain.trusted")) == (own, False), t
+    https.release.set()
+    https.stop()
 
 
 def test_mimicked_faults_fail_in_the_client(make_proxy, self_signed, inspection, authority, name):
