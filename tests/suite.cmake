@@ -33,7 +33,7 @@ set_tests_properties(docs.quickstart PROPERTIES RUN_SERIAL ON)
 # End to end tests start many processes; those that measure time or memory, or change what the whole host sees, run alone, the others two at
 # a time. With the release programs, with the asan programs (the tests ask less of those), and where workers, ledger and reload
 # meet, with the tsan programs.
-set(E2E_TOGETHER "^(attack_rules|baseline_workflow|clients|command|findings|http|memory|peek|refusals|rules_inline|rules_reference|terminate)$")
+set(E2E_TOGETHER "^(attack_rules|baseline_workflow|client_roles|clients|command|findings|http|matrix|memory|peek|refusals|rules_inline|rules_reference|staple|terminate)$")
 file(GLOB E2E CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/e2e/test_*.py)
 foreach(source ${E2E})
     get_filename_component(name ${source} NAME_WE)

@@ -99,6 +99,19 @@ def test_tunnel(tunnelling, keys, name, port, kind):  # noqa: F811
     assert x.get("tls.version") == "unknown" and x.get("unmapped.tls_history") is None and x.get("unmapped.hello.version")
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_tunnel_of_the_rest(tunnelling, keys, name, port, trickle, version, tmp_path):  # noqa: F811
+    """A chain of over 64 KiB with a stapled response, a byte at a time; then the session taken up again: all of it passes, none of it is read."""
+    host, session = name(), tmp_path / "session"
+    with serve(version, "-cert_chain", keys.extra(20, 50), "-status_file", keys.staple, leaf=keys.leaves["ec"], port=trickle):
+        said = ask(tunnelling, host, port, "-status", "-sess_out", session)
+        assert OK.search(said.stdout) and b"Cert Status: good" in said.stdout, said
+        said = ask(tunnelling, host, port, "-sess_in", session)
+        assert OK.search(said.stdout) and b"Reused, TLS" in said.stdout, said
+        for x in tunnelling.exchanges(host, 2):
+            assert x.get("unmapped.chain") == {"source": "unavailable", "why": "policy"} and x.reason == "completed"
+
+
 @pytest.mark.parametrize("kind", MATRIX)
 def test_terminate(ending, keys, name, port, kind):  # noqa: F811
     """What the client offers is not what the server is asked: those are two handshakes."""
