@@ -204,6 +204,9 @@ static void losses(void **state)
                 span_str("{\"eventType\":\"lossEvent\",\"eventMessage\":\"lost >=3 messages\"}"), now_ms);
     ask(CLIENT, STARTED_S);
     assert_int_equal(history.lost_events, 8);
+    struct agent_losses all;
+    intake_losses(intake, &all);
+    assert_true(all.events == 8 && all.files == 0 && all.forgotten == 0);
 }
 
 static bool sees(enum agent_history_kind kind)

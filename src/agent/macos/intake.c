@@ -224,6 +224,12 @@ static unsigned not_observable(const struct intake *in)
     return none;
 }
 
+void intake_losses(struct intake *in, struct agent_losses *ret)
+{
+    history_lose(in->history, in->lost + in->reader.lost, 0);
+    history_losses(in->history, ret);
+}
+
 void intake_ask(struct intake *in, int64_t pid, int64_t start_s, int64_t now_ms, struct agent_history *ret)
 {
     const struct known *k = find_known(in, pid);

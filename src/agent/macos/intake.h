@@ -35,6 +35,7 @@ void intake_running(struct intake *in, enum intake_stream stream, bool runs);
  * process with that number: nothing is told of it. */
 void intake_ask(struct intake *in, int64_t pid, int64_t start_s, int64_t now_ms, struct agent_history *ret);
 
-void intake_age(struct intake *in, int64_t now_ms); /* every now and then */
+void intake_losses(struct intake *in, struct agent_losses *ret); /* since the beginning */
+void intake_age(struct intake *in, int64_t now_ms);              /* every now and then */
 
 #endif

@@ -211,6 +211,14 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
     return true;
 }
 
+bool platform_history_losses(struct platform *p, struct agent_losses *ret)
+{
+    if (!p->streams)
+        return false;
+    intake_losses(p->intake, ret);
+    return true;
+}
+
 int platform_open_executable(struct process *process)
 {
     const char *path = process->sender->executable;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SENT_MAX = 1024, IN_BYTES = 2 * AGENT_LINE_BYTES, AGAIN_EVERY_MS = 100 };
+enum { SENT_MAX = 1024, IN_BYTES = 2 * AGENT_LINE_BYTES, AGAIN_EVERY_MS = 100, LOSSES_EVERY_MS = 1000 };
 
 struct plain_link {
     struct plain *plain;     /* borrowed: it outlives its links */
@@ -40,8 +40,10 @@ struct plain {
     struct plain_link *links;
     struct waiting *waiting[PLAIN_WAITING_MAX]; /* owned */
     size_t waiting_count;
-    struct watches *watches;  /* owned */
-    int64_t now_ms, again_ms; /* again: when those that are watched were looked at last */
+    struct watches *watches;    /* owned */
+    struct agent_losses losses; /* as said last */
+    int64_t losses_ms;          /* when they were looked at last */
+    int64_t now_ms, again_ms;   /* again: when those that are watched were looked at last */
 };
 
 /* ---- begin and end ---- */
@@ -108,6 +110,8 @@ struct plain_link *plain_link_open(struct plain *p, int64_t peer_uid, int64_t pe
     buf_init(&link->in, IN_BYTES);
     buf_init(&link->out, PLAIN_OUT_BYTES);
     agent_hello_write(&link->out, &p->hello);
+    if (p->losses.events + p->losses.files + p->losses.forgotten > 0)
+        agent_losses_write(&link->out, &p->losses);
     link->next = p->links;
     p->links = link;
     return link;
@@ -387,6 +391,19 @@ static void look_at_watched(struct plain *p)
     look_again(p, (watches_count(p->watches) + rounds - 1) / rounds);
 }
 
+static void say_losses(struct plain *p)
+{
+    struct agent_losses now;
+    if (p->now_ms - p->losses_ms < LOSSES_EVERY_MS)
+        return;
+    p->losses_ms = p->now_ms;
+    if (!platform_history_losses(p->platform, &now) || memcmp(&now, &p->losses, sizeof now) == 0)
+        return;
+    p->losses = now;
+    for (struct plain_link *link = p->links; link; link = link->next)
+        link->failed = link->failed || agent_losses_write(&link->out, &now) != 0;
+}
+
 static int sooner(int64_t a_ms, int64_t b_ms)
 {
     return (int)(a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms);
@@ -398,6 +415,7 @@ int plain_turn(struct plain *p, int64_t now_ms)
     p->now_ms = now_ms;
     hashes_turn(p->hashes);
     look_at_watched(p);
+    say_losses(p);
     for (size_t i = p->waiting_count; i-- > 0;) {
         struct waiting *w = p->waiting[i];
         if (!is_hashed(p, w->found.process) && now_ms < w->until_ms) {

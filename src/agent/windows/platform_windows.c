@@ -177,6 +177,12 @@ bool platform_history(struct platform *p, const struct sender *s, const struct a
     return true;
 }
 
+bool platform_history_losses(struct platform *p, struct agent_losses *ret)
+{
+    (void)p, (void)ret; /* nothing is followed */
+    return false;
+}
+
 /* ---- files and the host ---- */
 
 int platform_open_executable(struct process *process)
