@@ -67,7 +67,7 @@ const acts = {
 http.request({host: proxy.hostname, port: proxy.port, localAddress: '127.0.0.9', method: 'CONNECT', path: url.hostname + ':' + port, headers: {host: url.hostname + ':' + port}})
   .on('connect', (response, socket) => {
     seen.connect = response.statusCode;
-    const t = tls.connect({socket, servername: url.hostname, ALPNProtocols: ['h2', 'http/1.1'], ca: fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS)}, () => {
+    const t = tls.connect({socket, servername: url.hostname, ALPNProtocols: process.env.H2_ONLY ? ['h2'] : ['h2', 'http/1.1'], ca: fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS)}, () => {
       seen.protocol = t.alpnProtocol;
       const client = http2.connect(url.origin, {createConnection: () => t});
       client.on('altsvc', a => seen.altsvc = a);

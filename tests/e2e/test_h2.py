@@ -29,9 +29,9 @@ def proxy(make_proxy, inspection, authority):  # noqa: F811
         yield p
 
 
-def node(proxy, inspection, url, what, *more, seconds=60):  # noqa: F811
+def node(proxy, inspection, url, what, *more, seconds=60, **environment):  # noqa: F811
     r = proxy.run(tool("node"), HERE / "h2_client.js", url, what, *map(str, more), seconds=seconds,
-                  env=proxy.environment(NODE_EXTRA_CA_CERTS=str(inspection.certificate)))
+                  env=proxy.environment(NODE_EXTRA_CA_CERTS=str(inspection.certificate), **environment))
     assert r.returncode == 0, r
     seen = json.loads(r.stdout)
     assert seen.get("protocol") == "h2" and "timeout" not in seen, seen

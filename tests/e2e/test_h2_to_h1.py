@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from harness import open_for_others, tool, wait_until
+from harness import open_for_others, sanitized, tool, wait_until
 from origins import free_port
-from test_h2 import Forward
+from test_h2 import Forward, node
 from test_terminate import inside_of, inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
 
 
@@ -80,6 +80,17 @@ def test_curl(proxy, nginx, inspection, name):  # noqa: F811
     r = proxy.run(tool("curl"), "-sS", "-D", "-", "--http2", "--cacert", inspection.certificate, f"https://{host}:{nginx.port}/hello")
     assert b"HTTP/1.1 200" in r.stdout and b"hello from nginx" in r.stdout, r
     assert tunnel_of(proxy, host).get("unmapped.inside.protocol") == "http/1.1"
+
+
+def test_much_each_way_in_constant_memory(proxy, https, inspection, name):  # noqa: F811
+    host, size = name("v4"), 1 << 26
+    node(proxy, inspection, f"https://{host}:{https.port}/bytes/1000000", "get", H2_ONLY="1")
+    before = proxy.daemon.rss_kib()
+    seen = node(proxy, inspection, f"https://{host}:{https.port}/bytes/{size}", "get", H2_ONLY="1")
+    assert seen["answer"]["status"] == 200 and seen["answer"]["bytes"] == size, seen
+    seen = node(proxy, inspection, f"https://{host}:{https.port}/sink", "upload", size, H2_ONLY="1")
+    assert seen["answer"]["status"] == 200 and https.requests_for(host)[-1]["length"] == size, seen
+    assert sanitized() or proxy.daemon.rss_kib() - before < 32 << 10
 
 
 # ---- a client that sends what it likes, and a server that takes nothing amiss silently ----
