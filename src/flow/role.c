@@ -118,7 +118,8 @@ const struct span *role_names(const struct flow *f, size_t *ret_count)
 bool role_is_missing(const struct flow *f)
 {
     size_t count;
-    return f->listener->tls && flow_conf(f)->listen.tls_client_required && !role_names(f, &count);
+    return f->listener && f->listener->tls && flow_conf(f)->listen.tls_client_required &&
+           !role_names(f, &count);
 }
 
 void role_free(struct flow *f)
