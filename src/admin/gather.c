@@ -68,6 +68,8 @@ bool gather_is_complete(const struct gather *g)
 
 void gather_end(struct gather *take_g)
 {
+    if (!take_g)
+        return;
     pthread_mutex_lock(&take_g->lock);
     take_g->wake = NULL;
     pthread_mutex_unlock(&take_g->lock);

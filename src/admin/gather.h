@@ -31,6 +31,6 @@ struct gather {
 /* Asks; `wake` is sent to when an answer has come. NULL without memory. */
 struct gather *gather_start(struct daemon *d, unsigned flows_most, uv_async_t *wake);
 bool gather_is_complete(const struct gather *g); /* all that were asked have answered */
-void gather_end(struct gather *take_g);          /* the asker's last call */
+void gather_end(struct gather *take_g);          /* the asker's last call; NULL is fine */
 
 #endif

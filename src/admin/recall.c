@@ -3,27 +3,13 @@
 
 #include "base/json.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct recall {
-    atomic_uint refs; /* the asker's and the worker's */
-    atomic_bool done; /* then `answer` is fixed */
-    pthread_mutex_t lock;
-    uv_async_t *wake; /* the asker's; NULL once it lost interest; under `lock` */
+    struct reply reply; /* the first member: what reply.c frees */
     struct net_keep ask;
-    struct buf answer; /* owned */
 };
-
-static void recall_unref(struct recall *r)
-{
-    if (atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    buf_free(&r->answer);
-    pthread_mutex_destroy(&r->lock);
-    free(r);
-}
 
 static void write_answer(struct buf *out, const struct agent_kept *kept)
 {
@@ -48,13 +34,8 @@ static void write_answer(struct buf *out, const struct agent_kept *kept)
 static void on_kept(struct net_keep *ask, const struct agent_kept *kept)
 {
     struct recall *r = (struct recall *)((char *)ask - offsetof(struct recall, ask));
-    write_answer(&r->answer, kept);
-    atomic_store_explicit(&r->done, true, memory_order_release);
-    pthread_mutex_lock(&r->lock);
-    if (r->wake)
-        uv_async_send(r->wake);
-    pthread_mutex_unlock(&r->lock);
-    recall_unref(r);
+    write_answer(&r->reply.text, kept);
+    reply_done(&r->reply);
 }
 
 static void on_asked(const struct worker_view *view, void *argument)
@@ -64,41 +45,12 @@ static void on_asked(const struct worker_view *view, void *argument)
         on_kept(&r->ask, NULL);
 }
 
-struct recall *recall_begin(struct daemon *d, const char *sender_ref, uv_async_t *wake)
+struct reply *recall_begin(struct daemon *d, const char *sender_ref, uv_async_t *wake)
 {
     struct recall *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    r->refs = 2;
-    r->wake = wake;
     r->ask.done = on_kept;
     snprintf(r->ask.message.sender_ref, sizeof r->ask.message.sender_ref, "%s", sender_ref);
-    pthread_mutex_init(&r->lock, NULL);
-    buf_init(&r->answer, AGENT_HISTORY_ARENA_BYTES + AGENT_LINE_BYTES);
-    for (unsigned i = 0; i < daemon_workers(d); i++)
-        if (worker_ask(daemon_worker(d, i), on_asked, r) == 0)
-            return r;
-    r->refs = 1;
-    recall_unref(r);
-    return NULL;
-}
-
-bool recall_is_done(const struct recall *r)
-{
-    return atomic_load_explicit(&r->done, memory_order_acquire);
-}
-
-void recall_write(const struct recall *r, struct buf *out)
-{
-    buf_append(out, buf_span(&r->answer).data, buf_len(&r->answer));
-}
-
-void recall_end(struct recall *take_r)
-{
-    if (!take_r)
-        return;
-    pthread_mutex_lock(&take_r->lock);
-    take_r->wake = NULL;
-    pthread_mutex_unlock(&take_r->lock);
-    recall_unref(take_r);
+    return reply_begin(&r->reply, AGENT_HISTORY_ARENA_BYTES + AGENT_LINE_BYTES, d, wake, on_asked);
 }

@@ -32,10 +32,9 @@ struct client {
     uv_pipe_t pipe;
     uv_timer_t deadline, wait;
     uv_write_t write;
-    struct admin *admin;       /* borrowed: closes its clients before it ends */
-    struct gather *gather;     /* owned; NULL when nothing is asked */
-    struct selftest *selftest; /* likewise */
-    struct recall *recall;     /* likewise */
+    struct admin *admin;   /* borrowed: closes its clients before it ends */
+    struct gather *gather; /* owned; NULL when nothing is asked */
+    struct reply *reply;   /* likewise */
     bool used, closing, flows, coverage;
     int handles; /* not yet closed */
     size_t received;
@@ -67,13 +66,10 @@ static void client_close(struct client *c)
     if (!c->used || c->closing)
         return;
     c->closing = true;
-    if (c->gather)
-        gather_end(c->gather);
+    gather_end(c->gather);
     c->gather = NULL;
-    selftest_end(c->selftest);
-    c->selftest = NULL;
-    recall_end(c->recall);
-    c->recall = NULL;
+    reply_end(c->reply);
+    c->reply = NULL;
     uv_close((uv_handle_t *)&c->pipe, on_handle_closed);
     uv_close((uv_handle_t *)&c->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&c->wait, on_handle_closed);
@@ -126,32 +122,30 @@ static void begin_answer(struct client *c)
                    "Connection: close\r\n\r\n");
 }
 
-/* With what is there now. */
+/* With what is there now. Who wakes us after that means another client. */
 static void answer(struct client *c)
 {
-    uv_timer_stop(&c->wait);
-    if ((c->selftest && !selftest_is_done(c->selftest)) || (c->recall && !recall_is_done(c->recall))) {
-        refuse(c, "503 Service Unavailable", "the worker does not answer");
-        return;
-    }
-    begin_answer(c);
-    if (c->selftest || c->recall) {
-        if (c->selftest)
-            selftest_write(c->selftest, &c->answer);
-        else
-            recall_write(c->recall, &c->answer);
-        send_answer(c);
-        return;
-    }
-    if (c->coverage)
-        coverage_write(c->admin->daemon, c->gather, &c->answer);
-    else if (c->flows)
-        status_write_flows(c->gather, &c->answer);
-    else
-        status_write(c->admin->daemon, c->gather, &c->answer);
-    gather_end(c->gather);
+    struct gather *gather = c->gather;
+    struct reply *reply = c->reply;
     c->gather = NULL;
-    send_answer(c);
+    c->reply = NULL;
+    uv_timer_stop(&c->wait);
+    if (reply && !reply_is_done(reply)) {
+        refuse(c, "503 Service Unavailable", "the worker does not answer");
+    } else {
+        begin_answer(c);
+        if (reply)
+            reply_write(reply, &c->answer);
+        else if (c->coverage)
+            coverage_write(c->admin->daemon, gather, &c->answer);
+        else if (c->flows)
+            status_write_flows(gather, &c->answer);
+        else
+            status_write(c->admin->daemon, gather, &c->answer);
+        send_answer(c);
+    }
+    reply_end(reply);
+    gather_end(gather);
 }
 
 static void on_waited(uv_timer_t *timer)
@@ -166,8 +160,7 @@ static void on_woken(uv_async_t *async)
         struct client *c = &a->clients[i];
         if (!c->used || c->closing)
             continue;
-        if ((c->gather && gather_is_complete(c->gather)) || (c->selftest && selftest_is_done(c->selftest)) ||
-            (c->recall && recall_is_done(c->recall)))
+        if ((c->gather && gather_is_complete(c->gather)) || (c->reply && reply_is_done(c->reply)))
             answer(c);
     }
 }
@@ -227,10 +220,11 @@ static void set_finding(struct client *c, const char *target)
     send_answer(c);
 }
 
-static void begin_selftest(struct client *c)
+/* NULL: it could not be asked. */
+static void wait_for(struct client *c, struct reply *reply)
 {
-    c->selftest = selftest_begin(c->admin->daemon, &c->admin->wake);
-    if (!c->selftest)
+    c->reply = reply;
+    if (!reply)
         refuse(c, "503 Service Unavailable", "no worker can be asked now");
     else
         uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
@@ -240,20 +234,16 @@ static void begin_selftest(struct client *c)
 static void begin_recall(struct client *c, const char *ref)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    bool fits = ref[0] && strlen(ref) < AGENT_REF_BYTES && ref[strspn(ref, allowed)] == '\0';
-    c->recall = fits ? recall_begin(c->admin->daemon, ref, &c->admin->wake) : NULL;
-    if (!fits)
+    if (!ref[0] || strlen(ref) >= AGENT_REF_BYTES || ref[strspn(ref, allowed)])
         refuse(c, "404 Not Found", "there is /history?sender=REF, with the ref that a finding has");
-    else if (!c->recall)
-        refuse(c, "503 Service Unavailable", "no worker can be asked now");
     else
-        uv_timer_start(&c->wait, on_waited, ANSWER_WAIT_MS, 0);
+        wait_for(c, recall_begin(c->admin->daemon, ref, &c->admin->wake));
 }
 
 static void post_to(struct client *c, const char *target)
 {
     if (strcmp(target, "/findings/selftest") == 0)
-        begin_selftest(c);
+        wait_for(c, selftest_begin(c->admin->daemon, &c->admin->wake));
     else
         set_finding(c, target);
 }
