@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60, WALK_PAUSE_MS = 500 };
+enum { TURN_MS = 1000, WALK_EVERY_TURNS = 60, WALK_PAUSE_MS = 500, WALK_SHARE = 10 };
 
 struct observe {
     void (*each_second)(void *context);
@@ -15,8 +15,8 @@ struct observe {
     uv_poll_t poll;
     uv_timer_t timer;
     uv_work_t walk, scan;
-    struct history_scan job; /* of the thread that runs `scan`, meanwhile */
-    uint64_t walked_ms;
+    struct history_scan job;              /* of the thread that runs `scan`, meanwhile */
+    uint64_t walk_begun_ms, next_walk_ms; /* next: if something is new */
     unsigned turns, open_handles;
     bool walking, scanning, stopping;
 };
@@ -45,7 +45,8 @@ static void on_walked(uv_work_t *work, int status)
     struct observe *o = work->data;
     (void)status;
     o->walking = false;
-    o->walked_ms = uv_now(o->timer.loop);
+    uint64_t now = uv_now(o->timer.loop), took_ms = now - o->walk_begun_ms;
+    o->next_walk_ms = now + (took_ms * WALK_SHARE > WALK_PAUSE_MS ? took_ms * WALK_SHARE : WALK_PAUSE_MS);
     free_when_over(o);
 }
 
@@ -54,6 +55,7 @@ static void begin_walk(struct observe *o)
     if (o->walking || o->stopping)
         return;
     o->walk.data = o;
+    o->walk_begun_ms = uv_now(o->timer.loop);
     o->walking = uv_queue_work(o->timer.loop, &o->walk, on_walk, on_walked) == 0;
 }
 
@@ -89,7 +91,7 @@ static void take_turn(struct observe *o)
 {
     platform_history_turn(o->platform);
     begin_scan(o);
-    if (uv_now(o->timer.loop) >= o->walked_ms + WALK_PAUSE_MS && platform_history_wants_walk(o->platform))
+    if (uv_now(o->timer.loop) >= o->next_walk_ms && platform_history_wants_walk(o->platform))
         begin_walk(o);
 }
 

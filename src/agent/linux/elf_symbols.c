@@ -3,7 +3,7 @@
 
 #include <elf.h>
 
-enum { HEADERS_MAX = 256 };
+enum { HEADERS_MAX = 256, SYMBOLS_MAX = 1 << 16, NAME_BYTES_MAX = 128 };
 
 /* `count` items of `size` bytes at `offset`, or NULL when the file ends before. Items are copied out: nothing is aligned. */
 static const uint8_t *part(struct span file, uint64_t offset, uint64_t size, uint64_t count)
@@ -53,6 +53,12 @@ static bool find_section(struct span file, const Elf64_Ehdr *e, unsigned type, E
     return false;
 }
 
+/* Of a name that is no longer than any that is looked for. */
+static bool has_end(const uint8_t *name, uint64_t most)
+{
+    return memchr(name, 0, most < NAME_BYTES_MAX ? most : NAME_BYTES_MAX) != NULL;
+}
+
 bool elf_symbols_each(struct span file, void (*each)(void *context, const char *name, uint64_t offset),
                       void *context)
 {
@@ -61,13 +67,14 @@ bool elf_symbols_each(struct span file, void (*each)(void *context, const char *
     if (!read_header(file, &e) || !find_section(file, &e, SHT_DYNSYM, &symbols, &names))
         return false;
     uint64_t count = symbols.sh_size / sizeof(Elf64_Sym);
+    count = count < SYMBOLS_MAX ? count : SYMBOLS_MAX;
     const uint8_t *at = part(file, symbols.sh_offset, sizeof(Elf64_Sym), count);
     const uint8_t *text = part(file, names.sh_offset, 1, names.sh_size);
     for (uint64_t i = 0; at && text && i < count; i++) {
         Elf64_Sym s;
         memcpy(&s, at + i * sizeof s, sizeof s);
         if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || s.st_shndx == SHN_UNDEF || s.st_name >= names.sh_size ||
-            !memchr(text + s.st_name, 0, names.sh_size - s.st_name))
+            !has_end(text + s.st_name, names.sh_size - s.st_name))
             continue;
         uint64_t offset = file_offset(file, &e, s.st_value);
         if (offset)

@@ -31,6 +31,7 @@ enum {
     WALK_DEPTH_MAX = 8,
     WALK_ALL_EVERY_S = 50, /* observe.c has it walk every minute, and when something is new */
     ROOT_MARKS_MAX = 1024,
+    LOOKS_A_TURN = 8,
     EVENTS_AT_ONCE = 32,
     NAMES_BYTES = 64, /* for an event of that kind */
     NAMES_AT_ONCE = 256,
@@ -50,6 +51,7 @@ struct file_watch {
     struct watched *files; /* owned */
     struct globs globs;
     atomic_uint marks;
+    unsigned looks; /* into other roots, of a turn */
     atomic_bool walk_wanted, marker_said;
     time_t walked;    /* of the walk's thread: all */
     unsigned marking; /* of the walk */
@@ -387,6 +389,10 @@ static int open_seen(struct file_watch *w, uint64_t root, const char *path)
     struct rooted other;
     if (root == 0)
         return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (w->looks++ >= LOOKS_A_TURN) { /* somebody in a container makes many: the walk finds them */
+        atomic_store(&w->walk_wanted, true);
+        return -1;
+    }
     if (!roots_open(w->roots, root, &other))
         return -1;
     int fd = rooted_at(&other, path);
@@ -512,6 +518,7 @@ static bool read_some(const struct turn *t, bool opened, unsigned max)
 bool file_watch_turn(struct file_watch *w, struct history *h, unsigned max)
 {
     struct turn t = {w, h};
+    w->looks = 0;
     bool more_names = take_names(w, max);
     bool more_opened = read_some(&t, true, max), more_written = read_some(&t, false, max);
     return more_names || more_opened || more_written;

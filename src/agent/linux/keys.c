@@ -79,6 +79,7 @@ enum {
     LIBRARIES_MAX = 64,
     OWN_MAX = 16, /* of them our own; the others are containers' */
     PATH_BYTES = 256,
+    LIBRARY_BYTES_MAX = 32 << 20,
     LINKS_A_SECOND = 16
 };
 
@@ -150,15 +151,15 @@ static void on_symbol(void *context, const char *name, uint64_t offset)
     }
 }
 
-/* Reads what the descriptor is open on. False: nothing in it is to be watched. */
+/* Reads what the descriptor is open on (not by mapping it: who can shorten the file could end us). False: nothing in it is to be watched. */
 static bool read_library(struct library *l, int fd, size_t size)
 {
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        return false;
+    uint8_t *bytes = size <= LIBRARY_BYTES_MAX ? malloc(size) : NULL;
+    ssize_t n = bytes ? pread(fd, bytes, size, 0) : -1;
     l->count = 0;
-    elf_symbols_each(span_of(bytes, size), on_symbol, l);
-    munmap(bytes, size);
+    if (n > 0)
+        elf_symbols_each(span_of(bytes, (size_t)n), on_symbol, l);
+    free(bytes);
     return l->count > 0;
 }
 

@@ -18,7 +18,6 @@
 #include "base/log.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -666,9 +665,15 @@ bool observer_keep_is_full(const struct observer *o)
     return frozen_is_full(o->frozen);
 }
 
+/* "4242.918273.17" */
 static bool read_ref(const char *ref, struct history_id *ret)
 {
-    return sscanf(ref, "%" SCNd64 ".%" SCNd64 ".", &ret->pid, &ret->start_ticks) == 2 && ret->pid > 0;
+    char *end;
+    ret->pid = strtoll(ref, &end, 10);
+    if (*end != '.' || ret->pid <= 0)
+        return false;
+    ret->start_ticks = strtoll(end + 1, &end, 10);
+    return *end == '.';
 }
 
 /* A proxy is told of what it was told of: of those that connected to it. */

@@ -56,11 +56,16 @@ static void unescape(const char *from, size_t len, char out[PATH_BYTES])
 /* "36 35 98:0 /root /mounted rw,noatime master:1 - ext4 /dev/root rw": false for a file system that is not local. */
 static bool read_mount(const char *line, uint64_t *ret_id, char path[PATH_BYTES])
 {
-    int at = 0;
+    char *at;
     const char *type = strstr(line, " - ");
-    if (!type || sscanf(line, "%" SCNu64 " %*s %*s %*s %n", ret_id, &at) != 1 || at == 0)
+    *ret_id = strtoull(line, &at, 10);
+    for (int i = 0; i < 4; i++) { /* parent, device, root; then comes where it is mounted */
+        at += strcspn(at, " ");
+        at += *at == ' ';
+    }
+    if (!type || at >= type)
         return false;
-    unescape(line + at, strcspn(line + at, " "), path);
+    unescape(at, strcspn(at, " "), path);
     return is_local_type(type + 3, strcspn(type + 3, " "));
 }
 
