@@ -1,5 +1,6 @@
 /* chain_fuzz.c: hostile certificates, from parsing to the printed answer. The input's first byte says what follows: '-' PEM, 'c' a
- * revocation list, 'k' a list of known certificates, else DER certificates, each behind two bytes of length. The last certificate is
+ * revocation list, 'k' a list of known certificates, 's' a list of timestamps and a stapled response, each behind two bytes of length, and then
+ * certificates; else DER certificates, each behind two bytes of length. The last certificate is
  * the trust anchor, the one before it is cached, too. */
 #include "base/must.h"
 #include "cmd/inspect_chain.h"
@@ -32,6 +33,9 @@ static void check_report(const struct chain *c, const struct chain_report *r)
         must(r->path[i] >= -1 && r->path[i] < (int)chain_count(c) && strlen(r->path_sha256[i]) == 64);
 }
 
+/* What came beside the certificates. */
+static struct span scts, stapled;
+
 static void verify(const struct chain *c, const struct chain *anchors, const struct chain *cached,
                    bool public)
 {
@@ -41,6 +45,8 @@ static void verify(const struct chain *c, const struct chain *anchors, const str
                                .time_s = TIME_S,
                                .trust = t,
                                .cached = cached,
+                               .scts = scts,
+                               .ocsp = stapled,
                                .is_public_suffix = inspect_chain_public_suffix};
     struct chain_report r;
     char *text = NULL;
@@ -58,10 +64,8 @@ static void verify(const struct chain *c, const struct chain *anchors, const str
     trust_free(t);
 }
 
-static void try_certificates(const uint8_t *data, size_t size)
+static void try_certificates(const struct span *ders, size_t count)
 {
-    struct span ders[COUNT_MAX] = {{NULL, 0}};
-    size_t count = split(data, size, ders);
     struct chain *c = chain_parse_der(ders, count, NULL);
     struct chain *anchors = chain_parse_der(count ? &ders[count - 1] : ders, count ? 1 : 0, NULL);
     struct chain *cached = chain_parse_der(count > 1 ? &ders[count - 2] : ders, count > 1 ? 1 : 0, NULL);
@@ -74,8 +78,10 @@ static void try_certificates(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct chain *c;
+    struct span parts[COUNT_MAX + 2] = {{NULL, 0}};
     if (size == 0)
         return 0;
+    scts = stapled = (struct span){NULL, 0};
     switch (data[0]) {
     case '-':
         c = chain_parse_pem(span_of(data, size), NULL);
@@ -89,8 +95,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 'k':
         chain_known_free(chain_known_parse(span_of(data + 1, size - 1), "fuzz", NULL));
         break;
+    case 's':
+        split(data + 1, size - 1, parts);
+        scts = parts[0], stapled = parts[1];
+        size_t rest = 1 + 2 + scts.len + 2 + stapled.len;
+        if (rest < size)
+            try_certificates(parts, split(data + rest, size - rest, parts));
+        break;
     default:
-        try_certificates(data, size);
+        try_certificates(parts, split(data, size, parts));
     }
     return 0;
 }
