@@ -160,6 +160,7 @@ static void job_work(struct net_job *job)
     struct err err = {0};
     struct buf der;
     const struct chain_record *r = j->made.record;
+    must(!j->show || r);
     bool distrusted = j->show && !j->made.expected;
     int64_t until_s = r && r->report.trusted ? r->report.staple_until_s : 0;
     if (j->show)
