@@ -95,8 +95,7 @@ static bool constrain(X509 *c, const char *constraints)
            certificate_add_extension(c, c, NID_name_constraints, value);
 }
 
-/* Ed25519 and its like bring their own digest. */
-static const EVP_MD *digest_for(EVP_PKEY *key)
+const EVP_MD *ca_digest(EVP_PKEY *key)
 {
     int nid = 0;
     return EVP_PKEY_get_default_digest_nid(key, &nid) == 2 && nid == NID_undef ? NULL : EVP_sha256();
@@ -114,7 +113,7 @@ int ca_create(const struct ca_plan *plan, const char *certificate_file, const ch
         certificate_error(reterr, certificate_file, "the CA cannot be made");
     else if (plan->constraints && !constrain(c, plan->constraints))
         certificate_error(reterr, certificate_file, "these name constraints cannot be used");
-    else if (X509_sign(c, key, digest_for(key)) == 0)
+    else if (X509_sign(c, key, ca_digest(key)) == 0)
         certificate_error(reterr, certificate_file, "the CA cannot be signed");
     else
         result = certificate_write_files(c, plan->key ? NULL : key, certificate_file, key_file, reterr);

@@ -19,4 +19,7 @@ struct ca {
     bool self_signed; /* a root: clients have it, it is not sent */
 };
 
+/* What a key signs with: Ed25519 and its like bring their own digest (NULL). */
+const EVP_MD *ca_digest(EVP_PKEY *key);
+
 #endif

@@ -339,9 +339,7 @@ int mint_sign(const struct ca *ca, struct span request, int64_t now_s, struct bu
     must(ca->key);
     X509 *c = request.len <= MINT_CERTIFICATE_MAX_BYTES ? parse(request) : NULL;
     const char *why = c ? refusal(ca, c, now_s) : "this is no certificate";
-    int nid = 0;
-    bool own_digest = EVP_PKEY_get_default_digest_nid(ca->key, &nid) == 2 && nid == NID_undef;
-    if (!why && (X509_sign(c, ca->key, own_digest ? NULL : EVP_sha256()) <= 0 || write_der(c, ret) != 0))
+    if (!why && (X509_sign(c, ca->key, ca_digest(ca->key)) <= 0 || write_der(c, ret) != 0))
         why = "the CA's key cannot sign";
     X509_free(c);
     ERR_clear_error();

@@ -42,10 +42,7 @@ static bool add_status(OCSP_BASICRESP *basic, const struct ca *ca, X509 *leaf, i
 
 static bool sign(OCSP_BASICRESP *basic, const struct ca *ca)
 {
-    int nid = 0;
-    bool own_digest = EVP_PKEY_get_default_digest_nid(ca->key, &nid) == 2 && nid == NID_undef;
-    return OCSP_basic_sign(basic, ca->certificate, ca->key, own_digest ? NULL : EVP_sha256(), NULL,
-                           OCSP_NOCERTS) == 1;
+    return OCSP_basic_sign(basic, ca->certificate, ca->key, ca_digest(ca->key), NULL, OCSP_NOCERTS) == 1;
 }
 
 static int write_response(OCSP_BASICRESP *basic, struct buf *ret)

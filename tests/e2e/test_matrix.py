@@ -2,14 +2,11 @@
 or, where a server speaks what we don't, the reason is."""
 import os
 import re
-import socket
-import threading
 
 import pytest
 
-import origins
 from harness import open_for_others, tool
-from test_peek import MATRIX, keys, port, serve, sha256  # noqa: F401
+from test_peek import MATRIX, keys, port, serve, sha256, trickle  # noqa: F401
 from test_terminate import Inspection, terminating
 
 OLD = ("1.0", "1.1")
@@ -45,42 +42,6 @@ def ask(p, host, port, *argv):  # noqa: F811
 
 def tunnel(p, host):
     return p.exchange(host, where=lambda x: x.get("proxy_http_request.http_method") == "CONNECT")
-
-
-@pytest.fixture
-def trickle(port):  # noqa: F811
-    """What listens on the port sends a server's bytes on one at a time: the server's own port."""
-    inner, listener = origins.free_port(), socket.create_server(("127.0.0.1", port))
-
-    def up(client, server):
-        try:
-            while data := client.recv(65536):
-                server.sendall(data)
-            server.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def down(client):
-        with client, socket.create_connection(("127.0.0.1", inner)) as server:
-            threading.Thread(target=up, args=(client, server), daemon=True).start()
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                while data := server.recv(65536):
-                    for i in range(len(data)):
-                        client.sendall(data[i:i + 1])
-            except OSError:
-                pass
-
-    def accept():
-        try:
-            while True:
-                threading.Thread(target=down, args=(listener.accept()[0],), daemon=True).start()
-        except OSError:
-            pass
-    threading.Thread(target=accept, daemon=True).start()
-    yield inner
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
 
 
 def options_of(keys, client, kind):  # noqa: F811

@@ -212,41 +212,48 @@ def test_resumption(peeking, keys, name, port, version, tickets, tmp_path):
     assert second.get("unmapped.chain.certificates") == [sha256(keys.leaves["ec"][0])]
 
 
-@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_one_byte_fragments(peeking, keys, name, port, version):
-    """A relay between proxy and server sends the server's bytes one at a time."""
-    inner = origins.free_port()
+@pytest.fixture
+def trickle(port):
+    """What listens on the port sends a server's bytes on one at a time: the server's own port."""
+    inner, listener = origins.free_port(), socket.create_server(("127.0.0.1", port))
 
-    def trickle(sock):
-        with socket.create_connection(("127.0.0.1", inner)) as server:
-            def up():
-                with contextlib.suppress(OSError):
-                    while data := sock.recv(65536):
-                        server.sendall(data)
-                    server.shutdown(socket.SHUT_WR)
-            threading.Thread(target=up, daemon=True).start()
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(OSError):
+    def up(client, server):
+        try:
+            while data := client.recv(65536):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def down(client):
+        with client, socket.create_connection(("127.0.0.1", inner)) as server:
+            threading.Thread(target=up, args=(client, server), daemon=True).start()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
                 while data := server.recv(65536):
                     for i in range(len(data)):
-                        sock.sendall(data[i:i + 1])
-        sock.close()
-
-    listener = socket.create_server(("127.0.0.1", port))
+                        client.sendall(data[i:i + 1])
+            except OSError:
+                pass
 
     def accept():
-        with contextlib.suppress(OSError):
+        try:
             while True:
-                threading.Thread(target=trickle, args=(listener.accept()[0],), daemon=True).start()
+                threading.Thread(target=down, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
     threading.Thread(target=accept, daemon=True).start()
-    try:
-        with serve(version, leaf=keys.leaves["ec"], port=inner):
-            host = name()
-            ask(peeking, host, port)
-            x = peeking.exchange(host)
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
+    yield inner
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_one_byte_fragments(peeking, keys, name, port, trickle, version):
+    with serve(version, leaf=keys.leaves["ec"], port=trickle):
+        host = name()
+        ask(peeking, host, port)
+        x = peeking.exchange(host)
     assert x.get("unmapped.chain.source") == ("observed" if version == "-tls1_2" else "probed")
     assert x.get("unmapped.chain.certificates") == [sha256(keys.leaves["ec"][0])]
 
