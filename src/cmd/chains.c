@@ -135,11 +135,28 @@ static void on_chain(void *owner, const struct store_chain *row)
     c->items[c->count++] = i;
 }
 
+static size_t smaller(const struct chains_item *x, const struct chains_item *y)
+{
+    return x->certificate_count < y->certificate_count ? x->certificate_count : y->certificate_count;
+}
+
+/* Was something else seen there before it? Times are whole seconds, so two may have the same. */
+static bool is_change(const struct chains_item *i)
+{
+    return strstr(i->found, "P14") != NULL;
+}
+
 static int by_place(const void *a, const void *b)
 {
     const struct chains_item *x = a, *y = b;
     int order = strcmp(x->destination, y->destination);
-    return order ? order : x->first_s < y->first_s ? -1 : x->first_s > y->first_s;
+    if (order == 0 && x->first_s != y->first_s)
+        order = x->first_s < y->first_s ? -1 : 1;
+    if (order == 0)
+        order = (int)is_change(x) - (int)is_change(y);
+    if (order == 0 && x->last_s != y->last_s)
+        order = x->last_s < y->last_s ? -1 : 1;
+    return order ? order : memcmp(x->sha256s, y->sha256s, smaller(x, y) * STORE_SHA256_BYTES);
 }
 
 /* The first item of a destination; NULL: there is none. */
