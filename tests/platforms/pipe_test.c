@@ -179,7 +179,8 @@ static void connect_to_agent(const char *name, const struct endpoint *proxy)
             Sleep(20);
         }
         read_line();
-        check(strstr(answer, "\"owner\":\"snapshot\""));
+        check(strstr(answer, "\"owner\":\"snapshot\"") && strstr(answer, "\"platform\":\"windows\""));
+        check(strstr(answer, "\"not_observable\":[\"exec_archiver\""));
     }
     buf_init(&text, AGENT_LINE_BYTES);
     hello.proxies[0] = *proxy;

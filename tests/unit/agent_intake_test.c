@@ -223,6 +223,7 @@ static void what_cannot_be_seen(void **state)
     assert_false(sees(AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS)); /* whose it is, nobody says */
     intake_running(intake, INTAKE_EVENTS, true);
     assert_true(sees(AGENT_HISTORY_ARCHIVE_WRITTEN) && sees(AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS));
+    assert_int_equal(intake_never(true) & ~history.not_observable, 0);
     assert_false(sees(AGENT_HISTORY_SYMMETRIC_OUTSIDE_TLS)); /* CommonCrypto leaves no trace */
 }
 

@@ -210,13 +210,20 @@ void intake_take(struct intake *in, enum intake_stream stream, struct span line,
 
 /* ---- what is told ---- */
 
+static const unsigned events = 1u << AGENT_HISTORY_EXEC_ARCHIVER | 1u << AGENT_HISTORY_ARCHIVE_WRITTEN |
+                               1u << AGENT_HISTORY_SENSITIVE_ACCESS | 1u << AGENT_HISTORY_TLS_LIBRARY |
+                               1u << AGENT_HISTORY_CRYPTO_LIBRARY,
+                      keys = 1u << AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS,
+                      all = (1u << AGENT_HISTORY_KIND_COUNT) - 1;
+
+unsigned intake_never(bool any)
+{
+    return any ? all & ~(events | keys) : all;
+}
+
 static unsigned not_observable(const struct intake *in)
 {
-    const unsigned events = 1u << AGENT_HISTORY_EXEC_ARCHIVER | 1u << AGENT_HISTORY_ARCHIVE_WRITTEN |
-                            1u << AGENT_HISTORY_SENSITIVE_ACCESS | 1u << AGENT_HISTORY_TLS_LIBRARY |
-                            1u << AGENT_HISTORY_CRYPTO_LIBRARY;
-    const unsigned keys = 1u << AGENT_HISTORY_PUBLIC_KEY_OUTSIDE_TLS;
-    unsigned none = (1u << AGENT_HISTORY_KIND_COUNT) - 1;
+    unsigned none = all;
     if (in->runs[INTAKE_EVENTS])
         none &= ~events;
     if (in->runs[INTAKE_EVENTS] && in->runs[INTAKE_LOG]) /* who did it is told by the events */

@@ -31,6 +31,9 @@ void intake_lose(struct intake *in, uint64_t lines);
 /* Whether a stream runs: what it would tell is not observable else. None does at first. */
 void intake_running(struct intake *in, enum intake_stream stream, bool runs);
 
+/* Kinds of history that no stream tells, a bit for each; all of them where none runs. */
+unsigned intake_never(bool any);
+
 /* What the lineage of the process did that has this number and began then (Unix time); strings are views until the next call. Another
  * process with that number: nothing is told of it. */
 void intake_ask(struct intake *in, int64_t pid, int64_t start_s, int64_t now_ms, struct agent_history *ret);

@@ -190,6 +190,18 @@ void platform_attribute(struct platform *p, struct attribution *const *batch, si
     }
 }
 
+const char *platform_name(void)
+{
+    return "macos";
+}
+
+/* What will never be seen; what is not seen just now each answer says. */
+unsigned platform_not_observable(const struct platform *p)
+{
+    return intake_never(p->streams != NULL) &
+           ~(1u << AGENT_HISTORY_TLS_LIBRARY | 1u << AGENT_HISTORY_CRYPTO_LIBRARY);
+}
+
 bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
                       struct agent_history *ret)
 {

@@ -56,6 +56,9 @@ static void fill_hello(struct plain *p)
     snprintf(h->program, sizeof h->program, "exeat-agent");
     snprintf(h->program_version, sizeof h->program_version, "%s", EXEAT_VERSION);
     snprintf(h->owner, sizeof h->owner, "%s", platform_owner(p->platform));
+    snprintf(h->platform, sizeof h->platform, "%s", platform_name());
+    h->tells_observable = true;
+    h->not_observable = platform_not_observable(p->platform);
     platform_host(h->host_name, h->host_id);
     size_t count = platform_degraded(p->platform, &sentences);
     for (size_t i = 0; i < count && i < AGENT_DEGRADED_MAX; i++)

@@ -2,9 +2,9 @@
  * through platform.h, as agent.c does. What a program owns (pipes, sockets, the loop) is in windows/ and macos/; the tests run this
  * core on Linux. One thread. Every list has a bound: links are the program's, asks that wait for a hash PLAIN_WAITING_MAX.
  *
- * Of platform.h it needs: platform_new, platform_free, platform_owner, platform_degraded, platform_attribute, platform_history(_losses),
- * platform_host, platform_open_executable, platform_file_key, process_unref. Connections that are watched (agent/watch.h) are asked about
- * again, each once in WATCH_ROUND_MS, by plain_turn(). */
+ * Of platform.h it needs: platform_new, platform_free, platform_owner, platform_name, platform_not_observable, platform_degraded,
+ * platform_attribute, platform_history, platform_history_losses, platform_host, platform_open_executable, platform_file_key,
+ * process_unref. Connections that are watched (agent/watch.h) are asked about again, each once in WATCH_ROUND_MS, by plain_turn(). */
 #ifndef EXEAT_AGENT_PLAIN_PLAIN_H
 #define EXEAT_AGENT_PLAIN_PLAIN_H
 

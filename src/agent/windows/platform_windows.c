@@ -162,18 +162,30 @@ void platform_attribute(struct platform *p, struct attribution *const *batch, si
     }
 }
 
+static const unsigned observable = 1u << AGENT_HISTORY_TLS_LIBRARY | 1u << AGENT_HISTORY_CRYPTO_LIBRARY,
+                      all = (1u << AGENT_HISTORY_KIND_COUNT) - 1;
+
+const char *platform_name(void)
+{
+    return "windows";
+}
+
+unsigned platform_not_observable(const struct platform *p)
+{
+    (void)p;
+    return all & ~observable;
+}
+
 bool platform_history(struct platform *p, const struct sender *s, const struct attribution *a,
                       struct agent_history *ret)
 {
-    const unsigned libraries = 1u << AGENT_HISTORY_TLS_LIBRARY | 1u << AGENT_HISTORY_CRYPTO_LIBRARY;
-    const unsigned all = (1u << AGENT_HISTORY_KIND_COUNT) - 1;
     (void)a;
     memset(ret, 0, sizeof *ret);
     arena_reset(&p->looks);
     bool looked = modules_look((DWORD)s->pid, &p->looks, ret);
     for (size_t i = 0; i < ret->row_count; i++)
         ret->rows[i].name = s->name;
-    ret->not_observable = looked ? all & ~libraries : all;
+    ret->not_observable = looked ? all & ~observable : all;
     return true;
 }
 
