@@ -103,12 +103,14 @@ def test_a_container_can_go(tmp_path):
     container = Container(tmp_path, agent, "connect")
     wait_for_mark(agent.process.pid, container.root + "/home/ann/.ssh/id_x")
     assert not seen(container.go())
-    for fd in os.listdir(f"/proc/{agent.collector}/fd"):
-        link = f"/proc/{agent.collector}/fd/{fd}"
+    its = os.stat(container.root + "/tmp").st_dev
+
+    def device_of(fd):
         try:
-            assert os.stat(link).st_dev != os.stat(container.root + "/tmp").st_dev
+            return os.stat(f"/proc/{agent.collector}/fd/{fd}").st_dev
         except FileNotFoundError:
-            pass  # what is looked at just now
+            return None  # was looked at just now
+    harness.wait_until(lambda: its not in map(device_of, os.listdir(f"/proc/{agent.collector}/fd")), "that nothing of it is held")
     container.end()
     agent.end()
 
@@ -136,6 +138,18 @@ int main(int argc, char **argv)
 OWN_LIBRARY = "mount -t tmpfs tmpfs $root/usr/local/lib; cp %s $root/usr/local/lib; " + PIVOT
 
 
+def probes_of(agent):
+    """How many libraries' calls are watched: a link of the kernel's each."""
+    count = 0
+    for fd in os.listdir(f"/proc/{agent.collector}/fdinfo"):
+        try:
+            with open(f"/proc/{agent.collector}/fdinfo/{fd}", encoding="ascii") as info:
+                count += "uprobe_multi" in info.read()
+        except FileNotFoundError:
+            pass  # closed since
+    return count
+
+
 @pytest.mark.parametrize("keys", ["all", "seen"])
 def test_keys_in_a_container(tmp_path, keys):
     """It brings a libcrypto of its own, another file than the host's."""
@@ -143,6 +157,7 @@ def test_keys_in_a_container(tmp_path, keys):
         os.chmod(parent, os.stat(parent).st_mode | 0o011)
     agent = start(tmp_path, "--user", "nobody", "--keys", keys)
     program = compiled(tmp_path, "cipher", CIPHERS, "-lcrypto")
+    before = probes_of(agent)
     library = os.path.realpath(glob.glob("/usr/lib/*/libcrypto.so.3")[0])
     container = Container(tmp_path, agent, "LD_LIBRARY_PATH=/usr/local/lib /program $PORT; true", OWN_LIBRARY % library, program)
     container.go()
@@ -152,7 +167,10 @@ def test_keys_in_a_container(tmp_path, keys):
     rows = harness.wait_until(lambda: "symmetric_outside_tls" in asked() and asked(), "the cipher that it uses")
     assert rows["symmetric_outside_tls"]["class"] == "EVP_EncryptInit_ex" and rows["symmetric_outside_tls"]["path"] == "program"
     assert rows["crypto_library"]["path"] == "/usr/local/lib/" + os.path.basename(library)
+    assert probes_of(agent) > before
     container.end()
+    if keys == "all":
+        harness.wait_until(lambda: probes_of(agent) == before, "that the library is let go of")
     agent.end()
 
 

@@ -66,8 +66,9 @@ static bool read_message(struct span message, struct proc_event *ret)
     memcpy(&head, message.data, sizeof head);
     memcpy(&about, message.data + sizeof head, sizeof about);
     struct span rest = span_from(message, sizeof head + sizeof about);
-    if (head.nlmsg_len > message.len || about.id.idx != CN_IDX_PROC || about.id.val != CN_VAL_PROC ||
-        about.len < offsetof(struct proc_event, event_data) || about.len > rest.len)
+    if (!rest.data || head.nlmsg_len > message.len || about.id.idx != CN_IDX_PROC ||
+        about.id.val != CN_VAL_PROC || about.len < offsetof(struct proc_event, event_data) ||
+        about.len > rest.len)
         return false;
     *ret = (struct proc_event){.what = PROC_EVENT_NONE};
     memcpy(ret, rest.data, about.len < sizeof *ret ? about.len : sizeof *ret);
