@@ -195,6 +195,39 @@ def test_many_matches_are_one_finding_and_people_say(dns, https, name, tmp_path)
               code=1)
 
 
+# sends 4 KiB in each of argv[4] requests: argv: proxy's port, host, its port
+PIECES = """import socket, sys
+port, host, to, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+for _ in range(count):
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(f"PUT http://{host}:{to}/upload HTTP/1.1\\r\\nHost: {host}:{to}\\r\\nContent-Length: 4096\\r\\nConnection: close\\r\\n\\r\\n".encode() + b"x" * 4096)
+    while s.recv(65536):
+        pass
+"""
+
+
+def test_what_fifty_processes_send_in_pieces_is_one_finding(dns, http, name, tmp_path):
+    """No connection and no process sends much, and the destination is known: what adds up is found, once."""
+    script = tmp_path / "pieces.py"
+    script.write_text(PIECES)
+    harness.open_for_others(tmp_path)
+    with make(dns, [http.port], mode="report") as p:
+        host = name()
+        many = ["xargs", "-P", "8", "-I", "{}", PYTHON, script, p.port, host, http.port, "6"]
+        r = p.run(*many, input=b"".join(b"%d\n" % i for i in range(50)))
+        assert r.returncode == 0, r
+        f = finding(p, "AN0759", lambda f: f["finding_info"]["analytic"]["uid"].endswith("5"))
+        assert f["unmapped"]["finding"]["domain"] == "exeat.test" and "python" in f["unmapped"]["finding"]["sender"]
+        wait_until(lambda: len(p.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host)) == 300, "all of them")
+        assert len({f["finding_info"]["uid"] for f in lines(p, "AN0759")}) == 1
+        # near miss: as much, in pieces too, by a program that is approved
+        (tmp_path / "piece").write_bytes(b"x" * 65536)
+        r = p.curl("-o", "/dev/null", "--data-binary", f"@{tmp_path}/piece", f"http://{host}:{http.port}/upload?[1-20]")
+        assert r.returncode == 0, r
+        wait_until(lambda: len(p.ledger.find(lambda x: x.close and x.get("dst_endpoint.hostname") == host)) == 320, "those of curl")
+        assert all("curl" not in f["unmapped"]["finding"]["sender"] for f in lines(p))
+
+
 @pytest.mark.parametrize("words", [["list", "--owner", "x"], ["list", "5a"], ["show"], ["show", "--all", "5a"], ["ack", "--json", "5a"],
                                    ["suppress", "--by", "x", "5a"], ["selftest", "--all"]], ids=" ".join)
 def test_what_a_command_does_not_read_it_refuses(words):

@@ -3,10 +3,11 @@
  *   office [--hosts N] [--days N] [--seed N] [--list]   the table; --list: each finding as it is made, and what it cost
  *   office [--seed N] --check README.md                 fails unless that is what stands there
  *   office [--seed N] --write README.md                 puts it there
+ *   ... --people                                        somebody answers for what is found: acknowledges, closes, suppresses (answers.c)
+ *   ... --brief                                         no tables
  *   ... --strict                                        fails, too, unless all that was planted is found, thousands of flows as one
- *                                                       finding, and at most one finding for 100 hosts and day is false */
-#include <jansson.h>
-
+ *                                                       finding, and at most one finding for 100 hosts and day is false: of the month, and
+ *                                                       of the days after the first fourteen, when there is history */
 #include "office.h"
 
 #include "base/buf.h"
@@ -24,6 +25,13 @@ enum {
     RULE_BYTES = 72,
     TEXT_BYTES_MAX = 1 << 20,
     LEARNING_DAYS = 14, /* history.min_days: before, nothing is called rare or new */
+};
+
+struct options {
+    unsigned hosts, days;
+    uint64_t seed;
+    bool list, strict, people, brief;
+    const char *check, *write; /* borrowed; NULL */
 };
 
 /* Findings that no plant is behind, by rule and cause. */
@@ -90,13 +98,11 @@ static void note_false(struct run *r, const char *rule)
 }
 
 /* A record of the ledger, of class Detection Finding. */
-static void on_finding(void *owner, const char *line)
+static void on_finding(void *owner, json_t *record)
 {
     struct run *r = owner;
-    json_t *record = json_loads(line, 0, NULL);
     const char *rule;
     int activity;
-    must(record);
     must(json_unpack(record, "{s:i, s:{s:{s:s}}}", "activity_id", &activity, "finding_info", "analytic",
                      "uid", &rule) == 0);
     if (activity == 1) {
@@ -108,19 +114,19 @@ static void on_finding(void *owner, const char *line)
             note_plant(r, name);
         else
             note_false(r, name);
+        player_answer(r->player, record, r->visit->plant != 0);
     }
-    json_decref(record);
 }
 
-static void play_month(uint64_t seed, unsigned hosts, unsigned days, bool list, struct result *ret)
+static void play_month(const struct options *o, struct result *ret)
 {
     static struct run r;
-    r = (struct run){.result = ret, .list = list};
-    *ret = (struct result){.seed = seed};
-    office_init(&r.office, seed, hosts, days);
-    struct player *p = player_new(&r.office, on_finding, &r);
+    r = (struct run){.result = ret, .list = o->list};
+    *ret = (struct result){.seed = o->seed};
+    office_init(&r.office, o->seed, o->hosts, o->days);
+    struct player *p = player_new(&r.office, o->people, on_finding, &r);
     r.player = p;
-    for (unsigned day = 0; day < days; day++) {
+    for (unsigned day = 0; day < o->days; day++) {
         office_make_day(&r.office, day);
         for (size_t i = 0; i < r.office.count; i++) {
             r.visit = &r.office.visits[i];
@@ -133,13 +139,6 @@ static void play_month(uint64_t seed, unsigned hosts, unsigned days, bool list, 
 }
 
 /* ---- the tables ---- */
-
-struct options {
-    unsigned hosts, days;
-    uint64_t seed;
-    bool list, strict;
-    const char *check, *write; /* borrowed; NULL */
-};
 
 static unsigned count_found(const struct result *r)
 {
@@ -184,6 +183,11 @@ static double false_rate(const struct options *o, const struct result *r)
     return (r->learning_count + r->false_count) * 100.0 / o->hosts / o->days;
 }
 
+static double later_rate(const struct options *o, const struct result *r)
+{
+    return r->false_count * 100.0 / o->hosts / (o->days - LEARNING_DAYS);
+}
+
 static void write_table(const struct options *o, struct result *r, struct buf *out)
 {
     buf_printf(
@@ -193,7 +197,12 @@ static void write_table(const struct options *o, struct result *r, struct buf *o
         (unsigned long long)o->seed, (unsigned long long)r->stats.flows, count_found(r), plants_count(),
         false_rate(o, r), r->learning_count, LEARNING_DAYS,
         r->learning_count * 100.0 / o->hosts / LEARNING_DAYS, r->false_count, o->days - LEARNING_DAYS,
-        r->false_count * 100.0 / o->hosts / (o->days - LEARNING_DAYS));
+        later_rate(o, r));
+    if (o->people)
+        buf_printf(out, "Somebody answered each weekday, and suppressed %u that came again.\n",
+                   r->stats.suppressions);
+    if (o->brief)
+        return;
     write_plants(r, out);
     buf_append_str(out, "\n| false findings | by | because of |\n|---|---|---|\n");
     qsort(r->causes, r->cause_count, sizeof *r->causes, compare);
@@ -219,9 +228,10 @@ static void read_text(const char *path, struct buf *text)
 static const char *find_table(const struct options *o, const char *text, const char **ret_end)
 {
     char mark[64];
-    snprintf(mark, sizeof mark, "<!-- office %llu begins -->\n", (unsigned long long)o->seed);
+    const char *people = o->people ? " answered" : "";
+    snprintf(mark, sizeof mark, "<!-- office %llu%s begins -->\n", (unsigned long long)o->seed, people);
     const char *begin = strstr(text, mark);
-    snprintf(mark, sizeof mark, "<!-- office %llu ends -->", (unsigned long long)o->seed);
+    snprintf(mark, sizeof mark, "<!-- office %llu%s ends -->", (unsigned long long)o->seed, people);
     *ret_end = begin ? strstr(begin, mark) : NULL;
     return *ret_end ? strchr(begin, '\n') + 1 : NULL;
 }
@@ -264,9 +274,10 @@ static int check_strictly(const struct options *o, const struct result *r)
             fprintf(stderr, "office: %s: %s\n", flood ? "more than one finding" : "not found", plant_what(i));
         floods += flood;
     }
-    if (false_rate(o, r) > 1)
-        fprintf(stderr, "office: %.2f false findings for 100 hosts and day\n", false_rate(o, r));
-    return count_found(r) == plants_count() && false_rate(o, r) <= 1 && floods == 0 ? 0 : -1;
+    double rate = false_rate(o, r) > later_rate(o, r) ? false_rate(o, r) : later_rate(o, r);
+    if (rate > 1)
+        fprintf(stderr, "office: %.2f false findings for 100 hosts and day\n", rate);
+    return count_found(r) == plants_count() && rate <= 1 && floods == 0 ? 0 : -1;
 }
 
 static int read_options(int argc, char **argv, struct options *o)
@@ -275,7 +286,8 @@ static int read_options(int argc, char **argv, struct options *o)
         {"hosts", required_argument, NULL, 'h'}, {"days", required_argument, NULL, 'd'},
         {"seed", required_argument, NULL, 's'},  {"list", no_argument, NULL, 'l'},
         {"check", required_argument, NULL, 'c'}, {"write", required_argument, NULL, 'w'},
-        {"strict", no_argument, NULL, 'x'},      {NULL, 0, NULL, 0}};
+        {"strict", no_argument, NULL, 'x'},      {"people", no_argument, NULL, 'p'},
+        {"brief", no_argument, NULL, 'b'},       {NULL, 0, NULL, 0}};
     *o = (struct options){.hosts = 200, .days = 30, .seed = 1};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         if (c == 'h')
@@ -288,6 +300,10 @@ static int read_options(int argc, char **argv, struct options *o)
             o->list = true;
         else if (c == 'x')
             o->strict = true;
+        else if (c == 'p')
+            o->people = true;
+        else if (c == 'b')
+            o->brief = true;
         else if (c == 'c')
             o->check = optarg;
         else if (c == 'w')
@@ -311,7 +327,7 @@ int main(int argc, char **argv)
     if (read_options(argc, argv, &o) != 0)
         return 2;
     clock_t begun = clock();
-    play_month(o.seed, o.hosts, o.days, o.list, &result);
+    play_month(&o, &result);
     if (o.list)
         printf("%llu records, %llu refused, %llu forgotten, %.1f s\n",
                (unsigned long long)result.stats.records, (unsigned long long)result.stats.refused,

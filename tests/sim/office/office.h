@@ -4,6 +4,8 @@
 #ifndef EXEAT_TESTS_SIM_OFFICE_H
 #define EXEAT_TESTS_SIM_OFFICE_H
 
+#include <jansson.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -77,7 +79,8 @@ enum hello_kind { HELLO_CHROMIUM, HELLO_FIREFOX, HELLO_LIBRARY };
     X(TELEVISION, "", "", "", LIBRARY, 1, 1, NO_AGENT)                                                       \
     X(IMPLANT, "", "/home/user/.cache/upd/svc%u", "", LIBRARY, 2, 1, USERS)                                  \
     X(RCLONE, "rclone", "/usr/bin/rclone", "", LIBRARY, 1, 1, 0)                                             \
-    X(DEBUGGER, "gdb", "/usr/bin/gdb", "", LIBRARY, 9, 0, 0)
+    X(DEBUGGER, "gdb", "/usr/bin/gdb", "", LIBRARY, 9, 0, 0)                                                 \
+    X(DRIVEN, "google-chrome-stable", "/opt/google/chrome/chrome", "", CHROMIUM, 3, 1, BROWSER | DRIVEN)
 
 enum program {
 #define X(id, package, executable, script, hello, runs, share, flags) PROGRAM_##id,
@@ -85,7 +88,7 @@ enum program {
 #undef X
         PROGRAM_COUNT
 };
-enum { BROWSER = 1, USERS = 2, CI_UNIT = 4, TEMPORARY = 8, NO_AGENT = 16 };
+enum { BROWSER = 1, USERS = 2, CI_UNIT = 4, TEMPORARY = 8, NO_AGENT = 16, DRIVEN = 32 };
 
 /* ---- what there is to do ---- */
 
@@ -172,15 +175,19 @@ int64_t plant_begin_ms(const struct office *o, unsigned plant);
 /* ---- playing ---- */
 
 struct player;
-typedef void player_found_fn(void *owner, const char *line); /* a record of a finding */
-struct player *player_new(struct office *o, player_found_fn *found, void *owner);
+typedef void player_found_fn(void *owner, json_t *record); /* a record of a finding */
+/* `people`: somebody answers for what is found (answers.c). */
+struct player *player_new(struct office *o, bool people, player_found_fn *found, void *owner);
 void player_play(struct player *p, const struct visit *v);
+/* Somebody will look at the finding with this record, and see whether it is an attack. */
+void player_answer(struct player *p, json_t *record, bool attack);
 /* A rule's name, by the id that findings have; the id where it has none. Borrowed until player_free(). */
 const char *player_rule_name(const struct player *p, const char *id);
 /* The end: checks that nothing is left open. */
 void player_free(struct player *take_p);
 struct player_stats {
     uint64_t flows, records, refused, evicted;
+    unsigned suppressions; /* that somebody has written */
 };
 void player_stats(const struct player *p, struct player_stats *ret);
 

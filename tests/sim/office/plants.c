@@ -176,6 +176,22 @@ static void paste_keys(const struct act *a)
     v->sensitive = "ssh_key";
 }
 
+/* By hand, through the browser that everybody here has, to a store that everybody here uses. */
+static void upload_by_hand(const struct act *a)
+{
+    for (int i = 0; i < 12 && a->since == 0; i++)
+        hide(a, PROGRAM_CHROME, a->begin_s + 400 * i, "www.dropbox.com", rng_bytes(a->r, 2.5e8, 0.3), 60000)
+            ->variant = 0;
+}
+
+static void drive_browser(const struct act *a)
+{
+    char name[NAME_BYTES];
+    own_name(a, "sync.paste-%05u.com", name);
+    for (int i = 0; i < 10 && a->since == 0; i++)
+        hide(a, PROGRAM_DRIVEN, a->begin_s + 120 * i, name, rng_bytes(a->r, 4e6, 0.3), 9000)->variant = 0;
+}
+
 /* ---- all of them ---- */
 
 /* They begin on one of these days; at one of these hours. */
@@ -203,6 +219,9 @@ static const struct {
     {"a debugger that never connects opens TLS", live_off_the_land, ROLE_DEVELOPER, 15, 26},
     {"1,500 names below one domain, which carry the data", speak_in_names, ROLE_OFFICE, 15, 26},
     {"SSH keys are read, 320 kB go to a well-known site", paste_keys, ROLE_OFFICE, 15, 26},
+    {"a person uploads 3 GB in the browser, to a store that the office uses", upload_by_hand, ROLE_OFFICE, 15,
+     26},
+    {"an implant drives a headless browser, which uploads 40 MB", drive_browser, ROLE_OFFICE, 15, 26},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

@@ -1,6 +1,7 @@
 /* play.c: makes a flow of each visit: the flow code itself from accept to its last record, over fake_net.h's streams. Each is played whole at
  * the moment it begins; what is moved beyond the first bytes is counted, not carried. See office.h. */
 #include "office.h"
+#include "answers.h"
 #include "senders.h"
 #include "wire.h"
 
@@ -43,6 +44,7 @@ struct player {
     struct chain_known *known;
     struct snapshot *snapshot;
     struct findings *findings; /* owned */
+    struct answers *answers;   /* owned; NULL: nobody answers */
     struct flow_env env;
     struct flow_listener listener;
     struct rng rng;
@@ -69,10 +71,10 @@ void ledger_append(struct ledger *l, struct span line)
     ledger_release(l, 1);
     l->records++;
     if (memmem(line.data, line.len < 256 ? line.len : 256, "\"class_uid\":2004", 16)) {
-        char *text = strndup((const char *)line.data, line.len);
-        must(text);
-        l->found(l->owner, text);
-        free(text);
+        json_t *record = json_loadb((const char *)line.data, line.len, 0, NULL);
+        must(record);
+        l->found(l->owner, record);
+        json_decref(record);
     }
 }
 
@@ -145,6 +147,7 @@ static void destroy(struct snapshot *s)
     rulebook_free(s->rules);
     baseline_free(s->baseline);
     destinations_free(s->kinds);
+    suppressions_free(s->suppressions);
     sender_kinds_free(s->sender_kinds);
     conf_free(s->conf);
     free(s);
@@ -254,12 +257,13 @@ static void on_agent(void *owner, const struct endpoint *client, struct world_ag
     ret->history = history;
 }
 
-struct player *player_new(struct office *o, player_found_fn *found, void *owner)
+struct player *player_new(struct office *o, bool people, player_found_fn *found, void *owner)
 {
     struct player *p = calloc(1, sizeof *p);
     must(p);
     p->office = o;
     p->ledger = (struct ledger){.found = found, .owner = owner};
+    p->answers = people ? answers_new() : NULL;
     p->senders = senders_new();
     p->authorities = authorities_new();
     make_snapshot(p);
@@ -296,7 +300,8 @@ void player_stats(const struct player *p, struct player_stats *ret)
     struct table_stats pairs, sightings;
     pairs_stats(p->env.pairs, &pairs);
     sightings_stats(p->env.sightings, &sightings);
-    *ret = (struct player_stats){p->flows, p->ledger.records, p->refused, pairs.evicted + sightings.evicted};
+    *ret = (struct player_stats){p->flows, p->ledger.records, p->refused, pairs.evicted + sightings.evicted,
+                                 p->answers ? answers_suppressed(p->answers) : 0};
 }
 
 const char *player_rule_name(const struct player *p, const char *id)
@@ -329,6 +334,8 @@ void player_free(struct player *take_p)
     chain_known_free(p->known);
     authorities_free(p->authorities);
     senders_free(p->senders);
+    if (p->answers)
+        answers_free(p->answers);
     free(p);
 }
 
@@ -432,6 +439,21 @@ static void move_bulk(struct player *p, const struct visit *v, struct peer *clie
     fake_net_settle(p->net);
 }
 
+void player_answer(struct player *p, json_t *record, bool attack)
+{
+    if (p->answers)
+        answers_note(p->answers, record, attack);
+}
+
+/* Between flows: nobody reads the snapshot. */
+static void answer(struct player *p, const struct visit *v)
+{
+    if (!p->answers || !answers_give(p->answers, p->findings, v->at_ms, (int64_t)p->net->wall_ms))
+        return;
+    suppressions_free(p->snapshot->suppressions);
+    p->snapshot->suppressions = answers_suppressions(p->answers);
+}
+
 void player_play(struct player *p, const struct visit *v)
 {
     int64_t now_ms = (int64_t)p->net->wall_ms - MONTH_BEGINS_S * INT64_C(1000);
@@ -441,6 +463,7 @@ void player_play(struct player *p, const struct visit *v)
         findings_sweep(p->findings, (int64_t)p->net->wall_ms);
         p->swept_ms = v->at_ms;
     }
+    answer(p, v);
     p->visit = v;
     struct peer *client = connect_client(p, v), *server = server_of(p);
     if (server && (v->kind == VISIT_RANDOM || v->kind == VISIT_SSH || v->kind == VISIT_TURN))

@@ -116,6 +116,10 @@ static void fill_program(struct sender *s, const struct program_info *p, const s
     s->who.borrowed_known = true;
     s->who.path_class = path_class(p);
     s->who.browser = p->flags & BROWSER ? "chromium" : NULL;
+    if (p->flags & DRIVEN) {
+        s->who.not_browser = 1u << SENDER_NOT_BROWSER_HEADLESS | 1u << SENDER_NOT_BROWSER_DEBUGGING;
+        s->who.borrowed = 1u << SENDER_BORROWED_AUTOMATED;
+    }
 }
 
 static struct sender *make(const struct office *o, const struct visit *v)
