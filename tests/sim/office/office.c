@@ -1,7 +1,7 @@
 /* office.c: plays a month of an office (office.h) and tells what was found in it, as tables of README.md, one a seed.
  *
  *   office [--hosts N] [--days N] [--seed N] [--list]   the table; --list: each finding as it is made, and what it cost
- *   office [--seed N] --check README.md                 fails unless that is what stands there
+ *   office [--seed N] --check README.md                 fails unless as much is found as stands there, and as little is false
  *   office [--seed N] --write README.md                 puts it there
  *   ... --people                                        somebody answers for what is found: acknowledges, closes, suppresses (answers.c)
  *   ... --brief                                         no tables
@@ -24,7 +24,8 @@ enum {
     RULES_MOST = 32,
     RULE_BYTES = 72,
     TEXT_BYTES_MAX = 1 << 20,
-    LEARNING_DAYS = 14, /* history.min_days: before, nothing is called rare or new */
+    CLAIM_TOLERANCE = 4, /* findings */
+    LEARNING_DAYS = 14,  /* history.min_days: before, nothing is called rare or new */
 };
 
 struct options {
@@ -236,6 +237,33 @@ static const char *find_table(const struct options *o, const char *text, const c
     return *ret_end ? strchr(begin, '\n') + 1 : NULL;
 }
 
+/* What the first sentence of a table says. */
+struct claims {
+    unsigned found, planted, learning, later;
+};
+
+static bool read_claims(const char *table, struct claims *ret)
+{
+    return sscanf(table,
+                  "Seed %*u: %*u flows. **%u of %u planted attacks found; %*f false findings for 100 hosts "
+                  "and day** (%u in "
+                  "the %*u days of learning, %*f; %u in",
+                  &ret->found, &ret->planted, &ret->learning, &ret->later) == 4;
+}
+
+static bool is_near(unsigned a, unsigned b)
+{
+    return (a > b ? a - b : b - a) <= CLAIM_TOLERANCE;
+}
+
+/* A rule that changes a little moves a finding or two: that doesn't make the tables wrong. What is found and what isn't is no such thing. */
+static bool holds(const char *written, const char *made)
+{
+    struct claims w, m;
+    return read_claims(written, &w) && read_claims(made, &m) && w.found == m.found &&
+           w.planted == m.planted && is_near(w.learning, m.learning) && is_near(w.later, m.later);
+}
+
 static int check_readme(const struct options *o, struct span table)
 {
     struct buf text;
@@ -253,7 +281,7 @@ static int check_readme(const struct options *o, struct span table)
         must(f && fwrite(whole, 1, (size_t)(begin - whole), f) == (size_t)(begin - whole));
         must(fwrite(table.data, 1, table.len, f) == table.len && fputs(end, f) >= 0 && fclose(f) == 0);
         result = 0;
-    } else if ((size_t)(end - begin) == table.len && memcmp(begin, table.data, table.len) == 0) {
+    } else if (holds(begin, (const char *)table.data)) {
         result = 0;
     } else {
         fprintf(stderr,
@@ -334,7 +362,8 @@ int main(int argc, char **argv)
                (unsigned long long)result.stats.evicted, (double)(clock() - begun) / CLOCKS_PER_SEC);
     buf_init(&table, TEXT_BYTES_MAX);
     write_table(&o, &result, &table);
-    struct span text = buf_span(&table);
+    must(buf_append(&table, "", 1) == 0);
+    struct span text = span_of(buf_span(&table).data, buf_len(&table) - 1);
     int failed = o.check || o.write ? check_readme(&o, text) : 0;
     if (!o.check && !o.write)
         fwrite(text.data, 1, text.len, stdout);
