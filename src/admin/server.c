@@ -279,7 +279,7 @@ static void serve(struct client *c)
     else if (known)
         gather_for(c, flows);
     else
-        refuse(c, "404 Not Found", "there are /status, /coverage and /flows?most=N");
+        refuse(c, "404 Not Found", "there are /status, /coverage, /flows?most=N and /history?sender=REF");
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)

@@ -204,6 +204,9 @@ def test_case_export_opens_with_public_tools(dns, authority, name, tmp_path):
         # frozen with the finding, for when ledger and agent have forgotten it
         if load["history.json"]:
             assert load["frozen-history.json"] == load["finding.json"]["history"] == load["history.json"][0]["history"]
+            # and the agent keeps what it knew, as it was asked to
+            assert load["agent-history.json"]["outcome"] == "kept" and load["agent-history.json"]["history"]
+            assert "kept by the agent until" in exeat(p, "findings", "show", "--config", str(p.config_path), uid)
         # nothing secret: no key, no password
         whole = b"".join(f.read_bytes() for f in case.rglob("*") if f.is_file())
         assert b"PRIVATE KEY" not in whole and b"not in any bundle" not in whole and b"$6$" not in whole
