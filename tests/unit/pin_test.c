@@ -54,7 +54,8 @@ static char *propose(const struct pin *p, int64_t last_s, struct proposal_stats 
     *stats = (struct proposal_stats){0};
     buf_init(&out, 1 << 16);
     assert_int_equal(pin_propose(&out, p, &seen, &options, NOW_S, stats), 0);
-    char *text = strndup(buf_len(&out) ? (const char *)buf_span(&out).data : "", buf_len(&out));
+    const char *said = (const char *)buf_span(&out).data;
+    char *text = said ? strndup(said, buf_len(&out)) : strdup("");
     assert_non_null(text);
     buf_free(&out);
     baseline_free(b);
