@@ -528,3 +528,12 @@ def test_a_rule_blocks_what_was_gathered(make_proxy, http, name, watched, tmp_pa
         assert subprocess.run(["/bin/sh", "-c", f"/bin/sh {tmp_path}/take.sh; true"], **run).stdout == "403"
         blocked = harness.wait_until(lambda: proxy.ledger.find(lambda x: x.close and x.verdict == "block"), "the blocked one")[0]
         assert "22222222-0000-4000-8000-000000000001" in fired(blocked)
+
+
+def test_status_says_what_the_agent_cannot_do(make_proxy):
+    with make_proxy("nobpf", agent_options=["--no-bpf"]) as proxy:
+        proxy.wait_agent()
+        sentences = proxy.status()["workers"][0]["agent"]["degraded"]
+        assert "no BPF: it was told to go without" in sentences
+        shown = proxy.run(harness.BUILD / "exeat", "status", "--socket", proxy.admin_socket).stdout.decode()
+        assert all(sentence in shown for sentence in sentences), shown
