@@ -28,7 +28,7 @@ class Agent:
         until = time.monotonic() + 20
         while True:
             self.link = socket.socket(socket.AF_UNIX)
-            self.link.settimeout(10)
+            self.link.settimeout(10 * harness.patience())  # its programs are loaded first
             try:
                 self.link.connect(self.path)
                 break
