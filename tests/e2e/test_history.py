@@ -181,6 +181,7 @@ def test_a_file_is_what_it_was(tmp_path, script, where):
     other = start(tmp_path, "--no-default-watches", "--watch", f"key={f}/id_*", "--watch", f"plans={d}/**")
     wait_for_mark(other.process.pid, d / "old" / "deep")
     wait_for_mark(other.process.pid, d / "file")
+    wait_for_mark(other.process.pid, f / "id_x")
     assert not seen(run_session(other, tmp_path, f"cat {f}/stranger; $CONNECT"))
     new = {"/fresh": t / "fresh", "/made": t / "made"}.get(where, d / "tree")
     script = script.format(f=f, t=t, d=d, marked=marked_in_script(other, new)) + "; $CONNECT"
@@ -200,7 +201,7 @@ def keep(agent, answer, seconds):
 
 def test_what_a_finding_is_about_is_kept(tmp_path, watched):
     """Asked to keep a lineage, the agent remembers it when it has long forgotten others; what it was not told of it doesn't tell."""
-    agent = start(tmp_path, "--watch", f"plans={watched}/**", "--window", "1")
+    agent = start(tmp_path, "--watch", f"plans={watched}/**", "--window", "6")
     wait_for_mark(agent.process.pid, watched / "more")
     assert agent.hello["capabilities"]["keep"] >= 16
     answer = run_session(agent, tmp_path, f"cat {watched}/plans.txt >/dev/null; $CONNECT")
@@ -210,7 +211,7 @@ def test_what_a_finding_is_about_is_kept(tmp_path, watched):
     assert [row["class"] for row in kept["history"]["seen"] if row["kind"] == "sensitive_access"] == ["plans"]
     other = run_session(agent, tmp_path, f"cat {watched}/plans.txt >/dev/null; $CONNECT")
     harness.wait_until(lambda: keep(agent, other, 0)["outcome"] == "unknown" or not keep(agent, other, 0)["history"]["seen"],
-                       "that the agent forgets what it doesn't keep")
+                       "that the agent forgets what it doesn't keep", 40)
     row = {row["kind"]: row for row in keep(agent, answer, 0)["history"]["seen"]}["sensitive_access"]
     assert row["class"] == "plans" and row["name"] == "cat" and row["count"] == 1 and row["path"] == f"{watched}/plans.txt"
     stranger = {"sender_ref": "%d.1.1" % os.getpid()}
