@@ -272,6 +272,10 @@ static size_t read_head(struct h2_bridge *b, struct span bytes)
     struct http1_head head;
     size_t used = 0;
     h->spoke = true;
+    if (!h->begun) { /* nothing was asked yet: this is an answer to nothing */
+        fail(b, H2_NO_FAULT);
+        return 0;
+    }
     arena_init(&arena, limits.head_bytes + 4 * (limits.headers + 8) * sizeof *head.headers + 4096);
     enum parse p = http1_head_parse(&h->scan, bytes, &limits, &arena, &head, &h->fault);
     if (p == PARSE_BAD)

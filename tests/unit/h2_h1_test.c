@@ -124,6 +124,17 @@ static void a_length_of_0_is_not_all_before_the_end(void **state)
     assert_non_null(strstr(wire, "\r\nContent-Length: 0\r\n\r\n"));
 }
 
+static void what_is_said_before_it_was_asked_answers_nothing(void **state)
+{
+    struct world *w = *state;
+    int32_t id = client_ask(w, POST("/") "content-length: 0\n", 0, false);
+    run(w);
+    pass(w, id); /* and nothing of it has left */
+    says(w, OK);
+    assert_true(seen_of(&w->client, id)->closed && seen_of(&w->client, id)->code != 0);
+    assert_true(h2_bridge_spent(w->bridge));
+}
+
 static void a_body_without_a_length_goes_in_chunks(void **state)
 {
     struct world *w = *state;
@@ -277,6 +288,7 @@ int main(void)
         TEST(the_last_byte_waits_for_the_end),
         TEST(a_longer_body_is_cut_before_its_end),
         TEST(a_length_of_0_is_not_all_before_the_end),
+        TEST(what_is_said_before_it_was_asked_answers_nothing),
         TEST(a_body_without_a_length_goes_in_chunks),
         TEST(who_waits_stops_nobody),
         TEST(an_answer_that_comes_early_counts_and_ends_the_connection),
