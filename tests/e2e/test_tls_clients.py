@@ -214,7 +214,7 @@ def test_npm_installs(side, authority, name, tmp_path, elsewhere):
         assert t.reason == "client_tls_failed" and "cafile" in t.get("status_detail"), t
         r = install(True)
         assert r.returncode == 0 and all((tmp_path / "node_modules" / p / "index.js").exists() for p in packages), r
-        wait_until(lambda: 4 == len(side.proxy.ledger.find(lambda x: x.reason == "completed" and (x.get("http_request.url.url_string") or "").startswith(
+        wait_until(lambda: 4 == len(side.proxy.ledger.find(lambda x: x.close and x.reason == "completed" and (x.get("http_request.url.url_string") or "").startswith(
             f"https://{host}:{server.port}/") and x.get("http_request.url.url_string").endswith(".tgz"))), "a record of each archive")
     finally:
         server.stop()
