@@ -3,11 +3,15 @@
  *   agent_bench [CLIENTS]     short-lived clients in the churn (25000)
  *   agent_bench --no-bpf ...
  *   agent_bench --history ... with what processes did, as the program has it by default
- *   agent_bench ... --warm ... the first measurement only */
+ *   agent_bench ... --warm ... the first measurement only
+ *   agent_bench ... --awake ... with something on each core that only runs when nothing else does: a virtual core that sleeps is woken by its
+ *                             host, which takes longer than an answer */
 #include "../unit/agent_help.h"
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -268,6 +272,22 @@ static bool is_told(int argc, char **argv, const char *option)
     return false;
 }
 
+/* They end with us. */
+static void keep_awake(void)
+{
+    static const struct sched_param none;
+    pid_t parent = getpid();
+    for (long i = sysconf(_SC_NPROCESSORS_ONLN); i > 0; i--) {
+        if (fork() != 0)
+            continue;
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent ||
+            sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+            _exit(1);
+        for (;;)
+            ;
+    }
+}
+
 int main(int argc, char **argv)
 {
     void *nothing = NULL;
@@ -276,6 +296,8 @@ int main(int argc, char **argv)
     with_bpf = !is_told(argc, argv, "--no-bpf");
     with_history = is_told(argc, argv, "--history");
     quick = brief = true;
+    if (is_told(argc, argv, "--awake"))
+        keep_awake();
     if (start(&nothing) != 0)
         return 1;
     open_link(&l, true);
