@@ -4,6 +4,7 @@
 
 #include "flow/pins.h"
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "run/notify.h"
@@ -111,6 +112,7 @@ static void raise_descriptors(const struct daemon *d)
     const struct conf *c = d->snapshot->conf;
     unsigned long wanted = settings_descriptors(c, d->worker_count);
     unsigned long have = privileges_raise_descriptors(wanted);
+    descriptors_reserve(wanted);
     if (have < wanted)
         log_warning("exeatd",
                     "%lu file descriptors are allowed (ulimit -n), %lu are needed for limits.flows %lld",

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/descriptors.h"
 #include "base/arena.h"
 #include "base/base64.h"
 #include "base/buf.h"
@@ -14,6 +15,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static void arena_keeps_its_budget(void **state)
 {
@@ -133,12 +138,42 @@ static void base64_round_trips(void **state)
     assert_int_equal(base64_encode(span_str("foo"), out, 4), -1);
 }
 
+/* "FDSize:" of /proc/self/status: how many the kernel has room for. */
+static unsigned long room_for_descriptors(void)
+{
+    char line[256];
+    unsigned long room = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "FDSize:", 7) == 0)
+            room = strtoul(line + 7, NULL, 10);
+    fclose(f);
+    return room;
+}
+
+static void descriptors_have_room(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    unsigned long wanted = limit.rlim_cur < 2000 ? limit.rlim_cur : 2000;
+    assert_true(room_for_descriptors() < wanted);
+    int before = dup(0);
+    descriptors_reserve(2000);
+    assert_true(room_for_descriptors() >= wanted);
+    int after = dup(0);
+    assert_int_equal(after, before + 1); /* none is left open */
+    close(before);
+    close(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_keeps_its_budget), cmocka_unit_test(buf_moves_and_refuses),
-        cmocka_unit_test(err_keeps_the_first),    cmocka_unit_test(json_escapes_everything),
-        cmocka_unit_test(base64_round_trips),
+        cmocka_unit_test(arena_keeps_its_budget),  cmocka_unit_test(descriptors_have_room),
+        cmocka_unit_test(buf_moves_and_refuses),   cmocka_unit_test(err_keeps_the_first),
+        cmocka_unit_test(json_escapes_everything), cmocka_unit_test(base64_round_trips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

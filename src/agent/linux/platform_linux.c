@@ -13,6 +13,7 @@
 #include "agent/linux/owner.h"
 #include "agent/linux/sock_diag.h"
 #include "agent/platform.h"
+#include "base/descriptors.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -31,6 +32,7 @@ enum {
     PURGE_TICKS = 50,
     WATCHED_MAX = 16384,
     WATCHED_BY_PROC_MAX = 64,
+    DESCRIPTORS = 8192,       /* one each of many processes that are described */
     LISTENER_FRESH_MS = 1000, /* a listener found to be the peer's is not looked at for each ask */
 };
 static const ino_t INIT_PID_NAMESPACE = 0xEFFFFFFC; /* the inode of the first one, fixed by the kernel */
@@ -163,6 +165,7 @@ struct platform *platform_new(struct platform_early *take_early, const struct kn
         *ret_error = "out of memory";
         return NULL;
     }
+    descriptors_reserve(DESCRIPTORS);
     p->diagfd = sock_diag_open();
     if (owner_init(&p->owner) != 0 || p->diagfd < 0) {
         *ret_error = p->diagfd < 0 ? "NETLINK_SOCK_DIAG cannot be opened" : "/proc cannot be opened";
