@@ -4,12 +4,12 @@
 #include "base/json.h"
 #include "base/must.h"
 
-static const char *const confidence_names[] = {
+const char *const agent_confidence_names[AGENT_CONFIDENCE_COUNT] = {
 #define X(name, text) text,
     AGENT_CONFIDENCES(X)
 #undef X
 };
-static const char *const reason_names[] = {
+const char *const agent_reason_names[AGENT_REASON_COUNT] = {
 #define X(name, wire, text) wire,
     AGENT_REASONS(X)
 #undef X
@@ -19,18 +19,18 @@ static const char *const reason_texts[] = {
     AGENT_REASONS(X)
 #undef X
 };
-static const char *const basis_names[] = {
+const char *const agent_basis_names[AGENT_BASIS_COUNT] = {
 #define X(name, text) text,
     AGENT_BASES(X)
 #undef X
 };
-static const char *const error_names[] = {
+const char *const agent_error_names[AGENT_ERROR_COUNT] = {
 #define X(name, text) text,
     AGENT_ERROR_CODES(X)
 #undef X
 };
 
-static const char *const outcome_names[] = {
+const char *const agent_keep_outcome_names[AGENT_KEEP_OUTCOME_COUNT] = {
 #define X(name, text, doc) text,
     AGENT_KEEP_OUTCOMES(X)
 #undef X
@@ -43,7 +43,7 @@ static const char *const outcome_texts[] = {
 
 const char *agent_keep_outcome_name(enum agent_keep_outcome o)
 {
-    return outcome_names[o];
+    return agent_keep_outcome_names[o];
 }
 
 const char *agent_keep_outcome_text(enum agent_keep_outcome o)
@@ -53,12 +53,12 @@ const char *agent_keep_outcome_text(enum agent_keep_outcome o)
 
 const char *agent_confidence_name(enum agent_confidence c)
 {
-    return confidence_names[c];
+    return agent_confidence_names[c];
 }
 
 const char *agent_reason_name(enum agent_reason r)
 {
-    return reason_names[r];
+    return agent_reason_names[r];
 }
 
 const char *agent_reason_text(enum agent_reason r)
@@ -206,7 +206,7 @@ static int write_answer(struct buf *out, const struct agent_answer *a, const cha
     json_str(&j, "nonce", a->nonce);
     json_str(&j, "host", a->host);
     json_str(&j, "confidence", agent_confidence_name(a->confidence));
-    json_str(&j, "basis", basis_names[a->basis]);
+    json_str(&j, "basis", agent_basis_names[a->basis]);
     json_str(&j, "reason", a->reason == AGENT_REASON_NONE ? NULL : agent_reason_name(a->reason));
     if (a->basis == AGENT_BASIS_CONNECT)
         write_connect(&j, &a->connect);
@@ -305,7 +305,7 @@ int agent_error_write(struct buf *out, const struct agent_error *e)
         json_int(&j, "id", (int64_t)e->id);
     else
         json_null(&j, "id");
-    json_str(&j, "code", error_names[e->code]);
+    json_str(&j, "code", agent_error_names[e->code]);
     json_str(&j, "text", e->text);
     return finish(&line, &j, out);
 }

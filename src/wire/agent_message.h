@@ -179,6 +179,12 @@ int agent_kept_write(struct buf *out, const struct agent_kept *k);
 int agent_losses_write(struct buf *out, const struct agent_losses *l);
 int agent_error_write(struct buf *out, const struct agent_error *e);
 
+/* On the wire, by enum. */
+extern const char *const agent_confidence_names[AGENT_CONFIDENCE_COUNT];
+extern const char *const agent_reason_names[AGENT_REASON_COUNT];
+extern const char *const agent_basis_names[AGENT_BASIS_COUNT];
+extern const char *const agent_error_names[AGENT_ERROR_COUNT];
+extern const char *const agent_keep_outcome_names[AGENT_KEEP_OUTCOME_COUNT];
 const char *agent_confidence_name(enum agent_confidence c);
 const char *agent_reason_name(enum agent_reason r);
 const char *agent_reason_text(enum agent_reason r); /* for people; "" for NONE */

@@ -243,39 +243,18 @@ static void decode_parents(struct sender *s, const json_t *list, bool *bad)
     }
 }
 
-static const char *const provenance_names[] = {
-#define X(name, text) text,
-    AGENT_PROVENANCES(X)
-#undef X
-};
-static const char *const hash_state_names[] = {
-#define X(name, text) text,
-    AGENT_HASH_STATES(X)
-#undef X
-};
-static const char *const script_kind_names[] = {
-#define X(name, text) text,
-    AGENT_SCRIPT_KINDS(X)
-#undef X
-};
-static const char *const field_names[] = {
-#define X(name, text) text,
-    AGENT_FIELDS(X)
-#undef X
-};
-
 /* Names that a newer agent may use fall to the value that approves least. */
 static void decode_enums(struct sender *s, const json_t *object)
 {
     const json_t *provenance = member_get(object, "provenance"), *kind = member_get(object, "script_kind");
     for (int i = 0; i < SENDER_FIELD_COUNT; i++) {
-        int p =
-            member_index(provenance_names, AGENT_PROVENANCE_COUNT, member_get(provenance, field_names[i]));
+        int p = member_index(agent_provenance_names, AGENT_PROVENANCE_COUNT,
+                             member_get(provenance, sender_field_names[i]));
         s->provenance[i] = p < 0 ? AGENT_PROVENANCE_UNAVAILABLE : (enum agent_provenance)p;
     }
-    int state = member_index(hash_state_names, SENDER_HASH_COUNT, member_get(object, "hash_state"));
+    int state = member_index(sender_hash_state_names, SENDER_HASH_COUNT, member_get(object, "hash_state"));
     s->hash_state = state < 0 ? SENDER_HASH_FAILED : (enum sender_hash_state)state;
-    int k = member_index(script_kind_names, SENDER_SCRIPT_COUNT, kind);
+    int k = member_index(sender_script_kind_names, SENDER_SCRIPT_COUNT, kind);
     s->script_kind = !kind ? SENDER_SCRIPT_NONE : k < 0 ? SENDER_SCRIPT_UNCLEAR : (enum sender_script_kind)k;
 }
 
@@ -329,27 +308,6 @@ static struct sender *decode_sender(const json_t *object, const char *ref)
 
 /* ---- answer ---- */
 
-static const char *const confidence_names[] = {
-#define X(name, text) text,
-    AGENT_CONFIDENCES(X)
-#undef X
-};
-static const char *const reason_names[] = {
-#define X(name, wire, text) wire,
-    AGENT_REASONS(X)
-#undef X
-};
-static const char *const basis_names[] = {
-#define X(name, text) text,
-    AGENT_BASES(X)
-#undef X
-};
-static const char *const error_names[] = {
-#define X(name, text) text,
-    AGENT_ERROR_CODES(X)
-#undef X
-};
-
 static int decode_holders(const json_t *list, struct agent_answer *a)
 {
     size_t i;
@@ -378,9 +336,10 @@ static int check_answer(const struct agent_answer *a, bool has_sender)
 static int decode_answer(const json_t *object, struct agent_answer *a, struct agent_error *e)
 {
     const json_t *reason = member_get(object, "reason"), *sender = member_get(object, "sender");
-    int confidence = member_index(confidence_names, AGENT_CONFIDENCE_COUNT, member_get(object, "confidence"));
-    int basis = member_index(basis_names, AGENT_BASIS_COUNT, member_get(object, "basis"));
-    int why = member_index(reason_names, AGENT_REASON_COUNT, reason);
+    int confidence =
+        member_index(agent_confidence_names, AGENT_CONFIDENCE_COUNT, member_get(object, "confidence"));
+    int basis = member_index(agent_basis_names, AGENT_BASIS_COUNT, member_get(object, "basis"));
+    int why = member_index(agent_reason_names, AGENT_REASON_COUNT, reason);
     if (decode_ids(object, &a->id, a->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER, "id or nonce: missing or malformed");
     if (confidence < 0 || basis < 0)
@@ -430,7 +389,7 @@ static int decode_done(const json_t *object, uint64_t *ret, struct agent_error *
 static int decode_error(const json_t *object, struct agent_error *error, struct agent_error *e)
 {
     int64_t id;
-    int code = member_index(error_names, AGENT_ERROR_COUNT, member_get(object, "code"));
+    int code = member_index(agent_error_names, AGENT_ERROR_COUNT, member_get(object, "code"));
     if (int_member(object, "id", -1, &id) != 0)
         return fail(e, AGENT_ERROR_BAD_MESSAGE, "id: not a number");
     error->has_id = id >= 0;
@@ -442,12 +401,6 @@ static int decode_error(const json_t *object, struct agent_error *error, struct 
 }
 
 /* ---- keep, kept ---- */
-
-static const char *const outcome_names[] = {
-#define X(name, text, doc) text,
-    AGENT_KEEP_OUTCOMES(X)
-#undef X
-};
 
 static int decode_keep(const json_t *object, struct agent_keep *k, struct agent_error *e)
 {
@@ -465,7 +418,8 @@ static int decode_keep(const json_t *object, struct agent_keep *k, struct agent_
 static int decode_kept(const json_t *object, struct agent_kept *k, struct agent_error *e)
 {
     const json_t *history = member_get(object, "history");
-    int outcome = member_index(outcome_names, AGENT_KEEP_OUTCOME_COUNT, member_get(object, "outcome"));
+    int outcome =
+        member_index(agent_keep_outcome_names, AGENT_KEEP_OUTCOME_COUNT, member_get(object, "outcome"));
     if (decode_ids(object, &k->id, k->nonce) != 0)
         return fail(e, AGENT_ERROR_BAD_ANSWER, "id or nonce: missing or malformed");
     if (text_member(object, "host", k->host, sizeof k->host) != 0 ||

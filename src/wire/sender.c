@@ -11,22 +11,22 @@
 
 enum { RENDERED_BYTES = 192 * 1024, OCSF_PARENTS = 3, OCSF_FILE_REGULAR = 1, OCSF_SHA256 = 3 };
 
-static const char *const provenance_names[] = {
+const char *const agent_provenance_names[AGENT_PROVENANCE_COUNT] = {
 #define X(name, text) text,
     AGENT_PROVENANCES(X)
 #undef X
 };
-static const char *const hash_state_names[] = {
+const char *const sender_hash_state_names[SENDER_HASH_COUNT] = {
 #define X(name, text) text,
     AGENT_HASH_STATES(X)
 #undef X
 };
-static const char *const script_kind_names[] = {
+const char *const sender_script_kind_names[SENDER_SCRIPT_COUNT] = {
 #define X(name, text) text,
     AGENT_SCRIPT_KINDS(X)
 #undef X
 };
-static const char *const field_names[] = {
+const char *const sender_field_names[SENDER_FIELD_COUNT] = {
 #define X(name, text) text,
     AGENT_FIELDS(X)
 #undef X
@@ -34,17 +34,17 @@ static const char *const field_names[] = {
 
 const char *agent_provenance_name(enum agent_provenance p)
 {
-    return provenance_names[p];
+    return agent_provenance_names[p];
 }
 
 const char *sender_hash_state_name(enum sender_hash_state s)
 {
-    return hash_state_names[s];
+    return sender_hash_state_names[s];
 }
 
 const char *sender_script_kind_name(enum sender_script_kind k)
 {
-    return script_kind_names[k];
+    return sender_script_kind_names[k];
 }
 
 struct sender *sender_new(void)
@@ -121,7 +121,7 @@ static void write_provenance(const struct sender *s, struct json *j)
 {
     json_object(j, "provenance");
     for (size_t i = 0; i < SENDER_FIELD_COUNT; i++)
-        json_str(j, field_names[i], agent_provenance_name(s->provenance[i]));
+        json_str(j, sender_field_names[i], agent_provenance_name(s->provenance[i]));
     json_end_object(j);
 }
 

@@ -95,6 +95,11 @@ int sender_render(struct sender *s);
 /* Writes the `sender` member of an answer (key may be NULL for the top value). */
 void sender_write(const struct sender *s, struct json *j, const char *key);
 
+/* On the wire, by enum: for those who read them, and for those who write them. */
+extern const char *const agent_provenance_names[AGENT_PROVENANCE_COUNT];
+extern const char *const sender_hash_state_names[SENDER_HASH_COUNT];
+extern const char *const sender_script_kind_names[SENDER_SCRIPT_COUNT];
+extern const char *const sender_field_names[SENDER_FIELD_COUNT];
 const char *agent_provenance_name(enum agent_provenance p);
 const char *sender_hash_state_name(enum sender_hash_state s);
 const char *sender_script_kind_name(enum sender_script_kind k);
