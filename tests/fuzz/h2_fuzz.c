@@ -1,6 +1,7 @@
 /* h2_fuzz.c: wire/h2 with two peers that may send anything, and an owner that may judge anyhow.
  * Input: turns of one byte, what to do (low 3 bits), one byte of length (times 1 or, with bit 7 of the first, 64), and for bytes these. */
 #include "base/must.h"
+#include "h2_owner.h"
 #include "wire/h2.h"
 
 #include <stdlib.h>
@@ -18,19 +19,18 @@ enum {
 enum { HELD_MOST_BYTES = 2 * ((2 << 20) + (1 << 20) + (64 << 10)), OUT_BYTES = 64 << 10 };
 
 struct world {
+    struct h2_owner owner; /* the first member */
     struct h2_bridge *bridge;
-    unsigned requests, closed;
-    uint8_t judge;
     bool held[2];
 };
 
 static void on_request(void *owner, struct h2_stream *s, const struct http1_head *head, enum h2_fault fault)
 {
     struct world *w = owner;
-    w->requests++;
+    w->owner.requests++;
     h2_stream_set_user(s, w);
     must(fault != H2_NO_FAULT || (head->method.len && head->host.len && head->target.path_query.len + 1));
-    switch (fault != H2_NO_FAULT ? 2 : w->judge % 5) {
+    switch (fault != H2_NO_FAULT ? 2 : w->owner.judge % 5) {
     case 0:
         h2_pass(s, head->host);
         break;
@@ -49,39 +49,12 @@ static void on_request(void *owner, struct h2_stream *s, const struct http1_head
 
 static void on_response(void *owner, struct h2_stream *s, const struct http1_head *head)
 {
-    struct world *w = owner;
-    must(h2_stream_user(s) == w && head->status >= 200);
-    if (w->judge & 0x40)
-        h2_answer(s, 403, NULL, 0, span_str("no"));
-    else if (w->judge & 0x20)
-        h2_cut(s);
+    must(h2_stream_user(s) == owner);
+    h2_owner_on_response(owner, s, head);
 }
 
-static void on_data(void *owner, struct h2_stream *s, enum h2_side from, struct span data)
-{
-    struct world *w = owner;
-    (void)from;
-    must(data.len == 0 || data.data);
-    if (w->judge & 0x10)
-        h2_cut(s);
-}
-
-static void on_unanswered(void *owner, struct h2_stream *s, enum h2_fault fault)
-{
-    struct world *w = owner;
-    if (w->judge & 0x80)
-        h2_answer(s, fault == H2_STREAM_TIMEOUT ? 504 : 502, NULL, 0, span_str("lost"));
-}
-
-static void on_closed(void *owner, struct h2_stream *s, enum h2_end end, enum h2_fault fault, uint32_t code)
-{
-    struct world *w = owner;
-    (void)s, (void)end, (void)code;
-    must(h2_fault_text(fault));
-    w->closed++;
-}
-
-static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, NULL, on_closed};
+static const struct h2_events events = {
+    on_request, on_response, h2_owner_on_data, h2_owner_on_unanswered, NULL, h2_owner_on_closed};
 
 /* Both sides' output is taken, unless it is held back. */
 static void drain(struct world *w)
@@ -114,7 +87,7 @@ static void turn(struct world *w, uint8_t what, uint8_t arg, struct span bytes, 
         h2_bridge_receive(w->bridge, (what & 7) == TURN_CLIENT ? H2_CLIENT : H2_SERVER, bytes, now_ms);
         break;
     case TURN_JUDGE:
-        w->judge = arg;
+        w->owner.judge = arg;
         break;
     case TURN_PASS_HELD:
         pass_held(w);
@@ -138,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct h2_limits limits = {
         .head_bytes = 4096, .headers = 16, .target_bytes = 256, .streams = 32, .https = true, .via = "exeat"};
-    struct world w = {.judge = 0};
+    struct world w = {.bridge = NULL};
     w.bridge = h2_bridge_new(&limits, &events, &w);
     if (!w.bridge)
         return 0;
@@ -158,6 +131,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         drain(&w);
     }
     h2_bridge_free(w.bridge);
-    must(w.requests == w.closed);
+    must(w.owner.requests == w.owner.closed);
     return 0;
 }

@@ -3,6 +3,7 @@
  * Input: one byte; 0: a head, as fields (length of the name, length of the value, both; the first fields are pseudo-header fields by their
  * names), else turns as in h2_fuzz.c: one byte, what to do (low 3 bits), one of length (times 1 or, with bit 7 of the first, 64), bytes. */
 #include "base/must.h"
+#include "h2_owner.h"
 #include "wire/h2_head.h"
 #include "wire/http1_body.h"
 
@@ -82,9 +83,9 @@ enum { TURN_CLIENT, TURN_SERVER, TURN_JUDGE, TURN_PASS, TURN_LOST, TURN_EXPIRE, 
 enum { OUT_BYTES = 64 << 10 };
 
 struct world {
+    struct h2_owner owner; /* the first member */
     struct h2_bridge *bridge;
-    unsigned requests, closed, passed, again;
-    uint8_t judge;
+    unsigned passed, again;
     bool held[2], connected;
     uint64_t now_ms;
     /* the server's reading of this connection */
@@ -98,38 +99,12 @@ struct world {
 static void on_request(void *owner, struct h2_stream *s, const struct http1_head *head, enum h2_fault fault)
 {
     struct world *w = owner;
-    w->requests++;
+    w->owner.requests++;
     must(fault != H2_NO_FAULT || (head->method.len && head->host.len));
-    if (fault != H2_NO_FAULT || w->judge % 5 == 2)
+    if (fault != H2_NO_FAULT || w->owner.judge % 5 == 2)
         h2_answer(s, 403, NULL, 0, span_str("no"));
-    else if (w->judge % 5 == 3)
+    else if (w->owner.judge % 5 == 3)
         h2_cut(s);
-}
-
-static void on_response(void *owner, struct h2_stream *s, const struct http1_head *head)
-{
-    struct world *w = owner;
-    must(head->status >= 200);
-    if (w->judge & 0x40)
-        h2_answer(s, 403, NULL, 0, span_str("no"));
-    else if (w->judge & 0x20)
-        h2_cut(s);
-}
-
-static void on_data(void *owner, struct h2_stream *s, enum h2_side from, struct span data)
-{
-    struct world *w = owner;
-    (void)from;
-    must(data.len == 0 || data.data);
-    if (w->judge & 0x10)
-        h2_cut(s);
-}
-
-static void on_unanswered(void *owner, struct h2_stream *s, enum h2_fault fault)
-{
-    struct world *w = owner;
-    if (w->judge & 0x80)
-        h2_answer(s, fault == H2_STREAM_TIMEOUT ? 504 : 502, NULL, 0, span_str("lost"));
 }
 
 static void on_again(void *owner, struct h2_stream *s)
@@ -139,15 +114,8 @@ static void on_again(void *owner, struct h2_stream *s)
     w->again++;
 }
 
-static void on_closed(void *owner, struct h2_stream *s, enum h2_end end, enum h2_fault fault, uint32_t code)
-{
-    struct world *w = owner;
-    (void)s, (void)end, (void)code;
-    must(h2_fault_text(fault));
-    w->closed++;
-}
-
-static const struct h2_events events = {on_request, on_response, on_data, on_unanswered, on_again, on_closed};
+static const struct h2_events events = {
+    on_request, h2_owner_on_response, h2_owner_on_data, h2_owner_on_unanswered, on_again, h2_owner_on_closed};
 
 static void forget_sent(struct world *w)
 {
@@ -258,7 +226,7 @@ static void turn(struct world *w, uint8_t what, uint8_t arg, struct span bytes)
             h2_bridge_receive(w->bridge, H2_SERVER, bytes, w->now_ms);
         break;
     case TURN_JUDGE:
-        w->judge = arg;
+        w->owner.judge = arg;
         break;
     case TURN_PASS:
         pass_next(w);
@@ -302,7 +270,7 @@ static void turns(const uint8_t *data, size_t size)
         drain(&w);
     }
     h2_bridge_free(w.bridge);
-    must(w.requests == w.closed);
+    must(w.owner.requests == w.owner.closed);
     forget_sent(&w);
     buf_free(&w.sent);
 }
