@@ -182,11 +182,7 @@ int pin_propose(struct buf *out, const struct pin *p, const struct pin_seen *see
     struct proposal_pair pair = pair_of(p, seen);
     const char *why = object(p, &pair, &v, options);
     if (why) {
-        buf_append_str(out, "  # not proposed: pin ");
-        proposal_write_comment(out, p->sender);
-        buf_append_str(out, " -> ");
-        proposal_write_comment(out, p->host);
-        buf_printf(out, ":%u: %s\n", p->port, why);
+        proposal_write_objection(out, "pin ", &pair, why);
         stats->left_out++;
     } else {
         write_entry(out, p, seen, v.entry);

@@ -78,6 +78,16 @@ void proposal_write_comment(struct buf *out, const char *text)
         buf_append(out, (unsigned char)*c < 0x20 || *c == 0x7f ? "?" : c, 1);
 }
 
+void proposal_write_objection(struct buf *out, const char *what, const struct proposal_pair *p,
+                              const char *why)
+{
+    buf_printf(out, "  # not proposed: %s", what);
+    proposal_write_comment(out, p->sender);
+    buf_append_str(out, " -> ");
+    proposal_write_comment(out, p->host);
+    buf_printf(out, ":%u: %s\n", p->port, why);
+}
+
 static void write_selector(struct buf *out, const char *key, const char *value, bool *first)
 {
     if (!value[0])
@@ -208,11 +218,7 @@ static void write_group(struct buf *out, const struct proposal_pair *group, size
             continue;
         }
         if (why) {
-            buf_append_str(out, "  # not proposed: ");
-            proposal_write_comment(out, p->sender);
-            buf_append_str(out, " -> ");
-            proposal_write_comment(out, p->host);
-            buf_printf(out, ":%u: %s\n", p->port, why);
+            proposal_write_objection(out, "", p, why);
             stats->left_out++;
             continue;
         }

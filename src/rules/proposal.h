@@ -41,5 +41,8 @@ const char *proposal_known_by(const struct proposal_pair *p, const struct baseli
 
 /* Text within a comment: it stays on its line whatever it holds. */
 void proposal_write_comment(struct buf *out, const char *text);
+/* The comment that says why it is not proposed; `what` before the sender, as "pin ". */
+void proposal_write_objection(struct buf *out, const char *what, const struct proposal_pair *p,
+                              const char *why);
 
 #endif
