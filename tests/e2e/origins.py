@@ -71,6 +71,65 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         pass  # a client that went away is no fault of the test's
 
 
+def copy(a, b):
+    """All that a says, and that it ended, to b."""
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+class Door:
+    """A port of its own; each connection is `serve`d on a thread of its own."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Forward(Door):
+    """Every connection is a tunnel through the proxy to one server: for clients that know no proxies."""
+
+    def __init__(self, proxy, host, port):
+        self.proxy, self.target = proxy, (host, port)
+        super().__init__()
+
+    def serve(self, client):
+        try:
+            with client:
+                server, head = self.proxy.connect(*self.target, seconds=60)
+                with server:
+                    if " 200 " not in head:
+                        return
+                    back = threading.Thread(target=copy, args=(server, client), daemon=True)
+                    back.start()
+                    copy(client, server)
+                    back.join()
+        except OSError:
+            pass
+
+
 class Origin:
     """A threaded server; `handler` is a socketserver handler class."""
 

@@ -2,12 +2,11 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
-import threading
 
 import pytest
 
+import origins
 from harness import read_head, sanitized, tool, wait_until
 from test_terminate import Inspection, inside_of, inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
 
@@ -158,36 +157,9 @@ def test_a_gigabyte_in_constant_memory(proxy, h2, inspection, name, way):  # noq
     assert sanitized() or proxy.daemon.rss_kib() - before < 32 << 10
 
 
-class Forward:
-    """Connections to its port go through the proxy to one server: for clients that know no proxies."""
-
-    def __init__(self, proxy, host, port):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, args=(proxy, host, port), daemon=True).start()
-
-    def serve(self, proxy, host, port):
-        while True:
-            client, _ = self.listener.accept()
-            server, head = proxy.connect(host, port)
-            assert " 200 " in head, head
-            server.settimeout(None)
-            for a, b in ((client, server), (server, client)):
-                threading.Thread(target=self.copy, args=(a, b), daemon=True).start()
-
-    @staticmethod
-    def copy(a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-
 def test_h2load(proxy, h2, name):
     host, requests = name(), 1000
-    forward = Forward(proxy, host, h2)
+    forward = origins.Forward(proxy, host, h2)
     r = subprocess.run([tool("h2load"), "-n", str(requests), "-c", "2", "-m", "50", f"--connect-to=127.0.0.1:{forward.port}",
                         f"https://{host}:{h2}/hello"], capture_output=True, timeout=120)
     assert f"{requests} succeeded, 0 failed, 0 errored".encode() in r.stdout, r

@@ -9,16 +9,16 @@ import threading
 
 import pytest
 
+import origins
 from harness import open_for_others, sanitized, tool, wait_until
-from origins import free_port
-from test_h2 import Forward, node
+from test_h2 import node
 from test_terminate import inside_of, inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
 
 
 @pytest.fixture(scope="module")
 def nginx(authority, tmp_path_factory):
     """It speaks HTTP/1.1 only, refuses clients that don't offer it, and closes each connection after 50 requests."""
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    folder, port = tmp_path_factory.mktemp("nginx"), origins.free_port()
     open_for_others(folder)
     (folder / "hello").write_text("hello from nginx\n")
     (folder / "nginx.conf").write_text(f"""
@@ -50,7 +50,7 @@ http {{
 def strict(authority):
     origin = Strict(authority)
     yield origin
-    origin.listener.close()
+    origin.close()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def proxy(make_proxy, inspection, authority, nginx, strict):  # noqa: F811
 def test_h2load(proxy, nginx, name):
     host, requests, log = name("v4"), 1000, nginx.folder / "access.log"
     before = len(log.read_text().splitlines())
-    forward = Forward(proxy, host, nginx.port)
+    forward = origins.Forward(proxy, host, nginx.port)
     r = subprocess.run([tool("h2load"), "-n", str(requests), "-c", "2", "-m", "50", "--npn-list=h2", f"--connect-to=127.0.0.1:{forward.port}",
                         f"https://{host}:{nginx.port}/hello"], capture_output=True, timeout=120)
     assert f"{requests} succeeded, 0 failed, 0 errored".encode() in r.stdout and b"Application protocol: h2" in r.stdout, r
@@ -96,23 +96,13 @@ def test_much_each_way_in_constant_memory(proxy, https, inspection, name):  # no
 
 # ---- a client that sends what it likes, and a server that takes nothing amiss silently ----
 
-class Strict:
+class Strict(origins.Door):
     """One request after the other, each read to the byte; anything that could be read in two ways is kept as `odd`."""
 
     def __init__(self, authority):
         self.context = authority.server_context()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.requests, self.odd, self.answers, self.lock = [], [], {}, threading.Lock()
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        super().__init__()
 
     def serve(self, s):
         try:

@@ -217,17 +217,9 @@ def trickle(port):
     """What listens on the port sends a server's bytes on one at a time: the server's own port."""
     inner, listener = origins.free_port(), socket.create_server(("127.0.0.1", port))
 
-    def up(client, server):
-        try:
-            while data := client.recv(65536):
-                server.sendall(data)
-            server.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
     def down(client):
         with client, socket.create_connection(("127.0.0.1", inner)) as server:
-            threading.Thread(target=up, args=(client, server), daemon=True).start()
+            threading.Thread(target=origins.copy, args=(client, server), daemon=True).start()
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 while data := server.recv(65536):

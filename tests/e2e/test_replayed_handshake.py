@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import origins
 from test_terminate import inspection, terminating, tunnel_of  # noqa: F401: a fixture among them
 
 PAYLOAD = [b"\x17\x03\x03\x02\x00" + os.urandom(512) for _ in range(4)]
@@ -39,22 +40,13 @@ def recorded(https, host):
                 incoming.write(data)
 
 
-class Colluding:
+class Colluding(origins.Door):
     """It answers every hello as recorded; or, where it is clever, only the one that it knows, and has a true server answer the others."""
 
     def __init__(self, flights, clever, https):
         self.flights, self.clever, self.https = flights, clever, https
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port, self.told = self.listener.getsockname()[1], b""
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                s, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        self.told = b""
+        super().__init__()
 
     def serve(self, s):
         hello, answer, end = self.flights
@@ -68,21 +60,12 @@ class Colluding:
                 return
             with socket.create_connection(("127.0.0.1", self.https.port)) as true:
                 true.sendall(got)
-                threading.Thread(target=self.copy, args=(s, true), daemon=True).start()
-                self.copy(true, s)
+                threading.Thread(target=origins.copy, args=(s, true), daemon=True).start()
+                origins.copy(true, s)
         except OSError:
             pass
         finally:
             s.close()
-
-    @staticmethod
-    def copy(a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 def play(p, host, server):
@@ -108,7 +91,7 @@ def server(request, https, name):
     server = Colluding(recorded(https, host), request.param, https)
     server.host = host
     yield server
-    server.listener.close()
+    server.close()
 
 
 def test_where_tls_ends_at_the_proxy_nothing_of_it_gets_through(make_proxy, inspection, authority, server):  # noqa: F811

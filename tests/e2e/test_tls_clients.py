@@ -7,11 +7,9 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import tarfile
 import tempfile
-import threading
 
 import pytest
 
@@ -233,62 +231,13 @@ def tunnels_of(proxy, host):
 
 # ---- scanners ----
 
-class Door:
-    """A port of its own behind which every connection is a tunnel to `host`: for scanners that know no proxies."""
-
-    def __init__(self, proxy, host, port):
-        self.proxy, self.target = proxy, (host, port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        try:
-            server, head = self.proxy.connect(*self.target, seconds=60)
-            if " 200 " not in head:
-                client.close()
-                return
-            back = threading.Thread(target=self._move, args=(server, client), daemon=True)
-            back.start()
-            self._move(client, server)
-            back.join()
-            client.close()
-            server.close()
-        except OSError:
-            client.close()
-
-    @staticmethod
-    def _move(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
 # what sslscan says of a server that compresses, renegotiates insecurely, or lets itself be brought down
 WEAK = {("compression", "1", None), ("renegotiation", "1", "0"), ("fallback", "0", None)}
 
 
 def test_sslscan_finds_nothing_weak(side, https, name):
     host = name()
-    with Door(side.proxy, host, https.port) as door:
+    with origins.Forward(side.proxy, host, https.port) as door:
         r = subprocess.run([tool("sslscan"), "--no-colour", "--xml=-", f"--sni-name={host}", f"127.0.0.1:{door.port}"], capture_output=True,
                            text=True, timeout=240)
     import xml.etree.ElementTree as tree
@@ -307,7 +256,7 @@ def test_sslscan_finds_nothing_weak(side, https, name):
 @pytest.mark.skipif(sanitized(), reason="it takes minutes, and shows nothing that the release does not")
 def test_testssl_finds_nothing_weak(side, https, name, tmp_path):
     host, report = name(), tmp_path / "report.json"
-    with Door(side.proxy, host, https.port) as door:
+    with origins.Forward(side.proxy, host, https.port) as door:
         r = subprocess.run([tool("testssl"), "--quiet", "--color", "0", "--warnings", "off", "--openssl-timeout", "20", "--ip", "127.0.0.1",
                             "--nodns", "min", "-p", "-s", "-f", "-H", "-I", "-T", "-R", "-C", "-Z", "-W", "-D", "-F", "-J", "-L",
                             "--jsonfile", report, f"https://{host}:{door.port}/"], capture_output=True, text=True, timeout=400,
