@@ -12,7 +12,7 @@ import pytest
 import origins
 from harness import open_for_others, sanitized, tool, wait_until
 from test_h2 import node
-from test_terminate import inside_of, inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
+from test_terminate import inspection, open_tls, terminating, tunnel_of  # noqa: F401: a fixture among them
 
 
 @pytest.fixture(scope="module")
